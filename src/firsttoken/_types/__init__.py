@@ -1,0 +1,1 @@
+"""The data types, a file per part of the API reference; `firsttoken.types` is their door."""

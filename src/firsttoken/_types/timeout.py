@@ -1,0 +1,32 @@
+"""The deadlines that a caller sets."""
+
+import msgspec
+
+from firsttoken.errors import ConfigurationError
+
+
+class Timeout(msgspec.Struct, frozen=True, kw_only=True):
+    """Deadlines of a call, in seconds; None is no deadline.
+
+    Only progress counts: a chunk with content, reasoning, refusal, a tool call or audio, a finish reason, or usage.
+    Comments, empty chunks and single bytes keep no stream alive.
+
+    Attributes:
+        connect_s: to have a connection: address, TCP, proxy and TLS together. Each attempt has its own.
+        first_chunk_s: from the request to the first progress; on the blocking call to the whole response.
+        idle_s: between two signs of progress.
+        total_s: for the whole call, retries and the waits between them included.
+    """
+
+    connect_s: float | None = 10.0
+    first_chunk_s: float | None = 600.0
+    idle_s: float | None = 300.0
+    total_s: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
+                raise ConfigurationError(
+                    f"{name} must be a number of seconds above 0, or None for no deadline: {value!r}"
+                )

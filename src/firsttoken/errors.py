@@ -1,0 +1,212 @@
+"""What can go wrong, as a tree.
+
+::
+
+    ChatCompletionError                      .partial .chunks_received .request_id .retryable
+    ├── APIStatusError                       the server said no, by HTTP status or inside the stream
+    │   │                                    .status .code .type .param .body .retry_after_s .in_stream
+    │   ├── BadRequestError 400
+    │   ├── AuthenticationError 401
+    │   ├── PermissionDeniedError 403
+    │   ├── NotFoundError 404
+    │   ├── ConflictError 409
+    │   ├── UnprocessableEntityError 422
+    │   ├── RateLimitError 429
+    │   └── InternalServerError 5xx
+    ├── APIConnectionError(ConnectionError)  no connection, or it was reset
+    ├── APITimeoutError(TimeoutError)        .phase "connect" | "first_chunk" | "idle" | "total"
+    ├── ResponseFormatError(ValueError)      not a chat completion: content type, JSON, UTF-8, shape, event too large
+    └── StreamTruncatedError(EOFError)       the stream ended, the answer had not
+    ConfigurationError(ValueError)           no key, bad URL, wrong method for the request
+
+Every exception that leaves a call or an iteration is one of these, save what the caller's own code raised,
+`KeyboardInterrupt` and `CancelledError`. They pickle, and hold no secret. A message may end in lines `hint: …`.
+"""
+
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from firsttoken._types.completion import ChatCompletion
+
+__all__ = [
+    "APIConnectionError",
+    "APIStatusError",
+    "APITimeoutError",
+    "AuthenticationError",
+    "BadRequestError",
+    "ChatCompletionError",
+    "ConfigurationError",
+    "ConflictError",
+    "InternalServerError",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "RateLimitError",
+    "ResponseFormatError",
+    "StreamTruncatedError",
+    "TimeoutPhase",
+    "UnprocessableEntityError",
+    "status_error_class",
+]
+
+TimeoutPhase = Literal["connect", "first_chunk", "idle", "total"]
+
+RETRYABLE_STATUSES = frozenset({408, 409, 429})
+
+
+class _PicklableError(Exception):
+    """Pickles by attributes: an exception's own way calls `__init__` with `args`, which keyword arguments defeat."""
+
+    def __reduce__(self) -> "tuple[object, ...]":
+        return _unpickle, (type(self), self.args, self.__dict__)
+
+
+def _unpickle(cls: type[BaseException], args: tuple[object, ...], attributes: dict[str, object]) -> BaseException:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
+
+
+class ChatCompletionError(_PicklableError):
+    """A call or a stream failed.
+
+    Attributes:
+        partial: the completion of the chunks that were handed out before; None where there was none.
+        chunks_received: how many chunks were handed out before.
+        request_id: the server's name for the request, where it gave one.
+        retryable: whether the same request may well succeed when it is sent again. firsttoken has tried it
+            `max_retries` times by itself where nothing had been handed out yet.
+    """
+
+    retryable = False
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{message}\nhint: {hint}" if hint else message)
+        self.partial: ChatCompletion | None = None
+        self.chunks_received = 0
+        self.request_id: str | None = None
+
+
+class APIStatusError(ChatCompletionError):
+    """The server said no: by an HTTP status, or by an error inside the stream of a 200.
+
+    Attributes:
+        status: the HTTP status; inside a stream the one that the error names, None where it names none.
+        code: the error's `code` ("insufficient_quota", "context_length_exceeded", …), as text.
+        type: the error's `type`.
+        param: the request's field that the error is about.
+        body: what the server sent: the parsed JSON, else the text.
+        retry_after_s: how many seconds the server asked to wait; None where it did not.
+        in_stream: whether the error came inside a 200.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        code: str | None = None,
+        type: str | None = None,  # noqa: A002 - the API's name
+        param: str | None = None,
+        body: object = None,
+        retry_after_s: float | None = None,
+        in_stream: bool = False,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.code = code
+        self.type = type
+        self.param = param
+        self.body = body
+        self.retry_after_s = retry_after_s
+        self.in_stream = in_stream
+        self.retryable = code != "insufficient_quota" and type != "insufficient_quota" and _may_pass(status)
+
+
+def _may_pass(status: int | None) -> bool:
+    return status is not None and (status in RETRYABLE_STATUSES or 500 <= status <= 599)
+
+
+class BadRequestError(APIStatusError):
+    """400: the request is wrong, for instance longer than the model's context."""
+
+
+class AuthenticationError(APIStatusError):
+    """401: no key, or one that the server does not know."""
+
+
+class PermissionDeniedError(APIStatusError):
+    """403: the key may not do this."""
+
+
+class NotFoundError(APIStatusError):
+    """404: no such model, or no such address."""
+
+
+class ConflictError(APIStatusError):
+    """409: the request conflicts with another one."""
+
+
+class UnprocessableEntityError(APIStatusError):
+    """422: the request is well-formed and still wrong."""
+
+
+class RateLimitError(APIStatusError):
+    """429: too many requests or tokens, or (`code` "insufficient_quota") no credit left."""
+
+
+class InternalServerError(APIStatusError):
+    """5xx: the server, or one behind it, failed."""
+
+
+class APIConnectionError(ChatCompletionError, ConnectionError):
+    """No connection could be made, or it was reset. The cause is chained."""
+
+    retryable = True
+
+
+class APITimeoutError(ChatCompletionError, TimeoutError):
+    """A deadline passed (see `firsttoken.Timeout`).
+
+    Attributes:
+        phase: which one: "connect", "first_chunk", "idle" or "total".
+    """
+
+    def __init__(self, message: str, *, phase: TimeoutPhase, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.phase = phase
+        self.retryable = phase == "connect"
+
+
+class ResponseFormatError(ChatCompletionError, ValueError):
+    """What came is not a chat completion: its content type, JSON, UTF-8 or shape, or an event that is too large."""
+
+
+class StreamTruncatedError(ChatCompletionError, EOFError):
+    """The stream ended, the answer had not: no `[DONE]`, and a choice without a finish reason."""
+
+
+class ConfigurationError(_PicklableError, ValueError):
+    """The call can't be made as it is: no key, a bad URL or header, a request that needs the other method."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{message}\nhint: {hint}" if hint else message)
+
+
+_BY_STATUS: dict[int, type[APIStatusError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    409: ConflictError,
+    422: UnprocessableEntityError,
+    429: RateLimitError,
+}
+
+
+def status_error_class(status: int | None) -> type[APIStatusError]:
+    """The class of the error that a status stands for; `APIStatusError` itself where it has none of its own."""
+    if status is not None and 500 <= status <= 599:
+        return InternalServerError
+    return _BY_STATUS.get(status or 0, APIStatusError)
