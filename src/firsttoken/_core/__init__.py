@@ -1,0 +1,29 @@
+"""The core: everything that is decided about an answer, without I/O and without a clock.
+
+::
+
+    connection bytes                                  the shells (_sync, _async) read, wait and tell the time
+        │ receive_data(bytes, now)
+        ▼
+    exchange ──────── deadlines                       one attempt's answer; which deadline is next
+        │
+        ├─ http1 ──── content_coding                  status, headers, body bytes, the body's end
+        │
+        ├─ body                                       is it events, or one JSON object?
+        │     └─ server_error ── redaction            a refusal, in any of its shapes, to an exception
+        ▼
+    stream ─────────────────────────────┐             StreamCore: parks chunks, and one failure behind them;
+        │                               │             decides whether the answer is whole
+        ├─ sse                          │             body bytes to events
+        ├─ chunks ── quirks ── shapes   │             events to chunks: typed, else by the table of deviations
+        │     └─ payload, server_error  │
+        ▼                               ▼
+    deque ──▶ the caller            accumulator       looks on as chunks are handed out
+                                        └─ choice_parts, tool_calls, text_parts
+
+    request, url, proxy               what is sent, and where to
+    pool, retry, progress             which connection, whether again, what counts as a sign of life
+
+What is left of the deque is paid for once a read; only taking from it is paid for once a chunk. Between rooms go
+lists, no generators and no queues. No room raises for what a server sent, save to the one that called it.
+"""

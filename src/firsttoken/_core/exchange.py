@@ -1,0 +1,268 @@
+"""Exchange: the answer to one attempt, from the bytes of its connection.
+
+Owns the path from connection bytes through `http1` to the body's room (events to `StreamCore`; a JSON object or an
+error status to the failure or the completion it is), the stamps of what arrives, and which deadline is next.
+Refuses to read, wait or look at a clock: the shells do, and pass the time in.
+"""
+
+from collections.abc import Callable
+
+from firsttoken._core.body import is_event_stream, not_a_completion
+from firsttoken._core.chunks import decode_body_as_chunk, decode_completion
+from firsttoken._core.deadlines import SETTLE_S, Deadlines
+from firsttoken._core.http1 import ResponseParser
+from firsttoken._core.progress import has_token, is_progress
+from firsttoken._core.redaction import scrub
+from firsttoken._core.server_error import status_error
+from firsttoken._core.stream import StreamCore
+from firsttoken._types.chunk import ChatCompletionChunk
+from firsttoken._types.completion import ChatCompletion
+from firsttoken._types.wire import ResponseInfo
+from firsttoken.errors import ChatCompletionError, ResponseFormatError, StreamTruncatedError
+
+MAX_ERROR_BODY_BYTES = 1024 * 1024
+MAX_BODY_BYTES = 256 * 1024 * 1024
+LONGEST_BLANK_HEAD = 4096
+"""A body that begins with more white space than this, in bytes, is taken for events."""
+
+_NEVER = float("inf")
+
+
+class Exchange:
+    """One attempt's answer.
+
+    Args:
+        streamed: whether chunks are wanted; else one completion.
+        choices_wanted: the request's `n`.
+        deadlines: those of the call.
+        secrets: what must not be in any error, though the server may repeat it.
+        wall_clock: Unix time in seconds, asked only where a server names a date.
+
+    Attributes:
+        core: the chunks, the outcome.
+        whole: the completion, where it was not streamed and has come.
+        headers_at_s: when the head came; None before. So with the first chunk and the first token.
+    """
+
+    def __init__(
+        self,
+        *,
+        streamed: bool,
+        choices_wanted: int,
+        deadlines: Deadlines,
+        secrets: tuple[str, ...],
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self.core = StreamCore()
+        self.whole: ChatCompletion | None = None
+        self.headers_at_s: float | None = None
+        self.first_chunk_at_s: float | None = None
+        self.first_token_at_s: float | None = None
+        self._streamed = streamed
+        self._choices_wanted = choices_wanted
+        self._deadlines = deadlines
+        self._secrets = secrets
+        self._wall_clock = wall_clock
+        self._http = ResponseParser()
+        self._kind_known = False
+        self._is_events = False
+        self._held: list[bytes] = []  # the body, as long as it is not known to be events
+        self._held_size = 0
+        self._last_chunk_at_s = 0.0
+
+    @property
+    def response(self) -> ResponseInfo | None:
+        """The head, once it is there."""
+        return self._http.info
+
+    @property
+    def opened(self) -> bool:
+        """Whether the head is there and says yes, or the outcome is known: what opening a stream waits for."""
+        info = self._http.info
+        return self.core.ended or (info is not None and 200 <= info.status <= 299)
+
+    @property
+    def body_ended(self) -> bool:
+        """Whether the whole response has come."""
+        return self._http.body_ended
+
+    @property
+    def may_be_reusable(self) -> bool:
+        """Whether the connection may serve another request once the response has come."""
+        return self._http.reusable and self._http.failure is None
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the connection may serve another request."""
+        return self._http.body_ended and self.may_be_reusable
+
+    def receive_data(self, data: bytes, now_s: float) -> None:
+        """Take bytes of the connection, read at a time."""
+        http = self._http
+        body = http.receive_data(data)
+        if self.headers_at_s is None and http.info is not None:
+            self.headers_at_s = now_s
+        if body:
+            if self._is_events:
+                self._watch(self.core.receive_data(body), now_s)
+            else:
+                self._hold(body, now_s)
+        if http.failure is not None:
+            self.fail(http.failure)
+        elif http.body_ended:
+            self._end(now_s)
+        if self.core.failure is not None:
+            self._clean(self.core.failure)
+
+    def receive_eof(self, now_s: float) -> None:
+        """Take the end of the connection."""
+        self._http.receive_eof()
+        if self._http.failure is None:
+            self._end(now_s)
+        else:
+            self.lose(self._http.failure)
+
+    def lose(self, failure: ChatCompletionError) -> None:
+        """Take the loss of the connection; where a refusal had begun, that is what counts."""
+        if self.response is not None and not self._says_yes():
+            self._judge_refusal()
+        else:
+            self.fail(failure)
+
+    def fail(self, failure: ChatCompletionError) -> None:
+        """Take a failure."""
+        self.core.fail(failure)
+        if self.core.failure is failure:
+            self._clean(failure)
+
+    def until_s(self) -> float:
+        """When to stop waiting for bytes."""
+        return min(self._deadlines.at_s, self._settled_at_s())
+
+    def expire(self, now_s: float) -> None:
+        """The moment that `until_s` named has come."""
+        if now_s < self._settled_at_s():
+            self.fail(self._deadlines.error())
+        elif self._says_yes():
+            self.core.finish()
+        else:
+            self._judge_refusal()
+
+    def pause(self, away_s: float) -> None:
+        """Nobody waited for so many seconds: they don't count."""
+        self._last_chunk_at_s += away_s
+        self._deadlines.paused(away_s)
+
+    def release(self) -> None:
+        """Nothing more will be received."""
+        self._http.release()
+
+    def _settled_at_s(self) -> float:
+        """When waiting is over without a failure: usage may follow the last finish reason, words an error's head."""
+        if self.response is None:
+            return _NEVER
+        if not self._says_yes():
+            return (self.headers_at_s or 0.0) + SETTLE_S
+        if self._is_events and self.core.finished_choices >= self._choices_wanted:
+            return self._last_chunk_at_s + SETTLE_S
+        return _NEVER
+
+    def _says_yes(self) -> bool:
+        info = self._http.info
+        return info is not None and 200 <= info.status <= 299
+
+    def _watch(self, chunks: list[ChatCompletionChunk], now_s: float) -> None:
+        if not chunks:
+            return
+        self._last_chunk_at_s = now_s
+        if self.first_chunk_at_s is None:
+            self.first_chunk_at_s = now_s
+        if self.first_token_at_s is None and any(map(has_token, chunks)):
+            self.first_token_at_s = now_s
+        if any(map(is_progress, reversed(chunks))):
+            self._deadlines.progressed(now_s)
+
+    def _hold(self, body: bytes, now_s: float) -> None:
+        self._held.append(body)
+        self._held_size += len(body)
+        if not self._says_yes():
+            if self._held_size > MAX_ERROR_BODY_BYTES:
+                self._judge_refusal()
+            return
+        if self._held_size > MAX_BODY_BYTES:
+            self.fail(ResponseFormatError(f"the response is larger than {MAX_BODY_BYTES} bytes"))
+        if not self._kind_known:
+            self._tell_kind(b"".join(self._held), now_s)
+
+    def _tell_kind(self, head: bytes, now_s: float) -> None:
+        content_type = self._content_type()
+        is_events = is_event_stream(content_type, head)
+        if is_events is None and len(head) < LONGEST_BLANK_HEAD:
+            return
+        self._kind_known = True
+        if is_events or is_events is None:
+            self._held = []
+            self._begin_events(head, now_s)
+
+    def _begin_events(self, head: bytes, now_s: float) -> None:
+        if self._streamed:
+            self._is_events = True
+            self._watch(self.core.receive_data(head), now_s)
+        else:
+            self.fail(
+                ResponseFormatError(
+                    "the server streamed its answer though no stream was asked for",
+                    hint="use chat_completion_stream with this server",
+                )
+            )
+
+    def _end(self, now_s: float) -> None:
+        if self.core.ended:
+            return
+        if self._is_events:
+            self._watch(self.core.receive_eof(), now_s)
+        elif not self._says_yes():
+            self._judge_refusal()
+        else:
+            self._judge_whole(b"".join(self._held), now_s)
+            self._held = []
+        if self.core.failure is not None:
+            self._clean(self.core.failure)
+
+    def _judge_refusal(self) -> None:
+        info = self._http.info
+        if info is not None:
+            self.fail(status_error(info.status, info.headers, b"".join(self._held), self._wall_clock()))
+
+    def _judge_whole(self, body: bytes, now_s: float) -> None:
+        info = self._http.info
+        if info is None:
+            return
+        content_type = self._content_type()
+        if self._streamed and not body.strip() and content_type.startswith("text/event-stream"):
+            self.fail(StreamTruncatedError("the stream ended before its first chunk"))
+        elif body.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] != b"{":
+            self.fail(not_a_completion(info.status, content_type, body))
+        else:
+            self._decode_whole(body, now_s)
+
+    def _decode_whole(self, body: bytes, now_s: float) -> None:
+        try:
+            if self._streamed:
+                chunk = decode_body_as_chunk(body)
+                self.core.receive_whole(chunk)
+                self._watch([chunk], now_s)
+            else:
+                self.whole = decode_completion(body)
+                self.core.finish()
+        except ChatCompletionError as failure:
+            self.fail(failure)
+
+    def _content_type(self) -> str:
+        info = self._http.info
+        return "" if info is None else info.headers.get("content-type", "").strip().lower()
+
+    def _clean(self, failure: ChatCompletionError) -> None:
+        if self._http.info is not None:
+            failure.request_id = self._http.info.request_id
+        scrub(failure, self._secrets)

@@ -1,0 +1,161 @@
+"""HTTP/1.1 framing of one response, over httptools.
+
+Owns status, headers, where the body ends and whether the connection may serve another request; content codings too.
+Refuses to know what the body means.
+
+Sources: RFC 9112 (framing), RFC 9110, sections 8.4 (codings) and 15.2 (1xx responses).
+"""
+
+import httptools
+
+from firsttoken._core.content_coding import ContentDecoder
+from firsttoken._core.payload import quoted
+from firsttoken._types.wire import Headers, ResponseInfo
+from firsttoken.errors import ChatCompletionError, ResponseFormatError, StreamTruncatedError
+
+MAX_OVERHEAD_BYTES = 128 * 1024
+"""The most bytes in a row that are not body: a head, trailers, chunk extensions."""
+
+_REQUEST_ID_NAMES = ("x-request-id", "request-id", "apim-request-id", "x-ms-request-id", "cf-ray")
+
+
+class ResponseParser:
+    """One response, from the bytes of its connection.
+
+    Args:
+        tunnel: whether it answers CONNECT; a yes then has no body (RFC 9110, section 9.3.6).
+
+    Attributes:
+        info: status and headers, None until the head (of the final response: 1xx are skipped) is there.
+        body_ended: whether the whole body has come.
+        reusable: whether the connection can serve another request once the body has ended.
+        failure: why the response can't be read on, None where nothing is wrong.
+    """
+
+    def __init__(self, *, tunnel: bool = False) -> None:
+        self._tunnel = tunnel
+        self.info: ResponseInfo | None = None
+        self.body_ended = False
+        self.reusable = False
+        self.failure: ChatCompletionError | None = None
+        self._headers: dict[str, str] = {}
+        self._interim = False
+        self._overhead = 0
+        self._ends_at_eof = False
+        self._decoder: ContentDecoder | None = None
+        self._body: list[bytes] = []
+        self.on_body = self._body.append  # httptools calls it for each piece: no Python frame in between
+        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
+
+    def release(self) -> None:
+        """Let go of httptools' parser, which holds this object, so that no reference cycle is left."""
+        self._parser = None
+
+    def receive_data(self, data: bytes) -> bytes:
+        """Take bytes of the connection, give the bytes of the body in them, decoded."""
+        if self._parser is None:
+            self.reusable = False  # more than the response came: nothing that follows can be trusted
+            return b""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._fail(ResponseFormatError("the server wants to switch protocols, which was not asked for"))
+        except httptools.HttpParserError as error:
+            self._fail_parsing(error, data)
+        body = b"".join(self._body)
+        self._body.clear()
+        self._overhead = 0 if body else self._overhead + len(data)
+        if self._overhead > MAX_OVERHEAD_BYTES:
+            self._fail(ResponseFormatError(f"the response has more than {MAX_OVERHEAD_BYTES} bytes of headers"))
+        if self._decoder is not None and body:
+            body = self._decode(self._decoder, body)
+        if self.body_ended:
+            self._end()
+        return body
+
+    def receive_eof(self) -> None:
+        """Take the end of the connection."""
+        if self.body_ended or self.failure is not None:
+            return
+        if self.info is not None and self._ends_at_eof:
+            self.body_ended = True
+            self._end()
+        else:
+            self._fail(StreamTruncatedError("the connection was closed before the end of the response"))
+
+    def _end(self) -> None:
+        self.release()
+        if self._decoder is not None and not self._decoder.ended:
+            self._fail(StreamTruncatedError("the compressed body ended before its data did"))
+
+    def _decode(self, decoder: ContentDecoder, body: bytes) -> bytes:
+        try:
+            return decoder.decode(body)
+        except ResponseFormatError as error:
+            self._fail(error)
+            return b""
+
+    def _fail(self, failure: ChatCompletionError) -> None:
+        self.failure = self.failure or failure
+        self.reusable = False
+        self.release()
+
+    def _fail_parsing(self, error: httptools.HttpParserError, data: bytes) -> None:
+        if self.body_ended:  # the surplus behind a whole response
+            self.reusable = False
+            return
+        if self.info is None:
+            failure = ResponseFormatError(f"the server does not answer in HTTP/1.1 ({error}): {quoted(data)}")
+        else:
+            failure = ResponseFormatError(f"the framing of the response is broken: {error}")
+        failure.__cause__ = error
+        self._fail(failure)
+
+    # What httptools calls while it is fed. Exceptions that leave these become HttpParserCallbackError.
+
+    def on_message_begin(self) -> None:
+        """A head begins: the first, the one after a 1xx, or surplus bytes that look like one."""
+        if self.info is not None:
+            raise ValueError("more than one response")
+        self._headers.clear()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header or a trailer is there."""
+        if self.info is None:
+            key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+            self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
+
+    def on_headers_complete(self) -> None:
+        """A head is there."""
+        parser = self._parser
+        if parser is None:
+            return
+        status = parser.get_status_code()
+        if 100 <= status <= 199:
+            self._interim = True
+            return
+        headers = self._headers
+        request_id = next((headers[name] for name in _REQUEST_ID_NAMES if name in headers), None)
+        self.info = ResponseInfo(status=status, headers=Headers(headers), request_id=request_id)
+        self._ends_at_eof = "content-length" not in headers and "transfer-encoding" not in headers
+        tokens = {token.strip() for token in headers.get("connection", "").lower().split(",")}
+        self.reusable = "close" not in tokens and (parser.get_http_version() == "1.1" or "keep-alive" in tokens)
+        if self._tunnel:
+            return
+        coding = headers.get("content-encoding", "identity").strip().lower()
+        if coding not in ("", "identity"):
+            self._open_coding(coding)
+
+    def _open_coding(self, coding: str) -> None:
+        try:
+            self._decoder = ContentDecoder(coding)
+        except ResponseFormatError as error:
+            self.failure = error
+            self.reusable = False
+
+    def on_message_complete(self) -> None:
+        """A message has ended: a 1xx, or the response."""
+        if self._interim:
+            self._interim = False
+        else:
+            self.body_ended = True

@@ -1,0 +1,67 @@
+"""JSON of a server to plain values: what msgspec refuses and the standard library takes, passes too.
+
+The first try is msgspec's; NaN, Infinity and lone surrogates are what the second is for.
+"""
+
+import json
+
+import msgspec
+
+from firsttoken.errors import ResponseFormatError
+
+QUOTED_CHARACTERS = 200
+
+_decode = msgspec.json.Decoder().decode
+
+
+def parse_json(data: bytes) -> object:
+    """Decode JSON, strictly UTF-8.
+
+    Raises:
+        ResponseFormatError: `data` is no JSON, no UTF-8, or nested too deeply.
+    """
+    try:
+        return _decode(data)
+    except RecursionError as error:
+        raise ResponseFormatError(f"the server sent JSON that is nested too deeply: {quoted(data)}") from error
+    except ValueError:
+        pass
+    try:
+        return json.loads(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise ResponseFormatError(f"the server sent data that is not UTF-8 ({error.reason}): {quoted(data)}") from error
+    except RecursionError as error:
+        raise ResponseFormatError(f"the server sent JSON that is nested too deeply: {quoted(data)}") from error
+    except ValueError as error:
+        raise ResponseFormatError(f"the server sent data that is not JSON ({error}): {quoted(data)}") from error
+
+
+def quoted(data: bytes) -> str:
+    """The first 200 characters of what a server sent, for a message."""
+    text = data[: QUOTED_CHARACTERS * 4].decode("utf-8", "replace")
+    return repr(text[:QUOTED_CHARACTERS]) + ("…" if len(text) > QUOTED_CHARACTERS or len(data) > len(text) * 4 else "")
+
+
+def as_object(value: object) -> dict[str, object] | None:
+    """The value as a JSON object, None where it is none."""
+    if isinstance(value, dict):
+        found: dict[str, object] = value  # pyright: ignore[reportUnknownVariableType]
+        return found
+    return None
+
+
+def as_array(value: object) -> list[object] | None:
+    """The value as a JSON array, None where it is none."""
+    if isinstance(value, list):
+        found: list[object] = value  # pyright: ignore[reportUnknownVariableType]
+        return found
+    return None
+
+
+def as_text(value: object) -> str | None:
+    """The value as a non-blank string; numbers are written out; None for anything else."""
+    if isinstance(value, str):
+        return value if value.strip() else None
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value)
+    return None

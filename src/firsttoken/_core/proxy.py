@@ -1,0 +1,112 @@
+"""URL to proxy or none, and the words of CONNECT.
+
+Owns the environment's rules: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, lower case first. Refuses to
+connect.
+
+Sources: the conventions that curl documents for these variables; RFC 9110, sections 9.3.6 (CONNECT) and 11.7.1.
+"""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from firsttoken._core.url import Origin
+from firsttoken.errors import ConfigurationError
+
+
+class Proxy(NamedTuple):
+    """A proxy: where it is, and the value of `proxy-authorization` that it wants, "" for none."""
+
+    origin: Origin
+    authorization: str
+
+    def __repr__(self) -> str:
+        return f"Proxy({self.origin.address})"  # without the password
+
+
+def proxy_for(origin: Origin, given: str | None, environment: Mapping[str, str]) -> Proxy | None:
+    """The proxy that requests to an origin go through; None for a direct connection.
+
+    Args:
+        origin: where the request goes.
+        given: the caller's choice: a URL, "" for none, None for what the environment says.
+        environment: the environment variables.
+
+    Raises:
+        ConfigurationError: the proxy is no http URL. The message does not show it: it may hold a password.
+    """
+    if given is not None:
+        return _parse(given, "proxy") if given else None
+    name = f"{origin.scheme}_proxy"
+    for variable in (name, name.upper(), "all_proxy", "ALL_PROXY"):
+        if variable == "HTTP_PROXY" and "REQUEST_METHOD" in environment:
+            continue  # in a CGI script a client's header `Proxy` sets it (CVE-2016-5385)
+        url = environment.get(variable, "").strip()
+        if url:
+            bypass = environment.get("no_proxy") or environment.get("NO_PROXY", "")
+            return None if is_bypassed(origin, bypass) else _parse(url, variable)
+    return None
+
+
+def _parse(url: str, what: str) -> Proxy:
+    parts = urlsplit(url if "://" in url else f"http://{url}")
+    if parts.scheme != "http" or not parts.hostname:
+        raise ConfigurationError(
+            f"{what} names a proxy that is no http:// address",
+            hint='proxy="" connects directly; http_client= takes a client that speaks SOCKS or TLS to a proxy',
+        )
+    try:
+        port = parts.port or 80
+    except ValueError as error:
+        raise ConfigurationError(f"{what} names a proxy with a port that is no number") from error
+    authorization = ""
+    if parts.username is not None:
+        user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        authorization = f"Basic {b64encode(user.encode()).decode('ascii')}"
+    return Proxy(Origin("http", parts.hostname, port), authorization)
+
+
+def is_bypassed(origin: Origin, no_proxy: str) -> bool:
+    """Whether `NO_PROXY` names an origin: by host, parent domain, address, network (CIDR), with a port or "*"."""
+    host = origin.host.lower().rstrip(".")
+    for entry in no_proxy.replace(",", " ").split():
+        name = entry.lower()
+        if name == "*":
+            return True
+        name, port = _split_port(name)
+        if port and port != str(origin.port):
+            continue
+        name = name.removeprefix("*").strip(".")
+        if name and (host == name or host.endswith(f".{name}") or _in_network(host, name)):
+            return True
+    return False
+
+
+def _split_port(entry: str) -> tuple[str, str]:
+    if entry.startswith("["):
+        host, _, port = entry[1:].partition("]")
+        return host, port.lstrip(":")
+    if entry.count(":") == 1:
+        host, _, port = entry.partition(":")
+        return host, port
+    return entry, ""
+
+
+def _in_network(host: str, network: str) -> bool:
+    if not (host[-1:].isdigit() or ":" in host):
+        return False
+    import ipaddress
+
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(network, strict=False)
+    except ValueError:
+        return False
+
+
+def connect_head(origin: Origin, proxy: Proxy) -> bytes:
+    """The request that opens a tunnel to an origin."""
+    lines = [f"CONNECT {origin.address} HTTP/1.1", f"host: {origin.address}"]
+    if proxy.authorization:
+        lines.append(f"proxy-authorization: {proxy.authorization}")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")

@@ -1,0 +1,149 @@
+"""A request to the bytes of its head and body.
+
+Owns the JSON body, the headers and their checks. Refuses to know where the bytes go.
+
+Sources: RFC 9110 (fields), RFC 9112, section 3 (request line).
+"""
+
+import json
+from collections.abc import Mapping
+
+import msgspec
+
+from firsttoken._core.payload import as_array, as_object
+from firsttoken._types.completion import ChatCompletionMessage
+from firsttoken._types.messages import AssistantMessage
+from firsttoken._types.request import ChatCompletionRequest, StreamOptions
+from firsttoken._types.wire import EXTRA_NAME
+from firsttoken.errors import ConfigurationError
+
+_encode = msgspec.json.Encoder().encode
+_FORBIDDEN = frozenset("\r\n\0")
+_OURS = frozenset({"content-length", "transfer-encoding", "connection"})
+
+
+def encode_body(request: ChatCompletionRequest, *, stream: bool) -> bytes:
+    """The JSON body of a request; the request is left as it is.
+
+    Args:
+        request: what to send.
+        stream: whether a streamed answer is wanted, whatever the request's own `stream` says.
+
+    Raises:
+        ConfigurationError: something in the request can't be written as JSON.
+    """
+    body: dict[str, object] = {
+        name: value for name in request.__struct_fields__ if (value := getattr(request, name)) is not None
+    }
+    extra = body.pop("extra")
+    body.pop("stream", None)
+    options = body.pop("stream_options", None)
+    body["messages"] = [_plain_message(message) for message in request.messages]
+    if stream:
+        body["stream"] = True
+        body.update(_stream_options(options))
+    if isinstance(extra, Mapping):
+        body.update(extra)  # pyright: ignore[reportUnknownArgumentType]
+    return _to_json(body)
+
+
+def _stream_options(options: object) -> dict[str, object]:
+    """Usage is asked for unless it is switched off; servers that know no `stream_options` then get none."""
+    wanted: dict[str, object] = {"include_usage": True}
+    given = msgspec.to_builtins(options) if isinstance(options, StreamOptions) else options
+    if isinstance(given, Mapping):
+        wanted.update(given)  # pyright: ignore[reportUnknownArgumentType]
+    if not wanted["include_usage"]:
+        del wanted["include_usage"]
+    return {"stream_options": wanted} if wanted else {}
+
+
+def _plain_message(message: object) -> object:
+    """A message as it goes out: what a completion held loses its nulls and keeps the server's own fields."""
+    if isinstance(message, ChatCompletionMessage):
+        plain = _without_nulls(msgspec.to_builtins(message))
+        if message.audio is not None:
+            plain["audio"] = {"id": message.audio.id}
+        plain.setdefault("content", None)
+        return plain
+    if isinstance(message, AssistantMessage) and message.tool_calls is not None:
+        return _without_nulls(msgspec.to_builtins(message))
+    return message
+
+
+def _without_nulls(node: dict[str, object]) -> dict[str, object]:
+    plain: dict[str, object] = {}
+    for name, value in node.items():
+        fields, items = as_object(value), as_array(value)
+        if name == EXTRA_NAME and fields is not None:
+            plain.update(fields)
+        elif fields is not None:
+            plain[name] = _without_nulls(fields)
+        elif items is not None:
+            plain[name] = [item if (inner := as_object(item)) is None else _without_nulls(inner) for item in items]
+        elif value is not None:
+            plain[name] = value
+    return plain
+
+
+def _to_json(body: dict[str, object]) -> bytes:
+    try:
+        return _encode(body)
+    except UnicodeEncodeError:
+        # A lone surrogate, as a cut UTF-16 text has it: JSON can say it, UTF-8 can't (RFC 8259, section 8.2).
+        return json.dumps(msgspec.to_builtins(body)).encode("ascii")
+    except (TypeError, ValueError, RecursionError, OverflowError) as error:
+        raise ConfigurationError(f"the request can't be written as JSON: {error}") from error
+
+
+def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers of the caller, names in lower case.
+
+    Raises:
+        ConfigurationError: a name or value can't stand in a head, or the header is ours to set. The message does
+            not show the value: it may be a key.
+    """
+    checked: dict[str, str] = {}
+    for name, value in headers.items():
+        lower = name.lower()
+        if (
+            not name.isascii()
+            or not all(character.isalnum() or character in "!#$%&'*+-.^_`|~" for character in name)
+            or not name
+        ):
+            raise ConfigurationError(f"{name!r} is no name of a header")
+        if lower in _OURS:
+            raise ConfigurationError(f"the header {lower} is set by firsttoken and can't be given")
+        checked[lower] = check_header_value(lower, value)
+    return checked
+
+
+def check_header_value(name: str, value: str) -> str:
+    """The value, if it can stand in a head.
+
+    Raises:
+        ConfigurationError: it can't. The message does not show it.
+    """
+    if not value.isascii() or not _FORBIDDEN.isdisjoint(value) or value != value.strip():
+        raise ConfigurationError(
+            f"the value of {name} has a line break, a blank at an end or a character that is not ASCII",
+            hint="was it copied with a new line at its end?",
+        )
+    return value
+
+
+def encode_head(target: str, host: str, headers: Mapping[str, str], body_length: int) -> bytes:
+    """The head of a POST request.
+
+    Args:
+        target: path and query, or the absolute URI for a plain-http proxy.
+        host: the value of the header `host`, unless `headers` has one.
+        headers: all other headers, names in lower case.
+        body_length: in bytes.
+    """
+    lines = [f"POST {target} HTTP/1.1"]
+    if "host" not in headers:
+        lines.append(f"host: {host}")
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    lines.append(f"content-length: {body_length}\r\n\r\n")
+    return "\r\n".join(lines).encode("ascii")

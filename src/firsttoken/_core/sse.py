@@ -1,0 +1,181 @@
+"""Body bytes to events: the WHATWG event-stream grammar, on bytes.
+
+Owns lines, fields, comments, the byte-order mark and the cap on an event's size. Refuses to know what data means:
+`[DONE]`, JSON and errors are for `chunks`. Each read is split once and each byte is looked at a fixed number of
+times, however the input is cut.
+
+Source: HTML Living Standard, section 9.2.6 "Interpreting an event stream".
+"""
+
+from itertools import repeat
+from operator import contains
+
+import msgspec
+
+from firsttoken.errors import ResponseFormatError
+
+MAX_EVENT_BYTES = 32 * 1024 * 1024
+"""The largest event by default, in bytes; an image as base64 has room, an endless event has not."""
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class ServerSentEvent(msgspec.Struct, frozen=True, gc=False):
+    """An event as it was dispatched.
+
+    Attributes:
+        event: its type: "message" unless the server named one; "error" for a bare `error:` field, which is no
+            field of the standard but is what older llama.cpp servers end a failed stream with.
+        data: its data lines, joined by LF.
+        id: the last event ID that the stream has set, "" before there is one.
+        retry: the reconnection time that came with it, in milliseconds.
+    """
+
+    event: str
+    data: bytes
+    id: str = ""
+    retry: int | None = None
+
+
+class SSEDecoder:
+    """Turns the bytes of a body, cut anywhere, into events.
+
+    Args:
+        max_event_bytes: the size from which an event is a failure, in bytes.
+
+    Attributes:
+        failure: why the decoder gave up, None while it has not; afterwards it takes bytes and gives nothing.
+    """
+
+    def __init__(self, *, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+        self.failure: ResponseFormatError | None = None
+        self._max_event_bytes = max_event_bytes
+        self._parts: list[bytes] = []  # of the event that has not ended
+        self._size = 0
+        self._at_start = True
+        self._after_cr = False
+        self._last_event_id = ""
+
+    def receive_data(self, data: bytes) -> list[ServerSentEvent]:
+        """Take the bytes of a read; give the events that they end."""
+        return self.events(self.take(data))
+
+    def receive_eof(self) -> list[ServerSentEvent]:
+        """Take the end of the body; give the event that the end left open, if there is one.
+
+        The standard throws such an event away; servers that close without the last blank line exist. Whether it is
+        whole is the caller's to judge.
+        """
+        block = b"".join(self._parts)
+        self._drop()
+        return self.events(block)
+
+    def take(self, data: bytes) -> bytes:
+        """Take the bytes of a read; give the blocks of lines that a blank line has ended, for `plain` or `events`.
+
+        Line ends are LF by then, and blocks are separated by a blank line; more blank lines may stand anywhere.
+        """
+        if self._at_start:
+            data = self._strip_bom(data)
+        if self._after_cr or b"\r" in data:
+            data = self._normalise_line_ends(data)
+        if not data or self.failure is not None:
+            return b""
+        if self._parts:
+            straddles = data[0] == 0x0A and self._parts[-1][-1] == 0x0A
+            if not straddles and b"\n\n" not in data:
+                self._hold(data)
+                return b""
+            self._parts.append(data)
+            data = b"".join(self._parts)
+            self._drop()
+        cut = data.rfind(b"\n\n")
+        if cut < 0:
+            self._hold(data)
+            return b""
+        ended, tail = data[:cut], data[cut + 2 :]
+        if cut > self._max_event_bytes:
+            ended = self._before_too_large(ended)
+        if tail and self.failure is None:
+            self._hold(tail)
+        return ended
+
+    def plain(self, blocks: bytes) -> list[bytes] | None:
+        """The data of each event, where all are a single `data: ` line, as nearly all servers' are; else None."""
+        if blocks[:6] != b"data: ":
+            return None
+        payloads = blocks[6:].split(b"\n\ndata: ")
+        if any(map(contains, payloads, repeat(0x0A))):
+            return None
+        return payloads
+
+    def events(self, blocks: bytes) -> list[ServerSentEvent]:
+        """The events of blocks of any kind."""
+        return [event for block in blocks.split(b"\n\n") if (event := self._parse(block)) is not None]
+
+    def _parse(self, block: bytes) -> ServerSentEvent | None:
+        """Make the event of a block; None where it has no data, or blank data."""
+        event, retry, data = "", None, list[bytes]()
+        for line in block.split(b"\n"):
+            field, _, value = line.partition(b":")
+            if value[:1] == b" ":
+                value = value[1:]
+            if field == b"data":
+                data.append(value)
+            elif field == b"event":
+                event = value.decode("utf-8", "replace")
+            elif field == b"error":
+                event = "error"
+                data.append(value)
+            elif field == b"id" and b"\0" not in value:
+                self._last_event_id = value.decode("utf-8", "replace")
+            elif field == b"retry" and value.isdigit() and len(value) < 20:
+                retry = int(value)
+        joined = b"\n".join(data)
+        if not joined or joined.isspace():
+            return None
+        return ServerSentEvent(event or "message", joined, self._last_event_id, retry)
+
+    def _hold(self, data: bytes) -> None:
+        """Keep bytes of an event that has not ended. Comments count too: so is an endless one bounded."""
+        self._parts.append(data)
+        self._size += len(data)
+        if self._size - (data[-1] == 0x0A) > self._max_event_bytes:  # the LF may be the first of a blank line
+            self._refuse()
+
+    def _drop(self) -> None:
+        self._parts = []
+        self._size = 0
+
+    def _before_too_large(self, ended: bytes) -> bytes:
+        blocks = ended.split(b"\n\n")
+        for position, block in enumerate(blocks):
+            if len(block) > self._max_event_bytes:
+                self._refuse()
+                return b"\n\n".join(blocks[:position])
+        return ended
+
+    def _refuse(self) -> None:
+        self._drop()
+        self.failure = ResponseFormatError(f"an event of the stream is larger than {self._max_event_bytes} bytes")
+
+    def _strip_bom(self, data: bytes) -> bytes:
+        data = b"".join([*self._parts, data])
+        self._drop()
+        if len(data) < len(_BOM) and _BOM.startswith(data):
+            if data:
+                self._hold(data)
+            return b""
+        self._at_start = False
+        return data.removeprefix(_BOM)
+
+    def _normalise_line_ends(self, data: bytes) -> bytes:
+        """CRLF and CR to LF. A CR ends its line at once; the LF that may follow in a later read is swallowed."""
+        if self._after_cr and data[:1] == b"\n":
+            data = data[1:]
+            self._after_cr = False
+            if not data:
+                return b""
+        if data:
+            self._after_cr = data[-1] == 0x0D
+        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")

@@ -1,0 +1,86 @@
+"""Addresses: a base URL to where to connect and what to ask for.
+
+Source: RFC 3986; an IPv6 host stands in brackets.
+"""
+
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from firsttoken.errors import ConfigurationError
+
+_PORTS = {"http": 80, "https": 443}
+
+
+class Origin(NamedTuple):
+    """Where a connection goes: scheme, host without brackets, port."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @property
+    def authority(self) -> str:
+        """As the header `host` has it: the port only where it is not the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS.get(self.scheme) else f"{host}:{self.port}"
+
+    @property
+    def address(self) -> str:
+        """Host and port, always both: as CONNECT and messages have it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+class Endpoint(NamedTuple):
+    """An address to post to: the origin, and the path with its query."""
+
+    origin: Origin
+    target: str
+
+    @property
+    def url(self) -> str:
+        """The absolute URI."""
+        return f"{self.origin.scheme}://{self.origin.authority}{self.target}"
+
+
+def chat_completions_endpoint(base_url: str) -> Endpoint:
+    """The address of `/chat/completions` below a base URL; a query of the base URL is kept.
+
+    Raises:
+        ConfigurationError: it is no http or https URL, or holds a user or a password.
+    """
+    origin, path, query = split_url(base_url, "base_url")
+    target = f"{path.rstrip('/')}/chat/completions"
+    return Endpoint(origin, f"{target}?{query}" if query else target)
+
+
+def split_url(url: str, what: str) -> tuple[Origin, str, str]:
+    """Origin, path and query of an http or https URL.
+
+    Raises:
+        ConfigurationError: it is none, or holds a user or a password, which would end up in logs.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ConfigurationError(f"{what} is no URL ({error}): {url!r}") from error
+    if "@" in parts.netloc:
+        raise ConfigurationError(f"{what} holds a user or a password", hint="use api_key= or default_headers=")
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise ConfigurationError(f"{what} is no http or https URL: {url!r}", hint="as in https://api.openai.com/v1")
+    rest = parts.path + parts.query
+    if not rest.isascii() or any(character <= " " for character in rest):
+        raise ConfigurationError(f"{what} has a character in it that must be percent-encoded: {url!r}")
+    return (
+        Origin(parts.scheme, _ascii_host(parts.hostname, what), port or _PORTS[parts.scheme]),
+        parts.path,
+        parts.query,
+    )
+
+
+def _ascii_host(host: str, what: str) -> str:
+    try:
+        return host if host.isascii() else host.encode("idna").decode("ascii")
+    except UnicodeError as error:
+        raise ConfigurationError(f"{what} has a host that is no domain name: {host!r}") from error
