@@ -1,0 +1,213 @@
+"""What the sync and the async shell share: the course of a call without the waiting, and the stream's views of it."""
+
+import copy
+import enum
+import random
+import time
+from typing import Generic, Literal, Protocol, TypeVar
+
+from firsttoken._core.deadlines import Deadlines
+from firsttoken._core.exchange import Exchange
+from firsttoken._core.retry import retry_delay_s
+from firsttoken._settings import Plan
+from firsttoken._types.completion import ChatCompletion
+from firsttoken._types.wire import Headers, ResponseInfo, Timing
+from firsttoken.errors import APIConnectionError, ChatCompletionError, ConfigurationError, StreamTruncatedError
+
+clock = time.monotonic
+
+
+class Course:
+    """A call under way: its attempts, deadlines and stamps. The shells add the connection and the waiting.
+
+    Attributes:
+        exchange: the answer to the attempt under way.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.started_s = clock()
+        self.deadlines = Deadlines(plan.timeout, self.started_s, plan.endpoint.origin.address)
+        self.retries = 0
+        self._left_at_s: float | None = None
+        self.exchange = self._new_exchange()
+
+    def _new_exchange(self) -> Exchange:
+        return Exchange(
+            streamed=self.plan.streamed,
+            choices_wanted=self.plan.choices_wanted,
+            deadlines=self.deadlines,
+            secrets=self.plan.secrets,
+            wall_clock=time.time,
+        )
+
+    def begin_attempt(self) -> None:
+        """Start over with an empty answer."""
+        self.exchange.release()
+        self.exchange = self._new_exchange()
+
+    def retry_delay_s(self, failure: ChatCompletionError) -> float | None:
+        """How long to wait before another attempt; None where there is to be none."""
+        core = self.exchange.core
+        if self.retries >= self.plan.max_retries or core.chunks_handed_out or core.ready:
+            return None
+        info = self.exchange.response
+        delay_s = retry_delay_s(
+            failure,
+            Headers() if info is None else info.headers,
+            attempt=self.retries,
+            left_s=self.deadlines.left_s(clock()),
+            jitter=random.random(),  # noqa: S311 - it spreads retries, it guards nothing
+        )
+        if delay_s is not None:
+            self.retries += 1
+        return delay_s
+
+    def leave(self) -> None:
+        """The caller goes about its own business."""
+        self._left_at_s = clock()
+
+    def resume(self) -> None:
+        """The caller is back, to wait: the deadlines of waiting have stood still."""
+        if self._left_at_s is not None:
+            self.exchange.pause(clock() - self._left_at_s)
+            self._left_at_s = None
+
+    def dressed(self, completion: ChatCompletion, ended_s: float | None = None) -> ChatCompletion:
+        """The completion, with the response and the timing that it came with."""
+        completion.response = self.exchange.response
+        completion.timing = self.timing(clock() if ended_s is None else ended_s)
+        return completion
+
+    def timing(self, ended_s: float | None) -> Timing:
+        """The stamps so far."""
+        exchange = self.exchange
+        return Timing(
+            time_to_headers_s=self._since_start(exchange.headers_at_s),
+            time_to_first_chunk_s=self._since_start(exchange.first_chunk_at_s),
+            time_to_first_token_s=self._since_start(exchange.first_token_at_s),
+            duration_s=self._since_start(ended_s),
+            chunks=exchange.core.chunks_handed_out,
+        )
+
+    def _since_start(self, moment_s: float | None) -> float | None:
+        return None if moment_s is None else moment_s - self.started_s
+
+
+class Stop(enum.Enum):
+    """The type of `STOP`."""
+
+    STOP = "STOP"
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+STOP = Stop.STOP
+"""What a callback returns to end its stream early."""
+
+StreamState = Literal["idle", "open", "complete", "stopped", "failed"]
+
+
+class CallLike(Protocol):
+    """What a stream needs to know of the call behind it."""
+
+    course: Course
+
+    def completion(self) -> ChatCompletion:
+        """The chunks handed out, folded."""
+        ...
+
+
+_Call = TypeVar("_Call", bound=CallLike)
+
+
+class StreamBase(Generic[_Call]):
+    """What both streams are: a state, and views of the answer so far."""
+
+    def __init__(self) -> None:
+        self._call: _Call | None = None
+        self._state: StreamState = "idle"
+        self._ended_s: float | None = None
+        self._failure: ChatCompletionError | ConfigurationError | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.state}, {self.timing.chunks} chunks>"
+
+    @property
+    def state(self) -> StreamState:
+        """Where the stream is: "idle", "open", then "complete", "stopped" or "failed"."""
+        return self._state
+
+    @property
+    def response(self) -> ResponseInfo | None:
+        """Status, headers and request id of the response; None until its head is there."""
+        return None if self._call is None else self._call.course.exchange.response
+
+    @property
+    def timing(self) -> Timing:
+        """When things arrived, in seconds; see `firsttoken.types.Timing`."""
+        return Timing() if self._call is None else self._call.course.timing(self._ended_s)
+
+    @property
+    def completion(self) -> ChatCompletion:
+        """The chunks handed out so far, folded: at any time; its choices are [] before the first chunk."""
+        if self._call is None:
+            return ChatCompletion()
+        completion = self._call.completion()
+        completion.response = self.response
+        completion.timing = self.timing
+        return completion
+
+    def _is_whole(self) -> bool:
+        """Whether every chunk of a whole answer was handed out."""
+        if self._call is None:
+            return False
+        core = self._call.course.exchange.core
+        return core.complete and not core.ready
+
+    def _end(self, state: StreamState) -> None:
+        if self._state in ("idle", "open"):
+            self._state = state
+            self._ended_s = clock()
+
+    def _fail(self, failure: ChatCompletionError | ConfigurationError) -> None:
+        self._end("failed")
+        if isinstance(failure, ChatCompletionError) and failure.partial is not None:
+            failure.partial.response = self.response
+            failure.partial.timing = self.timing
+        self._failure = copy.copy(failure)  # without the traceback, which refers to this stream
+
+    def _not_whole(self) -> ChatCompletionError | ConfigurationError:
+        if self._failure is not None:
+            return copy.copy(self._failure)
+        count = self.timing.chunks
+        error = StreamTruncatedError(f"the stream was stopped after {count} chunks, before the answer was whole")
+        error.chunks_received = count
+        error.partial = self.completion if count else None
+        error.request_id = self.response.request_id if self.response is not None else None
+        return error
+
+
+def connection_failure(error: Exception, plan: Plan, what: str) -> APIConnectionError:
+    """The failure that an error of the connection means; it is its cause.
+
+    Args:
+        error: an `OSError`, or what `ssl` and `socket` raise besides.
+        plan: the call.
+        what: failed: "no connection to", "lost the connection to".
+    """
+    address = plan.endpoint.origin.address
+    through = f" through the proxy {plan.proxy.origin.address}" if plan.proxy is not None else ""
+    words = getattr(error, "verify_message", "") or getattr(error, "strerror", "") or str(error) or type(error).__name__
+    hint = None
+    if isinstance(error, ConnectionRefusedError):
+        hint = "does the server run, and is this its port?"
+    elif hasattr(error, "verify_message"):
+        hint = "the certificate is not trusted; SSL_CERT_FILE can name a file with the one of a private authority"
+    elif "WRONG_VERSION_NUMBER" in str(error):
+        hint = "the server does not speak TLS there; does base_url begin with https:// by mistake?"
+    failure = APIConnectionError(f"{what} {address}{through}: {words}", hint=hint)
+    failure.retryable = not hasattr(error, "verify_message")  # no retry mends a certificate
+    failure.__cause__ = error
+    return failure

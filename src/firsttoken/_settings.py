@@ -1,0 +1,172 @@
+"""What a client was made with, and what one call does with it: checked, encoded, ready to be sent."""
+
+import os
+import sys
+from collections.abc import Mapping
+
+from firsttoken._core.proxy import Proxy, proxy_for
+from firsttoken._core.request import check_header_value, check_headers, encode_body, encode_head
+from firsttoken._core.url import Endpoint, chat_completions_endpoint
+from firsttoken._types.request import ChatCompletionRequest
+from firsttoken._types.timeout import Timeout
+from firsttoken._version import __version__
+from firsttoken.errors import ConfigurationError
+
+OPENAI_BASE_URL = "https://api.openai.com/v1"
+SHORTEST_SECRET = 8
+"""Keys that are shorter are placeholders for servers that want none; masking "test" would only garble messages."""
+
+_SECRET_HEADERS = ("authorization", "api-key", "x-api-key", "proxy-authorization")
+
+
+class Settings:
+    """What a client was made with, checked.
+
+    Args: as those of `firsttoken.Client`.
+
+    Raises:
+        ConfigurationError: one of them can't be used, or there is no key for OpenAI's own address.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None,
+        base_url: str | None,
+        organization: str | None,
+        project: str | None,
+        timeout: Timeout,
+        max_retries: int,
+        default_headers: Mapping[str, str] | None,
+        proxy: str | None,
+    ) -> None:
+        environment = os.environ
+        self.base_url = base_url or environment.get("OPENAI_BASE_URL") or OPENAI_BASE_URL
+        self.endpoint = chat_completions_endpoint(self.base_url)
+        self.timeout = check_timeout(timeout)
+        self.max_retries = check_max_retries(max_retries)
+        self.proxy = proxy
+        headers = {"content-type": "application/json", "user-agent": _USER_AGENT}
+        key = environment.get("OPENAI_API_KEY") if api_key is None else api_key
+        if key:
+            headers["authorization"] = f"Bearer {check_header_value('api_key', key)}"
+        for name, given, variable in (
+            ("openai-organization", organization, "OPENAI_ORG_ID"),
+            ("openai-project", project, "OPENAI_PROJECT_ID"),
+        ):
+            value = given or environment.get(variable)
+            if value:
+                headers[name] = check_header_value(name, value)
+        self.headers = headers | check_headers(default_headers or {})
+        if self.endpoint.origin.host == "api.openai.com" and "authorization" not in self.headers:
+            raise ConfigurationError(
+                "there is no key for api.openai.com",
+                hint="set OPENAI_API_KEY or pass api_key=; for another server set OPENAI_BASE_URL or pass base_url=",
+            )
+
+    def plan(
+        self,
+        request: ChatCompletionRequest,
+        *,
+        streamed: bool,
+        timeout: Timeout | None,
+        max_retries: int | None,
+        headers: Mapping[str, str] | None,
+    ) -> "Plan":
+        """What one call will do; nothing of `request` is needed afterwards.
+
+        Raises:
+            ConfigurationError: the call can't be made.
+        """
+        if not isinstance(request, ChatCompletionRequest):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(
+                f"a request must be a ChatCompletionRequest, not {type(request).__name__}",
+                hint="make one with chat_completion_request(model, messages, …)",
+            )
+        if request.stream and not streamed:
+            raise ConfigurationError(
+                "chat_completion waits for the whole answer, but request.stream is True",
+                hint="use chat_completion_stream(request), or leave stream out",
+            )
+        accept = {"accept": "text/event-stream", "accept-encoding": "identity"}
+        if not streamed:
+            accept = {"accept": "application/json", "accept-encoding": "gzip, deflate"}
+        return Plan(
+            endpoint=self.endpoint,
+            proxy=proxy_for(self.endpoint.origin, self.proxy, os.environ),
+            headers=accept | self.headers | check_headers(headers or {}),
+            body=encode_body(request, stream=streamed),
+            streamed=streamed,
+            choices_wanted=request.n or 1,
+            timeout=self.timeout if timeout is None else check_timeout(timeout),
+            max_retries=self.max_retries if max_retries is None else check_max_retries(max_retries),
+        )
+
+
+_USER_AGENT = f"firsttoken/{__version__} python/{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def check_timeout(timeout: Timeout) -> Timeout:
+    """The timeout, if it is one.
+
+    Raises:
+        ConfigurationError: it is something else.
+    """
+    if not isinstance(timeout, Timeout):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(
+            f"timeout must be a Timeout, not {type(timeout).__name__}", hint="as in Timeout(idle_s=30)"
+        )
+    return timeout
+
+
+def check_max_retries(max_retries: int) -> int:
+    """The number of retries, if it is one.
+
+    Raises:
+        ConfigurationError: it is no int, or below 0.
+    """
+    if not isinstance(max_retries, int) or max_retries < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"max_retries must be an int of 0 or more: {max_retries!r}")
+    return max_retries
+
+
+class Plan:
+    """One call: where it goes, what it sends, and its limits."""
+
+    __slots__ = ("choices_wanted", "endpoint", "max_retries", "message", "proxy", "secrets", "streamed", "timeout")
+
+    def __init__(
+        self,
+        *,
+        endpoint: Endpoint,
+        proxy: Proxy | None,
+        headers: Mapping[str, str],
+        body: bytes,
+        streamed: bool,
+        choices_wanted: int,
+        timeout: Timeout,
+        max_retries: int,
+    ) -> None:
+        self.endpoint = endpoint
+        self.proxy = proxy
+        self.streamed = streamed
+        self.choices_wanted = choices_wanted
+        self.timeout = timeout
+        self.max_retries = max_retries
+        origin, target = endpoint
+        sent = dict(headers)
+        if proxy is not None and origin.scheme == "http":
+            target = endpoint.url
+            if proxy.authorization:
+                sent["proxy-authorization"] = proxy.authorization
+        self.message = encode_head(target, origin.authority, sent, len(body)) + body
+        self.secrets = tuple(
+            secret
+            for name in _SECRET_HEADERS
+            if len(secret := sent.get(name, "").rpartition(" ")[2]) >= SHORTEST_SECRET
+        )
+
+    @property
+    def pool_key(self) -> tuple[object, ...]:
+        """Connections are alike when they go to the same origin by the same way."""
+        return self.endpoint.origin, self.proxy

@@ -1,0 +1,1 @@
+"""The sync shell: sockets, threads and waiting around the core."""

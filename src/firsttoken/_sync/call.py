@@ -1,0 +1,259 @@
+"""One call: attempts over connections until there is an answer, or a failure that no attempt mends.
+
+Owns the connection of the attempt under way and when it is closed. Another thread may close a call at any moment:
+the lock guards what both touch, and is never held while waiting.
+"""
+
+import os
+import threading
+
+from firsttoken._base import Course, clock, connection_failure
+from firsttoken._settings import Plan
+from firsttoken._sync.connection import AbortedError, Connection, DeadlineError
+from firsttoken._sync.transport import Transport
+from firsttoken._types.completion import ChatCompletion
+from firsttoken.errors import ChatCompletionError
+
+DRAIN_S = 0.1
+"""How long to wait for the end of a body behind `[DONE]`, so that its connection can be used again."""
+
+
+class Call:
+    """A request and its answer.
+
+    Args:
+        transport: gives the connections.
+        plan: what to send, and the limits.
+
+    Attributes:
+        course: the attempts, and the answer as far as it has come.
+        closed: whether `close` was called.
+    """
+
+    def __init__(self, transport: Transport, plan: Plan) -> None:
+        self.course = Course(plan)
+        self.closed = False
+        self._transport = transport
+        self._plan = plan
+        self._process = os.getpid()
+        self._lock = threading.RLock()
+        self._wake = threading.Event()
+        self._connection: Connection | None = None
+        self._is_waiting = False
+        self._is_silent = True  # no byte of the response has come
+        self._may_reuse = True
+
+    def wait_for_head(self) -> None:
+        """Wait until the server has said yes.
+
+        Raises:
+            ChatCompletionError: it did not, and no retry is left.
+            AbortedError: the call was closed.
+        """
+        while True:
+            exchange = self.course.exchange
+            if exchange.core.failure is not None and not exchange.core.ready:
+                self._retry_or_raise(exchange.core.failure)
+            elif exchange.opened:
+                self.course.leave()
+                return
+            else:
+                self._step()
+
+    def wait_for_chunk(self) -> bool:
+        """Wait until a chunk is ready; False where the answer is whole instead, and its connection given back.
+
+        Raises:
+            ChatCompletionError: the answer failed behind its last good chunk.
+            AbortedError: the call was closed.
+        """
+        self.course.resume()
+        while True:
+            core = self.course.exchange.core
+            if core.ready:
+                self.course.leave()
+                return True
+            if core.failure is not None:
+                self._retry_or_raise(core.failure)
+            elif core.complete:
+                self._finish()
+                return False
+            else:
+                self._step()
+
+    def wait_for_whole(self) -> ChatCompletion:
+        """Wait for an answer that is not streamed.
+
+        Raises:
+            ChatCompletionError: there is none, and no retry is left.
+        """
+        while True:
+            exchange = self.course.exchange
+            if exchange.core.failure is not None:
+                self._retry_or_raise(exchange.core.failure)
+            elif exchange.whole is not None:
+                self._finish()
+                return exchange.whole
+            else:
+                self._step()
+
+    def completion(self) -> ChatCompletion:
+        """The chunks handed out, folded."""
+        with self._lock:
+            return self.course.exchange.core.completion
+
+    def close(self) -> None:
+        """End the call, whoever waits in it; what was not handed out is dropped."""
+        if self._process != os.getpid():  # a forked child: neither the socket nor the lock is its own
+            if self._connection is not None:
+                self._connection.close()
+            return
+        with self._lock:
+            if self.closed:
+                return
+            self.closed = True
+            self.course.exchange.core.stop()
+            self.course.exchange.release()
+            if self._is_waiting and self._connection is not None:
+                self._connection.abort()
+            elif not self._is_waiting:
+                self._drop_connection()
+            self._wake.set()
+
+    def _step(self) -> None:
+        """Take one step towards an answer: make a connection and send the request, or read once."""
+        with self._lock:
+            if self.closed:
+                raise AbortedError
+            self._is_waiting = True
+        try:
+            if self._connection is None:
+                self._attempt()
+            else:
+                self._read(self._connection)
+        except BaseException:
+            self._drop_connection()
+            raise
+        finally:
+            with self._lock:
+                self._is_waiting = False
+                if self.closed:
+                    self._drop_connection()
+
+    def _attempt(self) -> None:
+        """Send the request over an idle connection, or over a new one."""
+        deadlines = self.course.deadlines
+        connection = self._transport.take_idle(self._plan) if self._may_reuse else None
+        self._is_silent = True
+        try:
+            if connection is None:
+                connection = Connection()
+                self._adopt(connection)
+                deadlines.connecting(clock())
+                self._transport.open(connection, self._plan, deadlines.at_s)
+            else:
+                self._adopt(connection)
+        except DeadlineError:
+            self._fail(deadlines.error())
+        except ChatCompletionError as failure:
+            self._fail(failure)
+        except (OSError, ValueError) as error:
+            self._fail(connection_failure(error, self._plan, "no connection to"))
+        else:
+            self._send(connection)
+
+    def _adopt(self, connection: Connection) -> None:
+        with self._lock:
+            if self.closed:
+                connection.close()
+                raise AbortedError
+            self._connection = connection
+
+    def _send(self, connection: Connection) -> None:
+        deadlines = self.course.deadlines
+        deadlines.requesting(clock())
+        try:
+            connection.send(self._plan.message, deadlines.at_s)
+        except DeadlineError:
+            self._fail(deadlines.error())
+        except OSError:
+            pass  # it may have answered before it stopped to listen; if not, reading says so
+
+    def _read(self, connection: Connection) -> None:
+        exchange = self.course.exchange
+        try:
+            data = connection.recv(exchange.until_s())
+        except DeadlineError:
+            with self._lock:
+                exchange.expire(clock())
+            self._drop_connection()
+        except OSError as error:
+            self._lose(connection, error)
+        else:
+            if not data and self._is_silent:
+                self._lose(connection, ConnectionResetError("the server closed the connection without an answer"))
+                return
+            self._is_silent = False
+            with self._lock:
+                if self.closed:
+                    raise AbortedError
+                if data:
+                    exchange.receive_data(data, clock())
+                else:
+                    exchange.receive_eof(clock())
+
+    def _lose(self, connection: Connection, error: OSError) -> None:
+        """Take the loss of a connection; one that went stale while it was idle is replaced without a word."""
+        if self._is_silent and connection.used:
+            self._may_reuse = False
+            self._drop_connection()
+        else:
+            self._fail(connection_failure(error, self._plan, "lost the connection to"))
+
+    def _fail(self, failure: ChatCompletionError) -> None:
+        with self._lock:
+            if self.closed:
+                raise AbortedError
+            self.course.exchange.lose(failure)
+        self._drop_connection()
+
+    def _retry_or_raise(self, failure: ChatCompletionError) -> None:
+        self._drop_connection()
+        delay_s = self.course.retry_delay_s(failure)
+        if delay_s is None:
+            self.course.exchange.core.take_failure()  # so that the traceback makes no reference cycle
+            raise failure
+        self._wake.wait(delay_s)
+        with self._lock:
+            if self.closed:
+                raise AbortedError
+            self.course.begin_attempt()
+
+    def _finish(self) -> None:
+        """Give the connection back, if the end of the body is there or comes at once."""
+        exchange = self.course.exchange
+        connection = self._connection
+        try:
+            if connection is not None and exchange.may_be_reusable:
+                until_s = clock() + DRAIN_S
+                while not exchange.body_ended and (data := connection.recv(until_s)):
+                    exchange.receive_data(data, clock())
+        except (DeadlineError, AbortedError, OSError):
+            pass
+        except BaseException:
+            self._drop_connection()
+            raise
+        with self._lock:
+            connection, self._connection = self._connection, None
+            exchange.release()
+        if connection is None:
+            return
+        if exchange.reusable:
+            self._transport.give_back(connection, self._plan)
+        else:
+            connection.close()
+
+    def _drop_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()

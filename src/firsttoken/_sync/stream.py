@@ -1,0 +1,135 @@
+"""The stream that a caller holds: an iterator over chunks, and a context manager."""
+
+from collections import deque
+from collections.abc import Iterator
+from operator import attrgetter
+from types import TracebackType
+from typing import Self
+
+from firsttoken._base import StreamBase
+from firsttoken._settings import Plan
+from firsttoken._sync.call import Call
+from firsttoken._sync.connection import AbortedError
+from firsttoken._sync.transport import Transport
+from firsttoken._types.chunk import ChatCompletionChunk
+from firsttoken._types.completion import ChatCompletion
+from firsttoken.errors import ChatCompletionError, ConfigurationError
+
+_text_of = attrgetter("text")
+
+
+class ChatCompletionStream(StreamBase[Call]):
+    """A streamed completion: iterate over it for its chunks.
+
+    Nothing is sent before the first `next()` or `with`. Leaving the `with`, `close()`, and dropping the last
+    reference (a `break` out of a bare `for` does) all close the connection at once; a stream that was read to its end
+    gives it back for the next request.
+
+    Iterating raises any error of `firsttoken.errors`, behind the chunks that came before it; its `partial` holds them.
+    """
+
+    def __init__(self, transport: Transport, plan: Plan) -> None:
+        super().__init__()
+        self._transport = transport
+        self._plan = plan
+        self._ready: deque[ChatCompletionChunk] = deque()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> ChatCompletionChunk:
+        try:
+            return self._ready.popleft()
+        except IndexError:
+            return self._wait_for_chunk()
+
+    def __enter__(self) -> Self:
+        """Send the request and wait for the head of the answer.
+
+        Raises:
+            ChatCompletionError: the server refused, or there is no answer.
+        """
+        if self.state == "idle":
+            self._open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def iter_text(self) -> Iterator[str]:
+        """Iterate over the non-empty text of choice 0."""
+        return filter(None, map(_text_of, self))
+
+    def final_completion(self) -> ChatCompletion:
+        """Read the rest, and give the whole.
+
+        Raises:
+            ChatCompletionError: the answer is not whole: the stream failed, now or before, or was stopped. Its
+                `partial` holds what was handed out.
+        """
+        if self.state in ("idle", "open"):
+            deque(self, maxlen=0)
+        if self.state != "complete":
+            raise self._not_whole()
+        return self.completion
+
+    def close(self) -> None:
+        """End the stream; an answer that is not whole is "stopped".
+
+        May be called from any thread and any number of times. A thread that waits in this stream, at any point from
+        the connecting on, is woken, and its loop ends normally.
+        """
+        if self.state in ("idle", "open"):
+            self._end("complete" if self._is_whole() else "stopped")
+            if self._call is not None:
+                self._call.close()
+
+    def _open(self) -> Call:
+        call = self._begin()
+        try:
+            call.wait_for_head()
+        except AbortedError:
+            self._end("stopped")
+        except (ChatCompletionError, ConfigurationError) as failure:
+            self._fail(failure)
+            raise
+        except BaseException:
+            self.close()
+            raise
+        return call
+
+    def _wait_for_chunk(self) -> ChatCompletionChunk:
+        if self.state not in ("idle", "open"):
+            raise StopIteration
+        call = self._begin()
+        try:
+            is_ready = call.wait_for_chunk()
+        except AbortedError:
+            self._end("stopped")
+            raise StopIteration from None
+        except (ChatCompletionError, ConfigurationError) as failure:
+            self._fail(failure)
+            raise
+        except BaseException:
+            self.close()
+            raise
+        if not is_ready:
+            self._end("complete")
+            raise StopIteration
+        self._ready = call.course.exchange.core.ready
+        try:
+            return self._ready.popleft()
+        except IndexError:  # another thread has closed the stream this moment
+            raise StopIteration from None
+
+    def _begin(self) -> Call:
+        call = self._call
+        if call is None:
+            call = self._call = Call(self._transport, self._plan)
+            self._state = "open"
+        return call
