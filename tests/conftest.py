@@ -1,0 +1,21 @@
+"""What every test may ask for."""
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from firsttoken.local import LocalServer
+
+
+def pytest_configure() -> None:
+    # A shell has what a script starts behind a "&" ignore Ctrl-C, and the processes that the tests start inherit it.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def local_server() -> Iterator[LocalServer]:
+    """The real model, for all tests of a run: two requests at a time, 2,048 tokens each."""
+    with LocalServer(context_tokens=2048, parallel=2) as server:
+        yield server
