@@ -1,0 +1,61 @@
+"""The command `firsttoken`: `ask` and `serve`.
+
+::
+
+    __init__.py   main: from the first instruction on, Ctrl-C is status 130 and no traceback
+    commands.py   names, options and help, by click; parsed here, done elsewhere
+    ask.py        a question to its answer on stdout
+    target.py     where a question goes: OpenAI, another server, the local model
+    serve.py      the local server in the foreground
+    terminal.py   stdin, stdout and stderr, and what can go wrong with each
+    status.py     the exit statuses, and which error gives which
+
+The answer alone goes to stdout, all else to stderr. Each room is imported when it is needed.
+"""
+
+import signal
+import sys
+from collections.abc import Sequence
+from io import StringIO
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+        argv: its arguments, without its name; None takes them from `sys.argv`.
+
+    Returns:
+        The exit status, as `firsttoken._cli.status` lists them.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's script hands that down after a "&"
+    try:
+        return _run(argv)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the next one would find Python on its way out
+        return 130
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    try:
+        import click
+    except ModuleNotFoundError:
+        sys.stderr.write("firsttoken: the command needs the package click\nhint: pip install 'firsttoken[cli]'\n")
+        return 3
+    from firsttoken._cli.commands import command
+
+    try:
+        # Not standalone: click's own way turns Ctrl-C into status 1.
+        return command.main(argv, prog_name="firsttoken", standalone_mode=False) or 0
+    except click.ClickException as error:
+        from firsttoken._cli.terminal import note
+
+        message = StringIO()
+        error.show(message)
+        note(message.getvalue().rstrip("\n"))
+        return error.exit_code
+    except click.Abort as error:
+        raise KeyboardInterrupt from error

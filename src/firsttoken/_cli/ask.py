@@ -1,0 +1,117 @@
+"""`firsttoken ask`: a question to its answer on stdout."""
+
+from contextlib import closing
+from typing import NamedTuple
+
+from firsttoken import (
+    ChatCompletion,
+    ChatCompletionRequest,
+    ChatCompletionStream,
+    Client,
+    chat_completion_request,
+    system_message,
+    user_message,
+)
+from firsttoken._cli.status import EXPECTED_ERRORS, Status, status_of
+from firsttoken._cli.target import Target, chosen_target
+from firsttoken._cli.terminal import Answer, OutputError, note, waiting
+from firsttoken.errors import APIStatusError
+
+__all__ = ["Question", "ask"]
+
+
+class Question(NamedTuple):
+    """What the command line and standard input say together."""
+
+    text: str
+    model: str | None
+    base_url: str | None
+    system: str | None
+    max_tokens: int | None
+    temperature: float | None
+    stats: bool
+
+
+def ask(question: Question) -> Status:
+    """Writes the answer to stdout as it comes, whatever else there is to say to stderr; gives the exit status."""
+    answer = Answer()
+    try:
+        with chosen_target(question.base_url, question.model) as target:
+            return _ask(question, target, answer)
+    except KeyboardInterrupt:
+        return Status.INTERRUPTED
+    except OutputError as error:
+        return error.report()
+    except EXPECTED_ERRORS as error:
+        status = status_of(error)
+        incomplete = "the answer is incomplete: " if status is Status.BROKEN_OFF else ""
+        note(f"firsttoken: {incomplete}{error}{_model_hint(question, error)}")
+        return status
+
+
+def _ask(question: Question, target: Target, answer: Answer) -> Status:
+    with Client(base_url=target.base_url, proxy=target.proxy) as client:
+        stream = client.chat_completion_stream(_request(question, target))
+        try:
+            _write_answer(stream, answer)
+        except BaseException:
+            answer.break_off()
+            raise
+        finally:
+            if question.stats:
+                note(_stats(stream))
+    _remark(stream.completion)
+    return Status.WHOLE_ANSWER
+
+
+def _model_hint(question: Question, error: Exception) -> str:
+    of_model = isinstance(error, APIStatusError) and (error.status == 404 or error.param == "model")
+    return "\nhint: no model was named; -m names one" if of_model and question.model is None else ""
+
+
+def _request(question: Question, target: Target) -> ChatCompletionRequest:
+    messages = [user_message(question.text)]
+    request = chat_completion_request(target.model, messages, temperature=question.temperature)
+    if question.system is not None:
+        request.messages = [system_message(question.system), *messages]
+    setattr(request, target.max_tokens_field, question.max_tokens)
+    return request
+
+
+def _write_answer(stream: ChatCompletionStream, answer: Answer) -> None:
+    with closing(stream):  # entering the stream itself would wait for its head, unseen
+        texts = iter(stream.iter_text())
+        with waiting("waiting for the first token ..."):
+            first = next(texts, "")
+        answer.write(first)
+        for text in texts:
+            answer.write(text)
+    answer.end()
+
+
+def _remark(completion: ChatCompletion) -> None:
+    """Says what the text alone does not show."""
+    for choice in completion.choices[:1]:
+        if choice.message.refusal:
+            note(f"firsttoken: the model refuses: {choice.message.refusal}")
+        if choice.finish_reason == "length":
+            note("firsttoken: the answer stops at the limit of tokens, not at its end")
+        elif choice.finish_reason not in {"stop", None}:
+            note(f"firsttoken: the answer ends with the finish reason {choice.finish_reason!r}")
+
+
+def _stats(stream: ChatCompletionStream) -> str:
+    completion, timing = stream.completion, stream.timing
+    first_s, duration_s = timing.time_to_first_token_s, timing.duration_s
+    unit, count = "chunks", timing.chunks
+    if completion.usage is not None:
+        unit, count = "tokens", completion.usage.completion_tokens
+    parts = ["no first token" if first_s is None else f"first token {first_s:.2f} s"]
+    parts.append(f"{count} {unit}" if duration_s is None else f"{count} {unit} in {duration_s:.2f} s")
+    if first_s is not None and duration_s is not None and duration_s > first_s and count > 1:
+        parts.append(f"{(count - 1) / (duration_s - first_s):.1f} {unit}/s")  # after the first
+    reason = next((choice.finish_reason for choice in completion.choices), None)
+    parts.append(f"finish reason {reason or 'none'}")
+    if completion.usage is None:
+        parts.append("tokens not counted by the server")
+    return f"firsttoken: {', '.join(parts)}"

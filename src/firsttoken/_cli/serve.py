@@ -1,0 +1,43 @@
+"""`firsttoken serve`: the local server in the foreground."""
+
+import signal
+from typing import NoReturn
+
+from firsttoken._cli.status import Status, status_of
+from firsttoken._cli.terminal import Answer, OutputError, note, waiting
+from firsttoken.errors import ConfigurationError
+from firsttoken.local import LocalServer, LocalServerError
+
+__all__ = ["serve"]
+
+
+def serve(model_path: str | None, host: str, port: int) -> Status:
+    """Serves until Ctrl-C or SIGTERM, which are the ends one wants: status 0. Its base URL is all of stdout."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with waiting("starting the local model ..."):
+            server = LocalServer(model_path, host=host, port=port)
+        with server:
+            return _serve(server)
+    except (ConfigurationError, LocalServerError) as error:
+        note(f"firsttoken: {error}")
+        return status_of(error)
+    except OutputError as error:
+        return error.report()
+
+
+def _serve(server: LocalServer) -> Status:
+    try:
+        Answer().write(f"{server.base_url}\n")
+        note(
+            f"firsttoken: {server.model} is served until Ctrl-C; for clients:\nexport OPENAI_BASE_URL={server.base_url}"
+        )
+        status = server.wait()
+    except KeyboardInterrupt:
+        return Status.WHOLE_ANSWER
+    note(f"firsttoken: the server ended by itself, with status {status}")
+    return Status.BROKEN_OFF
+
+
+def _interrupt(_signal: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt

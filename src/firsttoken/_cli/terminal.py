@@ -1,0 +1,146 @@
+"""The command's three standard streams, and what can happen to each.
+
+stdin may be a terminal, closed, empty, or a pipe that nobody ever writes to; stdout may be closed at any moment, or not
+be there at all; so may stderr. Text is UTF-8, whatever the locale says.
+"""
+
+import os
+import select
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import IO, Final
+
+import click
+
+from firsttoken._cli.status import Status
+
+__all__ = ["Answer", "OutputError", "note", "piped_text", "waiting"]
+
+_SILENT_WAIT_S: Final = 1.0
+_ECHO_OF_CTRL_C: Final = len("^C")
+
+
+class OutputError(Exception):
+    """Standard output takes no more.
+
+    Attributes:
+        status: the command's exit status: a closed pipe has its own.
+    """
+
+    def __init__(self, message: str, status: Status) -> None:
+        super().__init__(message)
+        self.status = status
+
+    def report(self) -> Status:
+        """Says what happened, but nothing of a closed pipe, which is the reader's right; gives the exit status."""
+        if self.status is not Status.PIPE_CLOSED:
+            note(f"firsttoken: {self}")
+        return self.status
+
+
+class Answer:
+    """The answer on stdout: each piece leaves at once, at a terminal and into a pipe alike.
+
+    Raises:
+        OutputError: by any of its methods: stdout is closed, or does not take what is written.
+    """
+
+    def __init__(self) -> None:
+        self._at_line_start = True
+
+    def write(self, text: str) -> None:
+        """Writes a piece of the answer."""
+        if text:
+            self._at_line_start = text.endswith("\n")
+            _write_bytes(_stdout(), text.encode(errors="replace"))
+
+    def end(self) -> None:
+        """Ends the last line, where the answer did not."""
+        if not self._at_line_start:
+            self.write("\n")
+
+    def break_off(self) -> None:
+        """After an answer that is not whole: ends the line on a terminal; a pipe gets what came and nothing else."""
+        if not self._at_line_start and _stdout().isatty():
+            self.write("\n")
+
+
+def note(text: str) -> None:
+    """Writes lines to stderr, control characters (a server may have sent them) as "?"."""
+    clean = "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
+    _write_stderr(f"{clean}\n")
+
+
+@contextmanager
+def waiting(text: str) -> Generator[None]:
+    """Shows a line on a terminal's stderr for as long as the block runs, and leaves no trace of it."""
+    shown = _is_there(sys.stderr) and sys.stderr.isatty()
+    if shown:
+        _write_stderr(f"{text} ")
+    try:
+        yield
+    finally:
+        if shown:
+            # Blanks, not an escape sequence: every terminal knows them.
+            _write_stderr("\r" + " " * (len(text) + 1 + _ECHO_OF_CTRL_C) + "\r")
+
+
+def piped_text() -> str:
+    """What is piped into the command, "" where nothing is, and for a terminal.
+
+    Raises:
+        click.UsageError: stdin can't be read, or is not UTF-8.
+    """
+    if not _is_there(sys.stdin) or sys.stdin.isatty():
+        return ""
+    try:
+        _say_if_nothing_comes()
+        return sys.stdin.buffer.read().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"standard input is not UTF-8 text: {error.reason} at byte {error.start}") from error
+    except OSError as error:
+        raise click.UsageError(f"standard input can't be read: {error.strerror}") from error
+
+
+def _say_if_nothing_comes() -> None:
+    if sys.platform != "win32" and not select.select([sys.stdin], [], [], _SILENT_WAIT_S)[0]:
+        note("firsttoken: waiting for standard input to end (< /dev/null says that there is none)")
+
+
+def _is_there(stream: object) -> bool:
+    return stream is not None  # Python's word for a descriptor that was closed before it started
+
+
+def _stdout() -> IO[bytes]:
+    if not _is_there(sys.stdout):
+        raise OutputError("standard output is closed", Status.NO_OUTPUT)
+    return sys.stdout.buffer
+
+
+def _write_bytes(stream: IO[bytes], data: bytes) -> None:
+    if sys.platform != "win32":  # pragma: no branch
+        os.set_blocking(stream.fileno(), True)  # a pipe made by another program's event loop may not be
+    try:
+        stream.write(data)
+        stream.flush()
+    except OSError as error:
+        _abandon(stream)
+        if isinstance(error, ConnectionError):  # a pipe, or a socket, that nobody reads any more
+            raise OutputError("standard output was closed", Status.PIPE_CLOSED) from error
+        raise OutputError(f"standard output takes no more: {error.strerror}", Status.NO_OUTPUT) from error
+
+
+def _write_stderr(text: str) -> None:
+    if _is_there(sys.stderr):
+        try:
+            print(end=text, file=sys.stderr, flush=True)
+        except OSError:
+            _abandon(sys.stderr.buffer)
+
+
+def _abandon(stream: IO[bytes]) -> None:
+    """Lets what the stream still holds vanish; at exit, Python would try once more, and complain."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
