@@ -8,27 +8,37 @@
 
 `firsttoken.types` has the data, `firsttoken.errors` what can go wrong, `firsttoken.sansio` the parts without I/O,
 `firsttoken.local` a server with a real model.
+
+Importing this package loads nothing but this file: each name is imported when it is first asked for.
 """
 
-from firsttoken._base import STOP
-from firsttoken._sync.client import Client
-from firsttoken._sync.stream import ChatCompletionStream
-from firsttoken._types.timeout import Timeout
+from typing import TYPE_CHECKING
+
 from firsttoken._version import __version__
-from firsttoken.types import (
-    ChatCompletion,
-    ChatCompletionChunk,
-    ChatCompletionRequest,
-    assistant_message,
-    chat_completion_request,
-    developer_message,
-    system_message,
-    tool_message,
-    user_message,
-)
+
+if TYPE_CHECKING:
+    from firsttoken._async.client import AsyncClient
+    from firsttoken._async.stream import AsyncChatCompletionStream
+    from firsttoken._base import STOP
+    from firsttoken._sync.client import Client
+    from firsttoken._sync.stream import ChatCompletionStream
+    from firsttoken._types.timeout import Timeout
+    from firsttoken.types import (
+        ChatCompletion,
+        ChatCompletionChunk,
+        ChatCompletionRequest,
+        assistant_message,
+        chat_completion_request,
+        developer_message,
+        system_message,
+        tool_message,
+        user_message,
+    )
 
 __all__ = [
     "STOP",
+    "AsyncChatCompletionStream",
+    "AsyncClient",
     "ChatCompletion",
     "ChatCompletionChunk",
     "ChatCompletionRequest",
@@ -44,4 +54,26 @@ __all__ = [
     "user_message",
 ]
 
-Client.__module__ = ChatCompletionStream.__module__ = Timeout.__module__ = __name__
+_ROOMS = {
+    "STOP": "firsttoken._base",
+    "AsyncChatCompletionStream": "firsttoken._async.stream",
+    "AsyncClient": "firsttoken._async.client",
+    "ChatCompletionStream": "firsttoken._sync.stream",
+    "Client": "firsttoken._sync.client",
+    "Timeout": "firsttoken._types.timeout",
+}
+"""Where a name is from; the others are from `firsttoken.types`."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found = getattr(import_module(_ROOMS.get(name, "firsttoken.types")), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

@@ -1,0 +1,40 @@
+# The recipes of firsttoken's developers. `uv run just` lists them; each installs what it needs.
+
+set windows-shell := ["powershell.exe", "-NoLogo", "-Command"]
+
+_list:
+    @just --list --unsorted
+
+# ask the local model something: just ask "Why is the sky blue?"
+ask *WORDS:
+    uv run firsttoken ask {{ WORDS }}
+
+# run the tests: just test tests/sync -k deadline
+test *ARGS:
+    uv run --group bench pytest {{ ARGS }}
+
+# run the tests and measure what they cover
+coverage:
+    uv run --group bench coverage erase
+    uv run --group bench coverage run -m pytest
+    uv run --group bench coverage combine --quiet
+    uv run --group bench coverage report
+
+# check style and types
+lint:
+    uv run --group lint --group bench ruff format --check
+    uv run --group lint --group bench ruff check
+    uv run --group lint --group bench mypy
+    uv run --group lint --group bench pyright
+
+# bring the code into shape
+format:
+    uv run --group lint ruff check --fix
+    uv run --group lint ruff format
+
+# measure, beside the official client and a bare socket: just bench --quick
+bench *ARGS:
+    uv run --group bench python -m benchmarks {{ ARGS }}
+
+# all that must pass before a change is merged
+check: lint coverage (bench "--quick")
