@@ -74,6 +74,7 @@ class Peer:
         self.socket = sock
         self.server = server
         self._received = b""
+        self._has_left = False
 
     def read_request(self) -> Request | None:
         """The next request; None where the client has left instead."""
@@ -97,9 +98,17 @@ class Peer:
         try:
             data = self.socket.recv(65536)
         except (ConnectionError, ssl.SSLError):
-            return False
+            data = b""
         self._received += data
+        if not data:
+            self.note_left()
         return bool(data)
+
+    def note_left(self) -> None:
+        """The client has closed the connection, which `Server.was_left` waits for."""
+        if not self._has_left:
+            self._has_left = True
+            self.server.left.release()
 
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
@@ -151,36 +160,58 @@ class Peer:
         self.socket.close()
 
 
+def in_turn(*answers: Callable[[Peer], object]) -> Callable[[Peer], None]:
+    """A function for `Server`: each request gets the next answer, over whichever connection it comes."""
+    remaining = iter(answers)
+
+    def serve(peer: Peer) -> None:
+        while peer.socket.fileno() != -1 and peer.read_request() is not None:
+            next(remaining)(peer)
+
+    return serve
+
+
 class Server:
     """Accepts connections and hands each to the test's function in a thread."""
 
-    def __init__(self, serve: Callable[[Peer], None], *, tls: ssl.SSLContext | None = None, backlog: int = 128) -> None:
+    def __init__(
+        self,
+        serve: Callable[[Peer], None],
+        *,
+        tls: ssl.SSLContext | None = None,
+        listener: socket.socket | None = None,
+    ) -> None:
         self.requests: list[Request] = []
         self.connections = 0
+        self.left = threading.Semaphore(0)
+        self.closing = threading.Event()
         self._serve = serve
         self._tls = tls
         self._failures: list[BaseException] = []
         self._threads: list[threading.Thread] = []
         self._sockets: list[socket.socket] = []
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=backlog)
+        self._listener = listener or socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.port = int(self._listener.getsockname()[1])
+        self._listens = bool(self._listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
         self._acceptor = threading.Thread(target=self._accept, daemon=True)
-
-    @property
-    def port(self) -> int:
-        return int(self._listener.getsockname()[1])
 
     @property
     def base_url(self) -> str:
         return f"http{'s' if self._tls else ''}://{'localhost' if self._tls else '127.0.0.1'}:{self.port}/v1"
 
     def __enter__(self) -> Self:
-        self._port = self.port
-        self._acceptor.start()
+        if self._listens:
+            self.start()
         return self
+
+    def start(self) -> None:
+        """Accept connections; for a listener that did not listen when it was given."""
+        self._acceptor.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.closing.set()
         # On Linux a shutdown wakes the thread that waits in accept.
         self._listener.shutdown(socket.SHUT_RDWR)
         self._acceptor.join(WAIT_S)
@@ -194,6 +225,10 @@ class Server:
             thread.join(WAIT_S)
         if error is None and self._failures:
             raise self._failures[0]
+
+    def was_left(self, times: int = 1, within_s: float = 2.0) -> bool:
+        """Whether clients have closed so many more connections, or do so soon: the server's end has seen it."""
+        return all(self.left.acquire(timeout=within_s) for _ in range(times))
 
     def _accept(self) -> None:
         while True:
@@ -209,13 +244,14 @@ class Server:
     def _run(self, sock: socket.socket) -> None:
         sock.settimeout(WAIT_S)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        peer = Peer(sock, self)
         try:
             if self._tls is not None:
-                sock = self._tls.wrap_socket(sock, server_side=True)
+                peer.socket = sock = self._tls.wrap_socket(sock, server_side=True)
             self._sockets.append(sock)
-            self._serve(Peer(sock, self))
+            self._serve(peer)
         except (ConnectionError, ssl.SSLError):
-            pass  # the client left, as many tests want it to
+            peer.note_left()  # as many tests want it to
         except BaseException as error:
             self._failures.append(error)
         finally:

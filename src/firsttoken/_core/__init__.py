@@ -23,6 +23,7 @@
 
     request, url, proxy               what is sent, and where to
     pool, retry, progress             which connection, whether again, what counts as a sign of life
+    failures                          kept without tracebacks, so that no reference cycle is left
 
 What is left of the deque is paid for once a read; only taking from it is paid for once a chunk. Between rooms go
 lists, no generators and no queues. No room raises for what a server sent, save to the one that called it.

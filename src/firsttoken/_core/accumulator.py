@@ -13,6 +13,9 @@ from firsttoken._core.choice_parts import ChoiceParts
 from firsttoken._types.chunk import ChatCompletionChunk
 from firsttoken._types.completion import ChatCompletion, CompletionUsage
 
+COMPACT_AFTER = 1024
+"""Chunks; pieces of text are kept as they came for about as long."""
+
 
 class Accumulator:
     """Folds chunks, from anywhere, into a `ChatCompletion`."""
@@ -21,11 +24,13 @@ class Accumulator:
         "_choices",
         "_created",
         "_extra",
+        "_finished",
         "_headless",
         "_id",
         "_model",
         "_service_tier",
         "_system_fingerprint",
+        "_uncompacted",
         "_usage",
     )
 
@@ -39,6 +44,8 @@ class Accumulator:
         self._usage: CompletionUsage | None = None
         self._extra: dict[str, object] = {}
         self._choices: dict[int, ChoiceParts] = {}
+        self._finished: set[int] = set()
+        self._uncompacted = 0  # chunks since the texts were last made compact
 
     def add(self, chunk: ChatCompletionChunk) -> None:
         """Fold a chunk in."""
@@ -52,6 +59,8 @@ class Accumulator:
                 if parts is None:
                     parts = self._choices[choice.index] = ChoiceParts(choice.index)
                 parts.add(choice)
+                if choice.finish_reason:
+                    self._finished.add(choice.index)
             if self._headless:
                 self._add_head(chunk)
             if chunk.usage is not None:
@@ -62,8 +71,11 @@ class Accumulator:
                 self._system_fingerprint = chunk.system_fingerprint
             if chunk.extra:
                 self._extra.update(chunk.extra)
-        for parts in self._choices.values():
-            parts.compact()
+            self._uncompacted += 1
+        if self._uncompacted >= COMPACT_AFTER:
+            self._uncompacted = 0
+            for parts in self._choices.values():
+                parts.compact()
 
     def _add_head(self, chunk: ChatCompletionChunk) -> None:
         """Take id, model and time from the first chunk that has them: some servers leave them out of the first."""
@@ -80,7 +92,12 @@ class Accumulator:
     @property
     def finished(self) -> set[int]:
         """The indexes of the choices that have a finish reason."""
-        return {index for index, parts in self._choices.items() if parts.finish_reason}
+        return set(self._finished)
+
+    @property
+    def finished_count(self) -> int:
+        """How many choices have a finish reason."""
+        return len(self._finished)
 
     @property
     def completion(self) -> ChatCompletion:
@@ -90,7 +107,7 @@ class Accumulator:
             created=self._created,
             model=self._model,
             choices=[self._choices[index].so_far() for index in sorted(self._choices)],
-            usage=copy.deepcopy(self._usage),
+            usage=copy.copy(self._usage),
             service_tier=self._service_tier,
             system_fingerprint=self._system_fingerprint,
             extra=dict(self._extra),

@@ -84,7 +84,7 @@ class ChoiceParts:
     def _add_logprobs(self, new: ChoiceLogprobs) -> None:
         known = self._logprobs
         if known is None:
-            known = self._logprobs = ChoiceLogprobs()
+            known = self._logprobs = ChoiceLogprobs(extra={})
         known.content = _joined(known.content, new.content)
         known.refusal = _joined(known.refusal, new.refusal)
         known.extra.update(new.extra)

@@ -39,6 +39,19 @@ class Decoded:
         self.failure: ChatCompletionError | None = None
 
 
+def decode_single(blocks: bytes) -> ChatCompletionChunk | None:
+    """The chunk of a read that holds one event and no more, as most do while tokens are being made; else None."""
+    if b"\n" in blocks or blocks[:6] != b"data: ":
+        return None
+    payload = blocks[6:]
+    try:
+        chunk = _decode_chunk(payload)
+    except (ValueError, RecursionError):
+        return None
+    chunk.raw = payload
+    return chunk
+
+
 def decode_blocks(sse: SSEDecoder, blocks: bytes) -> Decoded:
     """Decode what a read has ended, at once where every event is a chunk that the types know whole."""
     payloads = sse.plain(blocks)

@@ -31,6 +31,7 @@ class ContentDecoder:
         self._is_gzip = coding != "deflate"
         self._stream = zlib.decompressobj(_GZIP) if self._is_gzip else None
         self._head: bytes = b""
+        self._is_empty = True
 
     def decode(self, data: bytes) -> bytes:
         """Take coded bytes, give plain ones.
@@ -38,6 +39,7 @@ class ContentDecoder:
         Raises:
             ResponseFormatError: `data` is not of the coding.
         """
+        self._is_empty = self._is_empty and not data
         if self._stream is None:
             data = self._head + data
             if len(data) < 2:
@@ -57,5 +59,5 @@ class ContentDecoder:
 
     @property
     def ended(self) -> bool:
-        """Whether the coded data came to its own end; a body that ends before was cut."""
-        return self._stream is not None and self._stream.eof
+        """Whether the coded data came to its own end, or never began; a body that ends in between was cut."""
+        return self._is_empty or (self._stream is not None and self._stream.eof)

@@ -42,44 +42,46 @@ class Deadlines:
         timeout: the caller's settings.
         started_s: when the call began.
         server: whose answer is waited for, for messages.
+
+    Attributes:
+        phase: what is waited for.
+        at_s: when the next deadline is; infinity where there is none.
     """
 
-    __slots__ = ("_phase_at_s", "_server", "_total_at_s", "phase", "timeout")
+    __slots__ = ("_idle_s", "_phase_at_s", "_server", "_total_at_s", "at_s", "phase", "timeout")
 
     def __init__(self, timeout: Timeout, started_s: float, server: str) -> None:
         self._server = server
         self.timeout = timeout
-        self.phase: TimeoutPhase = "connect"
-        self._total_at_s = _after(started_s, timeout.total_s)
-        self._phase_at_s = _NEVER
+        self._idle_s = _seconds(timeout.idle_s)
+        self._total_at_s = started_s + _seconds(timeout.total_s)
+        self._set("connect", _NEVER)
 
     def connecting(self, now_s: float) -> None:
         """An attempt begins to connect."""
-        self.phase = "connect"
-        self._phase_at_s = _after(now_s, self.timeout.connect_s)
+        self._set("connect", now_s + _seconds(self.timeout.connect_s))
 
     def requesting(self, now_s: float) -> None:
         """The request goes out."""
-        self.phase = "first_chunk"
-        self._phase_at_s = _after(now_s, self.timeout.first_chunk_s)
+        self._set("first_chunk", now_s + _seconds(self.timeout.first_chunk_s))
 
     def progressed(self, now_s: float) -> None:
         """Something that counts has come."""
-        self.phase = "idle"
-        self._phase_at_s = _after(now_s, self.timeout.idle_s)
+        self._set("idle", now_s + self._idle_s)
 
-    def paused(self, away_s: float) -> None:
+    def paused(self, away_s: float, now_s: float) -> None:
         """The caller was busy elsewhere for so many seconds: only waiting counts, save for the total."""
-        self._phase_at_s += away_s
+        limit_s: float | None = getattr(self.timeout, _SETTINGS[self.phase])
+        self._set(self.phase, min(self._phase_at_s + away_s, now_s + _seconds(limit_s)))
+
+    def _set(self, phase: TimeoutPhase, at_s: float) -> None:
+        self.phase: TimeoutPhase = phase
+        self._phase_at_s = at_s
+        self.at_s = min(at_s, self._total_at_s)
 
     def left_s(self, now_s: float) -> float | None:
         """Seconds until the total deadline; None where there is none."""
         return None if self._total_at_s == _NEVER else self._total_at_s - now_s
-
-    @property
-    def at_s(self) -> float:
-        """When the next deadline is; infinity where there is none."""
-        return min(self._phase_at_s, self._total_at_s)
 
     def error(self) -> APITimeoutError:
         """The failure of the next deadline's passing."""
@@ -89,5 +91,5 @@ class Deadlines:
         return APITimeoutError(f"{_MEANINGS[phase]} {self._server} within {value_s:g} s ({setting})", phase=phase)
 
 
-def _after(moment_s: float, delay_s: float | None) -> float:
-    return _NEVER if delay_s is None else moment_s + delay_s
+def _seconds(limit_s: float | None) -> float:
+    return _NEVER if limit_s is None else limit_s

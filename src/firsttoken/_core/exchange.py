@@ -17,7 +17,7 @@ from firsttoken._core.server_error import status_error
 from firsttoken._core.stream import StreamCore
 from firsttoken._types.chunk import ChatCompletionChunk
 from firsttoken._types.completion import ChatCompletion
-from firsttoken._types.wire import ResponseInfo
+from firsttoken._types.wire import Headers, ResponseInfo
 from firsttoken.errors import ChatCompletionError, ResponseFormatError, StreamTruncatedError
 
 MAX_ERROR_BODY_BYTES = 1024 * 1024
@@ -26,6 +26,7 @@ LONGEST_BLANK_HEAD = 4096
 """A body that begins with more white space than this, in bytes, is taken for events."""
 
 _NEVER = float("inf")
+_NO_HEAD = ResponseInfo(status=0, headers=Headers())
 
 
 class Exchange:
@@ -68,7 +69,7 @@ class Exchange:
         self._is_events = False
         self._held: list[bytes] = []  # the body, as long as it is not known to be events
         self._held_size = 0
-        self._last_chunk_at_s = 0.0
+        self._look_up_at_s = _NEVER  # when to see whether all that is wanted has come: see SETTLE_S
 
     @property
     def response(self) -> ResponseInfo | None:
@@ -78,8 +79,7 @@ class Exchange:
     @property
     def opened(self) -> bool:
         """Whether the head is there and says yes, or the outcome is known: what opening a stream waits for."""
-        info = self._http.info
-        return self.core.ended or (info is not None and 200 <= info.status <= 299)
+        return self.core.ended or self._says_yes()
 
     @property
     def body_ended(self) -> bool:
@@ -102,13 +102,15 @@ class Exchange:
         body = http.receive_data(data)
         if self.headers_at_s is None and http.info is not None:
             self.headers_at_s = now_s
+            if not self._says_yes():
+                self._look_up_at_s = now_s + SETTLE_S
         if body:
             if self._is_events:
                 self._watch(self.core.receive_data(body), now_s)
             else:
                 self._hold(body, now_s)
         if http.failure is not None:
-            self.fail(http.failure)
+            self.lose(http.failure)
         elif http.body_ended:
             self._end(now_s)
         if self.core.failure is not None:
@@ -136,50 +138,45 @@ class Exchange:
             self._clean(failure)
 
     def until_s(self) -> float:
-        """When to stop waiting for bytes."""
-        return min(self._deadlines.at_s, self._settled_at_s())
+        """When to stop waiting for bytes, and call `expire`."""
+        return min(self._deadlines.at_s, self._look_up_at_s)
 
     def expire(self, now_s: float) -> None:
-        """The moment that `until_s` named has come."""
-        if now_s < self._settled_at_s():
-            self.fail(self._deadlines.error())
-        elif self._says_yes():
-            self.core.finish()
-        else:
+        """The moment that `until_s` named has come; it may turn out to mean nothing, and there is a next one."""
+        if self.response is not None and not self._says_yes():
             self._judge_refusal()
+        elif self.core.finished_choices >= self._choices_wanted:
+            self.core.finish()
+        elif now_s >= self._deadlines.at_s:
+            self.fail(self._deadlines.error())
+        else:
+            self._look_up_at_s = _NEVER
 
-    def pause(self, away_s: float) -> None:
-        """Nobody waited for so many seconds: they don't count."""
-        self._last_chunk_at_s += away_s
-        self._deadlines.paused(away_s)
+    def pause(self, away_s: float, now_s: float) -> None:
+        """Nobody waited for so many seconds until now: they don't count."""
+        self._look_up_at_s = min(self._look_up_at_s + away_s, now_s + SETTLE_S)
+        self._deadlines.paused(away_s, now_s)
 
     def release(self) -> None:
         """Nothing more will be received."""
         self._http.release()
 
-    def _settled_at_s(self) -> float:
-        """When waiting is over without a failure: usage may follow the last finish reason, words an error's head."""
-        if self.response is None:
-            return _NEVER
-        if not self._says_yes():
-            return (self.headers_at_s or 0.0) + SETTLE_S
-        if self._is_events and self.core.finished_choices >= self._choices_wanted:
-            return self._last_chunk_at_s + SETTLE_S
-        return _NEVER
+    @property
+    def _head(self) -> ResponseInfo:
+        return self._http.info or _NO_HEAD
 
     def _says_yes(self) -> bool:
-        info = self._http.info
-        return info is not None and 200 <= info.status <= 299
+        return 200 <= self._head.status <= 299
 
     def _watch(self, chunks: list[ChatCompletionChunk], now_s: float) -> None:
         if not chunks:
             return
-        self._last_chunk_at_s = now_s
+        self._look_up_at_s = now_s + SETTLE_S
         if self.first_chunk_at_s is None:
             self.first_chunk_at_s = now_s
         if self.first_token_at_s is None and any(map(has_token, chunks)):
             self.first_token_at_s = now_s
-        if any(map(is_progress, reversed(chunks))):
+        if is_progress(chunks[-1]) or any(map(is_progress, chunks)):
             self._deadlines.progressed(now_s)
 
     def _hold(self, body: bytes, now_s: float) -> None:
@@ -224,25 +221,21 @@ class Exchange:
         elif not self._says_yes():
             self._judge_refusal()
         else:
-            self._judge_whole(b"".join(self._held), now_s)
+            self._judge_whole(b"".join(self._held).removeprefix(b"\xef\xbb\xbf"), now_s)
             self._held = []
         if self.core.failure is not None:
             self._clean(self.core.failure)
 
     def _judge_refusal(self) -> None:
-        info = self._http.info
-        if info is not None:
-            self.fail(status_error(info.status, info.headers, b"".join(self._held), self._wall_clock()))
+        head = self._head
+        self.fail(status_error(head.status, head.headers, b"".join(self._held), self._wall_clock()))
 
     def _judge_whole(self, body: bytes, now_s: float) -> None:
-        info = self._http.info
-        if info is None:
-            return
         content_type = self._content_type()
         if self._streamed and not body.strip() and content_type.startswith("text/event-stream"):
             self.fail(StreamTruncatedError("the stream ended before its first chunk"))
-        elif body.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] != b"{":
-            self.fail(not_a_completion(info.status, content_type, body))
+        elif body.lstrip()[:1] != b"{":
+            self.fail(not_a_completion(self._head.status, content_type, body))
         else:
             self._decode_whole(body, now_s)
 
@@ -259,10 +252,8 @@ class Exchange:
             self.fail(failure)
 
     def _content_type(self) -> str:
-        info = self._http.info
-        return "" if info is None else info.headers.get("content-type", "").strip().lower()
+        return self._head.headers.get("content-type", "").strip().lower()
 
     def _clean(self, failure: ChatCompletionError) -> None:
-        if self._http.info is not None:
-            failure.request_id = self._http.info.request_id
+        failure.request_id = self._head.request_id
         scrub(failure, self._secrets)

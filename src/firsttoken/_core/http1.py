@@ -9,6 +9,7 @@ Sources: RFC 9112 (framing), RFC 9110, sections 8.4 (codings) and 15.2 (1xx resp
 import httptools
 
 from firsttoken._core.content_coding import ContentDecoder
+from firsttoken._core.failures import parked
 from firsttoken._core.payload import quoted
 from firsttoken._types.wire import Headers, ResponseInfo
 from firsttoken.errors import ChatCompletionError, ResponseFormatError, StreamTruncatedError
@@ -43,6 +44,7 @@ class ResponseParser:
         self._overhead = 0
         self._ends_at_eof = False
         self._decoder: ContentDecoder | None = None
+        self._unreadable: ResponseFormatError | None = None
         self._body: list[bytes] = []
         self.on_body = self._body.append  # httptools calls it for each piece: no Python frame in between
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
@@ -62,11 +64,14 @@ class ResponseParser:
             self._fail(ResponseFormatError("the server wants to switch protocols, which was not asked for"))
         except httptools.HttpParserError as error:
             self._fail_parsing(error, data)
-        body = b"".join(self._body)
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body.clear()
         self._overhead = 0 if body else self._overhead + len(data)
         if self._overhead > MAX_OVERHEAD_BYTES:
             self._fail(ResponseFormatError(f"the response has more than {MAX_OVERHEAD_BYTES} bytes of headers"))
+        if self._unreadable is not None:
+            self._fail(self._unreadable)
+            body = b""
         if self._decoder is not None and body:
             body = self._decode(self._decoder, body)
         if self.body_ended:
@@ -96,7 +101,7 @@ class ResponseParser:
             return b""
 
     def _fail(self, failure: ChatCompletionError) -> None:
-        self.failure = self.failure or failure
+        self.failure = self.failure or parked(failure)
         self.reusable = False
         self.release()
 
@@ -129,7 +134,7 @@ class ResponseParser:
         """A head is there."""
         parser = self._parser
         if parser is None:
-            return
+            return  # another thread has released it this moment
         status = parser.get_status_code()
         if 100 <= status <= 199:
             self._interim = True
@@ -137,9 +142,11 @@ class ResponseParser:
         headers = self._headers
         request_id = next((headers[name] for name in _REQUEST_ID_NAMES if name in headers), None)
         self.info = ResponseInfo(status=status, headers=Headers(headers), request_id=request_id)
-        self._ends_at_eof = "content-length" not in headers and "transfer-encoding" not in headers
+        chunked = headers.get("transfer-encoding", "").lower().rstrip().endswith("chunked")
+        self._ends_at_eof = not chunked and ("content-length" not in headers or "transfer-encoding" in headers)
         tokens = {token.strip() for token in headers.get("connection", "").lower().split(",")}
-        self.reusable = "close" not in tokens and (parser.get_http_version() == "1.1" or "keep-alive" in tokens)
+        keeps_alive = parser.get_http_version() == "1.1" or "keep-alive" in tokens
+        self.reusable = keeps_alive and "close" not in tokens and not self._ends_at_eof
         if self._tunnel:
             return
         coding = headers.get("content-encoding", "identity").strip().lower()
@@ -150,8 +157,7 @@ class ResponseParser:
         try:
             self._decoder = ContentDecoder(coding)
         except ResponseFormatError as error:
-            self.failure = error
-            self.reusable = False
+            self._unreadable = error  # not failed yet: httptools, whose callback this is, must not be released
 
     def on_message_complete(self) -> None:
         """A message has ended: a 1xx, or the response."""

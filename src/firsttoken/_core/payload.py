@@ -10,6 +10,8 @@ import msgspec
 from firsttoken.errors import ResponseFormatError
 
 QUOTED_CHARACTERS = 200
+MAX_NESTING = 100
+"""The deepest JSON, in objects and arrays: what is done with a value later (`repr`, redaction) has to get down too."""
 
 _decode = msgspec.json.Decoder().decode
 
@@ -21,19 +23,30 @@ def parse_json(data: bytes) -> object:
         ResponseFormatError: `data` is no JSON, no UTF-8, or nested too deeply.
     """
     try:
-        return _decode(data)
-    except RecursionError as error:
-        raise ResponseFormatError(f"the server sent JSON that is nested too deeply: {quoted(data)}") from error
-    except ValueError:
-        pass
-    try:
-        return json.loads(data.decode("utf-8"))
+        value = _decode_any(data)
     except UnicodeDecodeError as error:
         raise ResponseFormatError(f"the server sent data that is not UTF-8 ({error.reason}): {quoted(data)}") from error
     except RecursionError as error:
         raise ResponseFormatError(f"the server sent JSON that is nested too deeply: {quoted(data)}") from error
     except ValueError as error:
         raise ResponseFormatError(f"the server sent data that is not JSON ({error}): {quoted(data)}") from error
+    if data.count(b"{") + data.count(b"[") > MAX_NESTING and _is_too_deep(value):
+        raise ResponseFormatError(f"the server sent JSON that is nested too deeply: {quoted(data)}")
+    return value
+
+
+def _decode_any(data: bytes) -> object:
+    try:
+        return _decode(data)
+    except ValueError:
+        return json.loads(data.decode("utf-8"))
+
+
+def _is_too_deep(value: object) -> bool:
+    level = [value]
+    for _ in range(MAX_NESTING + 1):
+        level = [child for node in level for child in (*(as_object(node) or {}).values(), *(as_array(node) or ()))]
+    return bool(level)
 
 
 def quoted(data: bytes) -> str:

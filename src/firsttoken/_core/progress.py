@@ -12,9 +12,9 @@ def is_progress(chunk: ChatCompletionChunk) -> bool:
         return True
     for choice in chunk.choices:
         delta = choice.delta
-        if delta.content or choice.finish_reason or delta.tool_calls or delta.audio or delta.function_call:
+        if delta.content or choice.finish_reason or _has_token(delta) or delta.reasoning_details:
             return True
-        if delta.refusal or delta.reasoning_text or delta.reasoning_details:
+        if delta.tool_calls and any(call.id for call in delta.tool_calls):
             return True
     return False
 

@@ -6,7 +6,7 @@ connect.
 Sources: the conventions that curl documents for these variables; RFC 9110, sections 9.3.6 (CONNECT) and 11.7.1.
 """
 
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -20,6 +20,12 @@ class Proxy(NamedTuple):
 
     origin: Origin
     authorization: str
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no error may show: the credentials as they are sent, and the password in them."""
+        sent = self.authorization.removeprefix("Basic ")
+        return sent, b64decode(sent).decode("utf-8", "replace").partition(":")[2]
 
     def __repr__(self) -> str:
         return f"Proxy({self.origin.address})"  # without the password
@@ -50,20 +56,21 @@ def proxy_for(origin: Origin, given: str | None, environment: Mapping[str, str])
 
 
 def _parse(url: str, what: str) -> Proxy:
-    parts = urlsplit(url if "://" in url else f"http://{url}")
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        port = parts.port or 80
+    except ValueError:
+        # Not chained: the words of the cause show a part of the URL.
+        raise ConfigurationError(f"{what} names a proxy whose URL has a broken host or port") from None
     if parts.scheme != "http" or not parts.hostname:
         raise ConfigurationError(
             f"{what} names a proxy that is no http:// address",
             hint='proxy="" connects directly; http_client= takes a client that speaks SOCKS or TLS to a proxy',
         )
-    try:
-        port = parts.port or 80
-    except ValueError as error:
-        raise ConfigurationError(f"{what} names a proxy with a port that is no number") from error
     authorization = ""
     if parts.username is not None:
         user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        authorization = f"Basic {b64encode(user.encode()).decode('ascii')}"
+        authorization = "Basic " + b64encode(user.encode("utf-8", "surrogateescape")).decode("ascii")
     return Proxy(Origin("http", parts.hostname, port), authorization)
 
 

@@ -39,7 +39,7 @@ def read(data: bytes, value: Node, answer: type[_Answer]) -> _Answer:
     park_unknown(value, shape)
     try:
         return msgspec.convert(value, answer)
-    except msgspec.ValidationError:
+    except ValueError:
         calls = [call for delta in deltas for call in objects(delta.get("tool_calls"))]
         usage = objects([value.get("usage")])
         _mend(DEVIATIONS, {"chunk": [value], "choice": choices, "delta": deltas, "tool_call": calls, "usage": usage})

@@ -6,19 +6,25 @@ Sources: RFC 9110 (fields), RFC 9112, section 3 (request line).
 """
 
 import json
+import string
 from collections.abc import Mapping
 
 import msgspec
 
 from firsttoken._core.payload import as_array, as_object
 from firsttoken._types.completion import ChatCompletionMessage
-from firsttoken._types.messages import AssistantMessage
+from firsttoken._types.messages import AssistantMessage, user_message
 from firsttoken._types.request import ChatCompletionRequest, StreamOptions
-from firsttoken._types.wire import EXTRA_NAME
+from firsttoken._types.wire import Wire
 from firsttoken.errors import ConfigurationError
 
 _encode = msgspec.json.Encoder().encode
-_FORBIDDEN = frozenset("\r\n\0")
+_FORBIDDEN = frozenset(map(chr, range(0x20))) - {"\t"} | {"\x7f"}
+"""What can't stand in a header's value: RFC 9110, section 5.5."""
+
+_TOKEN = frozenset(string.ascii_letters + string.digits + "!#$%&'*+-.^_`|~")
+"""What a header's name is made of: RFC 9110, section 5.6.2."""
+
 _OURS = frozenset({"content-length", "transfer-encoding", "connection"})
 
 
@@ -35,10 +41,14 @@ def encode_body(request: ChatCompletionRequest, *, stream: bool) -> bytes:
     body: dict[str, object] = {
         name: value for name in request.__struct_fields__ if (value := getattr(request, name)) is not None
     }
-    extra = body.pop("extra")
+    extra = body.pop("extra", None)
     body.pop("stream", None)
     options = body.pop("stream_options", None)
-    body["messages"] = [_plain_message(message) for message in request.messages]
+    messages = [user_message(request.messages)] if isinstance(request.messages, str) else request.messages
+    try:
+        body["messages"] = [_plain_message(message) for message in messages]
+    except RecursionError as error:
+        raise ConfigurationError("a message of the request holds itself, or is nested too deeply") from error
     if stream:
         body["stream"] = True
         body.update(_stream_options(options))
@@ -59,31 +69,32 @@ def _stream_options(options: object) -> dict[str, object]:
 
 
 def _plain_message(message: object) -> object:
-    """A message as it goes out: what a completion held loses its nulls and keeps the server's own fields."""
+    """A message as it goes out; any of them may hold parts of a completion."""
     if isinstance(message, ChatCompletionMessage):
-        plain = _without_nulls(msgspec.to_builtins(message))
+        plain = _plain_fields(message)
         if message.audio is not None:
-            plain["audio"] = {"id": message.audio.id}
+            plain["audio"] = {"id": message.audio.id}  # which is all that the API takes back
         plain.setdefault("content", None)
         return plain
     if isinstance(message, AssistantMessage) and message.tool_calls is not None:
-        return _without_nulls(msgspec.to_builtins(message))
-    return message
+        return msgspec.structs.replace(message, tool_calls=[_plain(call) for call in message.tool_calls])
+    return _plain(message)
 
 
-def _without_nulls(node: dict[str, object]) -> dict[str, object]:
-    plain: dict[str, object] = {}
-    for name, value in node.items():
-        fields, items = as_object(value), as_array(value)
-        if name == EXTRA_NAME and fields is not None:
-            plain.update(fields)
-        elif fields is not None:
-            plain[name] = _without_nulls(fields)
-        elif items is not None:
-            plain[name] = [item if (inner := as_object(item)) is None else _without_nulls(inner) for item in items]
-        elif value is not None:
-            plain[name] = value
-    return plain
+def _plain(value: object) -> object:
+    if isinstance(value, Wire):
+        return _plain_fields(value)
+    fields, items = as_object(value), as_array(value)
+    if fields is not None:
+        return {name: _plain(item) for name, item in fields.items()}
+    return value if items is None else [_plain(item) for item in items]
+
+
+def _plain_fields(struct: Wire) -> dict[str, object]:
+    """What a completion held loses the nulls that the types put in, and keeps the server's own fields as they were."""
+    fields = msgspec.structs.asdict(struct)
+    extra = as_object(fields.pop("extra")) or {}
+    return {name: _plain(value) for name, value in fields.items() if value is not None} | extra
 
 
 def _to_json(body: dict[str, object]) -> bytes:
@@ -91,9 +102,19 @@ def _to_json(body: dict[str, object]) -> bytes:
         return _encode(body)
     except UnicodeEncodeError:
         # A lone surrogate, as a cut UTF-16 text has it: JSON can say it, UTF-8 can't (RFC 8259, section 8.2).
-        return json.dumps(msgspec.to_builtins(body)).encode("ascii")
-    except (TypeError, ValueError, RecursionError, OverflowError) as error:
-        raise ConfigurationError(f"the request can't be written as JSON: {error}") from error
+        try:
+            return json.dumps(msgspec.to_builtins(body)).encode("ascii")
+        except _NOT_JSON as error:
+            raise _not_json(error) from error
+    except _NOT_JSON as error:
+        raise _not_json(error) from error
+
+
+_NOT_JSON = (TypeError, ValueError, RecursionError, OverflowError)
+
+
+def _not_json(error: Exception) -> ConfigurationError:
+    return ConfigurationError(f"the request can't be written as JSON: {error}")
 
 
 def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
@@ -106,11 +127,7 @@ def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
     checked: dict[str, str] = {}
     for name, value in headers.items():
         lower = name.lower()
-        if (
-            not name.isascii()
-            or not all(character.isalnum() or character in "!#$%&'*+-.^_`|~" for character in name)
-            or not name
-        ):
+        if not name or not _TOKEN.issuperset(name):
             raise ConfigurationError(f"{name!r} is no name of a header")
         if lower in _OURS:
             raise ConfigurationError(f"the header {lower} is set by firsttoken and can't be given")
@@ -124,9 +141,11 @@ def check_header_value(name: str, value: str) -> str:
     Raises:
         ConfigurationError: it can't. The message does not show it.
     """
+    if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"the value of {name} must be a str, not {type(value).__name__}")
     if not value.isascii() or not _FORBIDDEN.isdisjoint(value) or value != value.strip():
         raise ConfigurationError(
-            f"the value of {name} has a line break, a blank at an end or a character that is not ASCII",
+            f"the value of {name} has a line break, a blank at an end or a character that is not printable ASCII",
             hint="was it copied with a new line at its end?",
         )
     return value

@@ -118,7 +118,7 @@ def _status_in(value: object) -> int | None:
     for fields in (_details(value), outer):
         for name in ("status_code", "status", "code"):
             text = as_text(fields.get(name))
-            if text and len(text) == 3 and text.isdigit() and 400 <= int(text) <= 599:
+            if text and len(text) == 3 and text.isascii() and text.isdigit() and 400 <= int(text) <= 599:
                 return int(text)
     return None
 

@@ -24,46 +24,54 @@ class Shape:
         names: of all its fields on the wire.
         plain: the fields that hold no struct, by name, with their types.
         nested: those that hold a struct or a list of structs, by name, with its shape.
+        lists: the names of those that hold a list of structs.
     """
 
     names: frozenset[str]
     plain: dict[str, object]
     nested: dict[str, "Shape"]
+    lists: frozenset[str]
 
     @classmethod
     def of(cls, struct: type[Wire]) -> "Shape":
         """The shape of a struct, and of those in it."""
         plain: dict[str, object] = {}
         nested: dict[str, Shape] = {}
+        lists: set[str] = set()
         for field in msgspec.structs.fields(struct):
-            inner = _struct_in(field.type)
+            inner, is_list = _struct_in(field.type)
             if inner is not None:
                 nested[field.encode_name] = cls.of(inner)
+                if is_list:
+                    lists.add(field.encode_name)
             elif not field.encode_name.startswith("$"):  # ours are not on the wire
                 plain[field.encode_name] = field.type
-        return cls(frozenset(plain) | frozenset(nested), plain, nested)
+        return cls(frozenset(plain) | frozenset(nested), plain, nested, frozenset(lists))
 
 
-def _struct_in(annotation: object) -> type[Wire] | None:
-    """The struct in `S`, `S | None`, `list[S]` or `list[S] | None`."""
+def _struct_in(annotation: object) -> tuple[type[Wire] | None, bool]:
+    """The struct in `S`, `S | None`, `list[S]` or `list[S] | None`, and whether it stands in a list."""
     if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
-        return annotation if issubclass(annotation, Wire) else None
+        return (annotation if issubclass(annotation, Wire) else None), False
     for part in typing.get_args(annotation):
-        found = _struct_in(part)
+        found, is_list = _struct_in(part)
         if found is not None:
-            return found
-    return None
+            return found, is_list or typing.get_origin(annotation) is list
+    return None, False
 
 
 def park_unknown(node: Node, shape: Shape) -> None:
-    """Move the fields that a struct does not know to its `extra`, all the way down."""
-    unknown = node.keys() - shape.names
-    if unknown:
-        node[EXTRA_NAME] = {name: node.pop(name) for name in list(node) if name in unknown}
+    """Move the fields that a struct does not know to its `extra`, all the way down.
+
+    This is paid for every chunk of a server that sends a field of its own, so it looks at what is there and no more.
+    """
+    if not node.keys() <= shape.names:
+        unknown = [name for name in node if name not in shape.names]
+        node[EXTRA_NAME] = {name: node.pop(name) for name in unknown}
     for name, inner in shape.nested.items():
         value = node.get(name)
         if value:
-            for child in objects(as_array(value) or [value]):
+            for child in _children(value, name, shape):
                 park_unknown(child, inner)
 
 
@@ -73,33 +81,36 @@ def park_mistyped(node: Node, shape: Shape) -> None:
         if name in node and not _fits(node[name], annotation):
             _park(node, name)
     for name, inner in shape.nested.items():
-        value = node.get(name)
-        if value is None:
-            node.pop(name, None)
+        if name not in node:
             continue
-        many = as_array(value)
-        if many is None and as_object(value) is None:
+        value, is_list = node[name], name in shape.lists
+        children = _children(value, name, shape)
+        if children and is_list:
+            node[name] = children  # without the items that are no objects
+        elif not children and not (is_list and value == []):
             _park(node, name)
-            continue
-        found = objects([value] if many is None else many)
-        if many is not None and len(found) != len(many):
-            node[name] = found
-        for child in found:
+        for child in children:
             park_mistyped(child, inner)
+
+
+def _children(value: object, name: str, shape: Shape) -> list[Node]:
+    """The objects in a field that should hold one, or a list of them."""
+    if name in shape.lists:
+        return objects(value)
+    child = as_object(value)
+    return [] if child is None else [child]
 
 
 def _park(node: Node, name: str) -> None:
     value = node.pop(name)
     if value is not None:
-        extra = as_object(node.setdefault(EXTRA_NAME, {}))
-        if extra is not None:
-            extra[name] = value
+        node[EXTRA_NAME] = {**(as_object(node.get(EXTRA_NAME)) or {}), name: value}
 
 
 def _fits(value: object, annotation: object) -> bool:
     try:
         msgspec.convert(value, annotation)
-    except msgspec.ValidationError:
+    except ValueError:
         return False
     return True
 

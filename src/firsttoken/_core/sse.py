@@ -41,7 +41,7 @@ class SSEDecoder:
     """Turns the bytes of a body, cut anywhere, into events.
 
     Args:
-        max_event_bytes: the size from which an event is a failure, in bytes.
+        max_event_bytes: the size above which an event is a failure, in bytes.
 
     Attributes:
         failure: why the decoder gave up, None while it has not; afterwards it takes bytes and gives nothing.
@@ -79,6 +79,8 @@ class SSEDecoder:
             data = self._strip_bom(data)
         if self._after_cr or b"\r" in data:
             data = self._normalise_line_ends(data)
+        if not self._parts:
+            data = data.lstrip(b"\n")  # blank lines before an event: not a part of it, so not of its size either
         if not data or self.failure is not None:
             return b""
         if self._parts:
@@ -150,7 +152,7 @@ class SSEDecoder:
     def _before_too_large(self, ended: bytes) -> bytes:
         blocks = ended.split(b"\n\n")
         for position, block in enumerate(blocks):
-            if len(block) > self._max_event_bytes:
+            if len(block.strip(b"\n")) > self._max_event_bytes:
                 self._refuse()
                 return b"\n\n".join(blocks[:position])
         return ended
@@ -164,18 +166,16 @@ class SSEDecoder:
         self._drop()
         if len(data) < len(_BOM) and _BOM.startswith(data):
             if data:
-                self._hold(data)
+                self._parts.append(data)  # it may be no part of an event: no part of its size then
             return b""
         self._at_start = False
         return data.removeprefix(_BOM)
 
     def _normalise_line_ends(self, data: bytes) -> bytes:
         """CRLF and CR to LF. A CR ends its line at once; the LF that may follow in a later read is swallowed."""
-        if self._after_cr and data[:1] == b"\n":
-            data = data[1:]
-            self._after_cr = False
-            if not data:
-                return b""
+        if self._after_cr:
+            self._after_cr = not data
+            data = data.removeprefix(b"\n")
         if data:
             self._after_cr = data[-1] == 0x0D
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")

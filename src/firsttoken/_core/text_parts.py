@@ -6,7 +6,11 @@ _BLOCK = 1024
 class TextParts(list[str]):
     """Pieces of one text; None as long as there is no piece, not even an empty one."""
 
-    __slots__ = ()
+    __slots__ = ("_blocks",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._blocks = 0  # how many items at the front are blocks, never to be touched again
 
     def joined(self) -> str | None:
         """The text so far."""
@@ -14,5 +18,6 @@ class TextParts(list[str]):
 
     def compact(self) -> None:
         """Join the newest pieces once there are many: a million of them would weigh ten times their text."""
-        if len(self) >= _BLOCK:
-            self[:] = ["".join(self)] if len(self[0]) < _BLOCK * 64 else [self[0], "".join(self[1:])]
+        if len(self) - self._blocks >= _BLOCK:
+            self[self._blocks :] = ["".join(self[self._blocks :])]
+            self._blocks += 1

@@ -3,12 +3,14 @@
 Source: RFC 3986; an IPv6 host stands in brackets.
 """
 
+import string
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from firsttoken.errors import ConfigurationError
 
 _PORTS = {"http": 80, "https": 443}
+_HOST = frozenset(string.ascii_letters + string.digits + "-._~:%")
 
 
 class Origin(NamedTuple):
@@ -60,18 +62,20 @@ def split_url(url: str, what: str) -> tuple[Origin, str, str]:
     Raises:
         ConfigurationError: it is none, or holds a user or a password, which would end up in logs.
     """
+    shown = repr(url.partition("?")[0])  # a query may hold a key
     try:
         parts = urlsplit(url)
-        port = parts.port
+        has_user = "@" in parts.netloc
+        port = None if has_user else parts.port
     except ValueError as error:
-        raise ConfigurationError(f"{what} is no URL ({error}): {url!r}") from error
-    if "@" in parts.netloc:
+        raise ConfigurationError(f"{what} is no URL: {'…' if '@' in url else shown}") from error
+    if has_user:
         raise ConfigurationError(f"{what} holds a user or a password", hint="use api_key= or default_headers=")
     if parts.scheme not in _PORTS or not parts.hostname:
-        raise ConfigurationError(f"{what} is no http or https URL: {url!r}", hint="as in https://api.openai.com/v1")
+        raise ConfigurationError(f"{what} is no http or https URL: {shown}", hint="as in https://api.openai.com/v1")
     rest = parts.path + parts.query
-    if not rest.isascii() or any(character <= " " for character in rest):
-        raise ConfigurationError(f"{what} has a character in it that must be percent-encoded: {url!r}")
+    if not rest.isascii() or any(character <= " " or character == "\x7f" for character in rest):
+        raise ConfigurationError(f"{what} has a character in it that must be percent-encoded: {shown}")
     return (
         Origin(parts.scheme, _ascii_host(parts.hostname, what), port or _PORTS[parts.scheme]),
         parts.path,
@@ -81,6 +85,9 @@ def split_url(url: str, what: str) -> tuple[Origin, str, str]:
 
 def _ascii_host(host: str, what: str) -> str:
     try:
-        return host if host.isascii() else host.encode("idna").decode("ascii")
+        plain = host if host.isascii() else host.encode("idna").decode("ascii")
     except UnicodeError as error:
         raise ConfigurationError(f"{what} has a host that is no domain name: {host!r}") from error
+    if not _HOST.issuperset(plain):
+        raise ConfigurationError(f"{what} has a host that is no domain name: {host!r}")
+    return plain

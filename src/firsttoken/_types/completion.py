@@ -177,5 +177,8 @@ class ChatCompletion(Wire, eq=False):
             return NotImplemented
         return all(getattr(self, name) == getattr(other, name) for name in _COMPARED)
 
+    def __ne__(self, other: _Object) -> bool:
+        return not self == other  # msgspec's own would compare identities
+
 
 _COMPARED = tuple(name for name in ChatCompletion.__struct_fields__ if name not in {"response", "timing"})

@@ -30,3 +30,6 @@ class Timeout(msgspec.Struct, frozen=True, kw_only=True):
                 raise ConfigurationError(
                     f"{name} must be a number of seconds above 0, or None for no deadline: {value!r}"
                 )
+
+
+Timeout.__module__ = "firsttoken"  # the door, for reprs, tracebacks and pickles

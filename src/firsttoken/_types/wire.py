@@ -4,16 +4,13 @@ The structs refuse unknown fields (`forbid_unknown_fields`), so that one typed d
 lost; what they refuse, `firsttoken._core.quirks` decodes again and puts into `extra`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Literal, Never
 
 import msgspec
 
 EXTRA_NAME = "$firsttoken.extra"
 """The wire name of our own field `extra`, so that a server's field called "extra" is just another unknown field."""
-
-NEW_DICT = cast("Callable[[], dict[str, object]]", dict)
-"""`dict` itself, which msgspec knows and makes without a call, under a type that the checkers can follow."""
 
 RAW_NAME = "$firsttoken.raw"
 RESPONSE_NAME = "$firsttoken.response"
@@ -27,7 +24,24 @@ else:
     # What the typed decode lets through. The rest takes the tolerant path, where errors that look like chunks are
     # found: {"object": "error"}, finish_reason "error". The pattern is paid for once a choice, the names cost nothing.
     ObjectName = Literal["chat.completion.chunk", "chat.completion", "text_completion", ""]
-    FinishReason = Annotated[str, msgspec.Meta(pattern="^(?!(error|abort)$)")]
+    FinishReason = Annotated[str, msgspec.Meta(pattern=r"^(?!(error|abort)\Z)")]
+
+
+class _NoFields(dict[str, object]):
+    """The `extra` of all objects that have nothing extra: one for all, so that decoding makes none."""
+
+    __slots__ = ()
+
+    def _refuse(self, *_: object, **__: object) -> Never:
+        raise TypeError("this object has no extra fields, and what a server sent can't be added to: copy it first")
+
+    __setitem__ = setdefault = update = __ior__ = _refuse  # pyright: ignore[reportAssignmentType]
+
+    def __reduce__(self) -> str:
+        return "NO_FIELDS"
+
+
+NO_FIELDS = _NoFields()
 
 
 class Wire(msgspec.Struct, kw_only=True, gc=False, forbid_unknown_fields=True, repr_omit_defaults=True):
@@ -37,7 +51,7 @@ class Wire(msgspec.Struct, kw_only=True, gc=False, forbid_unknown_fields=True, r
         extra: every field that the server sent and the type does not know, or sent with a type of its own; by name.
     """
 
-    extra: dict[str, object] = msgspec.field(default_factory=NEW_DICT, name=EXTRA_NAME)
+    extra: dict[str, object] = msgspec.field(default=NO_FIELDS, name=EXTRA_NAME)
 
 
 class Headers(Mapping[str, str]):
