@@ -2,6 +2,7 @@
 
 import copy
 import enum
+import os
 import random
 import time
 from typing import Generic, Literal, Protocol, TypeVar
@@ -13,6 +14,9 @@ from firsttoken._settings import Plan
 from firsttoken._types.completion import ChatCompletion
 from firsttoken._types.wire import Headers, ResponseInfo, Timing
 from firsttoken.errors import APIConnectionError, ChatCompletionError, ConfigurationError, StreamTruncatedError
+
+SHORTEST_PAUSE_S = 0.01
+"""What a caller does between two chunks is not counted, if it takes so long that it could matter."""
 
 clock = time.monotonic
 
@@ -43,8 +47,28 @@ class Course:
 
     def begin_attempt(self) -> None:
         """Start over with an empty answer."""
-        self.exchange.release()
         self.exchange = self._new_exchange()
+
+    def take_failure(self) -> ChatCompletionError:
+        """The failure of the attempt, as a copy: the traceback of what is raised refers to all that keeps it."""
+        self.exchange.release()
+        kept = self.exchange.core.take_failure()
+        assert kept is not None, "asked only where there is one"  # noqa: S101
+        failure = copy.copy(kept)
+        failure.__cause__ = kept.__cause__
+        return failure
+
+    def foreign_failure(self) -> APIConnectionError:
+        """The failure of a forked child that reads on where its parent reads: each would get half of the bytes."""
+        failure = APIConnectionError(
+            f"the stream from {self.plan.endpoint.origin.address} belongs to the process that opened it",
+            hint="a forked child can use the same client, but opens streams of its own",
+        )
+        core = self.exchange.core
+        failure.retryable = False
+        failure.chunks_received = core.chunks_handed_out
+        failure.partial = core.completion if core.chunks_handed_out else None
+        return failure
 
     def retry_delay_s(self, failure: ChatCompletionError) -> float | None:
         """How long to wait before another attempt; None where there is to be none."""
@@ -70,7 +94,9 @@ class Course:
     def resume(self) -> None:
         """The caller is back, to wait: the deadlines of waiting have stood still."""
         if self._left_at_s is not None:
-            self.exchange.pause(clock() - self._left_at_s)
+            now_s = clock()
+            if now_s - self._left_at_s > SHORTEST_PAUSE_S:
+                self.exchange.pause(now_s - self._left_at_s, now_s)
             self._left_at_s = None
 
     def dressed(self, completion: ChatCompletion, ended_s: float | None = None) -> ChatCompletion:
@@ -106,7 +132,8 @@ class Stop(enum.Enum):
 STOP = Stop.STOP
 """What a callback returns to end its stream early."""
 
-StreamState = Literal["idle", "open", "complete", "stopped", "failed"]
+Outcome = Literal["complete", "stopped", "failed"]
+StreamState = Literal["idle", "open"] | Outcome
 
 
 class CallLike(Protocol):
@@ -125,11 +152,11 @@ _Call = TypeVar("_Call", bound=CallLike)
 class StreamBase(Generic[_Call]):
     """What both streams are: a state, and views of the answer so far."""
 
-    def __init__(self) -> None:
-        self._call: _Call | None = None
-        self._state: StreamState = "idle"
-        self._ended_s: float | None = None
-        self._failure: ChatCompletionError | ConfigurationError | None = None
+    # Defaults of the class, so that one whose constructor failed can be dropped.
+    _call: _Call | None = None
+    _outcome: Outcome | None = None
+    _ended_s: float | None = None
+    _failure: ChatCompletionError | ConfigurationError | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.state}, {self.timing.chunks} chunks>"
@@ -137,7 +164,9 @@ class StreamBase(Generic[_Call]):
     @property
     def state(self) -> StreamState:
         """Where the stream is: "idle", "open", then "complete", "stopped" or "failed"."""
-        return self._state
+        if self._outcome is not None:
+            return self._outcome
+        return "idle" if self._call is None else "open"
 
     @property
     def response(self) -> ResponseInfo | None:
@@ -166,9 +195,9 @@ class StreamBase(Generic[_Call]):
         core = self._call.course.exchange.core
         return core.complete and not core.ready
 
-    def _end(self, state: StreamState) -> None:
-        if self._state in ("idle", "open"):
-            self._state = state
+    def _end(self, outcome: Outcome) -> None:
+        if self._outcome is None:
+            self._outcome = outcome
             self._ended_s = clock()
 
     def _fail(self, failure: ChatCompletionError | ConfigurationError) -> None:
@@ -200,14 +229,29 @@ def connection_failure(error: Exception, plan: Plan, what: str) -> APIConnection
     address = plan.endpoint.origin.address
     through = f" through the proxy {plan.proxy.origin.address}" if plan.proxy is not None else ""
     words = getattr(error, "verify_message", "") or getattr(error, "strerror", "") or str(error) or type(error).__name__
-    hint = None
-    if isinstance(error, ConnectionRefusedError):
-        hint = "does the server run, and is this its port?"
-    elif hasattr(error, "verify_message"):
-        hint = "the certificate is not trusted; SSL_CERT_FILE can name a file with the one of a private authority"
-    elif "WRONG_VERSION_NUMBER" in str(error):
-        hint = "the server does not speak TLS there; does base_url begin with https:// by mistake?"
-    failure = APIConnectionError(f"{what} {address}{through}: {words}", hint=hint)
+    if isinstance(error, OSError) and error.errno and words.startswith("Connect call failed"):  # asyncio's own words
+        words = os.strerror(error.errno)
+    failure = APIConnectionError(f"{what} {address}{through}: {words}", hint=_hint(error))
     failure.retryable = not hasattr(error, "verify_message")  # no retry mends a certificate
     failure.__cause__ = error
     return failure
+
+
+def _hint(error: Exception) -> str | None:
+    if isinstance(error, ConnectionRefusedError):
+        return "does the server run, and is this its port?"
+    if hasattr(error, "verify_message"):
+        code: object = getattr(error, "verify_code", 0)
+        return _CERTIFICATE_HINTS.get(code, _UNTRUSTED_HINT) if isinstance(code, int) else _UNTRUSTED_HINT
+    if "WRONG_VERSION_NUMBER" in str(error):
+        return "the server does not speak TLS there; does base_url begin with https:// by mistake?"
+    return None
+
+
+_UNTRUSTED_HINT = "the certificate is not trusted; SSL_CERT_FILE can name a file with the one of a private authority"
+_CERTIFICATE_HINTS = {  # X509_V_ERR_… of OpenSSL's x509_vfy.h
+    9: "the certificate is not valid yet; is this machine's clock right?",
+    10: "the certificate has expired; is this machine's clock right?",
+    62: "the certificate is for another name; is the host of base_url the server's own?",
+    64: "the certificate is for another name; is the host of base_url the server's own?",
+}

@@ -125,7 +125,7 @@ def check_max_retries(max_retries: int) -> int:
     Raises:
         ConfigurationError: it is no int, or below 0.
     """
-    if not isinstance(max_retries, int) or max_retries < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(max_retries, int) or isinstance(max_retries, bool) or max_retries < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError(f"max_retries must be an int of 0 or more: {max_retries!r}")
     return max_retries
 
@@ -160,11 +160,10 @@ class Plan:
             if proxy.authorization:
                 sent["proxy-authorization"] = proxy.authorization
         self.message = encode_head(target, origin.authority, sent, len(body)) + body
-        self.secrets = tuple(
-            secret
-            for name in _SECRET_HEADERS
-            if len(secret := sent.get(name, "").rpartition(" ")[2]) >= SHORTEST_SECRET
-        )
+        words = [sent.get(name, "").rpartition(" ")[2] for name in _SECRET_HEADERS]
+        if proxy is not None:
+            words += proxy.secrets
+        self.secrets = tuple(word for word in words if len(word) >= SHORTEST_SECRET)
 
     @property
     def pool_key(self) -> tuple[object, ...]:

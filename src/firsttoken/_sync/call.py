@@ -6,13 +6,14 @@ the lock guards what both touch, and is never held while waiting.
 
 import os
 import threading
+from collections.abc import Callable
 
 from firsttoken._base import Course, clock, connection_failure
 from firsttoken._settings import Plan
 from firsttoken._sync.connection import AbortedError, Connection, DeadlineError
 from firsttoken._sync.transport import Transport
 from firsttoken._types.completion import ChatCompletion
-from firsttoken.errors import ChatCompletionError
+from firsttoken.errors import ChatCompletionError, ConfigurationError
 
 DRAIN_S = 0.1
 """How long to wait for the end of a body behind `[DONE]`, so that its connection can be used again."""
@@ -53,7 +54,7 @@ class Call:
         while True:
             exchange = self.course.exchange
             if exchange.core.failure is not None and not exchange.core.ready:
-                self._retry_or_raise(exchange.core.failure)
+                self._retry_or_raise()
             elif exchange.opened:
                 self.course.leave()
                 return
@@ -74,7 +75,7 @@ class Call:
                 self.course.leave()
                 return True
             if core.failure is not None:
-                self._retry_or_raise(core.failure)
+                self._retry_or_raise()
             elif core.complete:
                 self._finish()
                 return False
@@ -90,7 +91,7 @@ class Call:
         while True:
             exchange = self.course.exchange
             if exchange.core.failure is not None:
-                self._retry_or_raise(exchange.core.failure)
+                self._retry_or_raise()
             elif exchange.whole is not None:
                 self._finish()
                 return exchange.whole
@@ -109,28 +110,40 @@ class Call:
                 self._connection.close()
             return
         with self._lock:
-            if self.closed:
-                return
             self.closed = True
             self.course.exchange.core.stop()
             self.course.exchange.release()
-            if self._is_waiting and self._connection is not None:
+            if self._connection is not None:
                 self._connection.abort()
-            elif not self._is_waiting:
-                self._drop_connection()
+            if not self._is_waiting:
+                self._drop_connection()  # else the one who waits does: it may be using the descriptor
             self._wake.set()
 
     def _step(self) -> None:
         """Take one step towards an answer: make a connection and send the request, or read once."""
+        self._wait(self._advance)
+
+    def _advance(self) -> None:
+        connection = self._connection
+        if connection is None:
+            self._attempt()
+        else:
+            self._read(connection)
+
+    def _wait(self, act: Callable[[], None]) -> None:
+        """Do something that waits, so that `close` can wake it; what it raises closes the connection.
+
+        Raises:
+            AbortedError: the call was closed.
+            APIConnectionError: this is a forked child, and the call its parent's.
+        """
+        if self._process != os.getpid():
+            raise self.course.foreign_failure()
         with self._lock:
-            if self.closed:
-                raise AbortedError
+            self._check_open()
             self._is_waiting = True
         try:
-            if self._connection is None:
-                self._attempt()
-            else:
-                self._read(self._connection)
+            act()
         except BaseException:
             self._drop_connection()
             raise
@@ -139,6 +152,10 @@ class Call:
                 self._is_waiting = False
                 if self.closed:
                     self._drop_connection()
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise AbortedError
 
     def _attempt(self) -> None:
         """Send the request over an idle connection, or over a new one."""
@@ -157,6 +174,8 @@ class Call:
             self._fail(deadlines.error())
         except ChatCompletionError as failure:
             self._fail(failure)
+        except ConfigurationError:  # a ValueError, too
+            raise
         except (OSError, ValueError) as error:
             self._fail(connection_failure(error, self._plan, "no connection to"))
         else:
@@ -164,10 +183,8 @@ class Call:
 
     def _adopt(self, connection: Connection) -> None:
         with self._lock:
-            if self.closed:
-                connection.close()
-                raise AbortedError
-            self._connection = connection
+            self._connection = connection  # a closed call drops it when the waiting ends
+            self._check_open()
 
     def _send(self, connection: Connection) -> None:
         deadlines = self.course.deadlines
@@ -185,8 +202,10 @@ class Call:
             data = connection.recv(exchange.until_s())
         except DeadlineError:
             with self._lock:
+                self._check_open()
                 exchange.expire(clock())
-            self._drop_connection()
+            if exchange.core.ended:
+                self._drop_connection()
         except OSError as error:
             self._lose(connection, error)
         else:
@@ -195,8 +214,7 @@ class Call:
                 return
             self._is_silent = False
             with self._lock:
-                if self.closed:
-                    raise AbortedError
+                self._check_open()
                 if data:
                     exchange.receive_data(data, clock())
                 else:
@@ -212,48 +230,48 @@ class Call:
 
     def _fail(self, failure: ChatCompletionError) -> None:
         with self._lock:
-            if self.closed:
-                raise AbortedError
+            self._check_open()
             self.course.exchange.lose(failure)
         self._drop_connection()
 
-    def _retry_or_raise(self, failure: ChatCompletionError) -> None:
+    def _retry_or_raise(self) -> None:
         self._drop_connection()
-        delay_s = self.course.retry_delay_s(failure)
-        if delay_s is None:
-            self.course.exchange.core.take_failure()  # so that the traceback makes no reference cycle
-            raise failure
+        failure = self.course.take_failure()
+        try:
+            delay_s = self.course.retry_delay_s(failure)
+            if delay_s is None:
+                raise failure
+        finally:
+            del failure  # its traceback refers to this frame
         self._wake.wait(delay_s)
         with self._lock:
-            if self.closed:
-                raise AbortedError
+            self._check_open()
             self.course.begin_attempt()
 
     def _finish(self) -> None:
         """Give the connection back, if the end of the body is there or comes at once."""
         exchange = self.course.exchange
-        connection = self._connection
-        try:
-            if connection is not None and exchange.may_be_reusable:
-                until_s = clock() + DRAIN_S
-                while not exchange.body_ended and (data := connection.recv(until_s)):
-                    exchange.receive_data(data, clock())
-        except (DeadlineError, AbortedError, OSError):
-            pass
-        except BaseException:
-            self._drop_connection()
-            raise
+        if exchange.may_be_reusable and not exchange.body_ended:
+            try:
+                self._wait(self._drain)
+            except (AbortedError, DeadlineError, OSError):
+                pass  # the answer is whole all the same
         with self._lock:
-            connection, self._connection = self._connection, None
             exchange.release()
-        if connection is None:
-            return
-        if exchange.reusable:
-            self._transport.give_back(connection, self._plan)
-        else:
-            connection.close()
+            if exchange.reusable and self._connection is not None:
+                self._transport.give_back(self._connection, self._plan)
+                self._connection = None
+        self._drop_connection()
+
+    def _drain(self) -> None:
+        exchange, connection = self.course.exchange, self._connection
+        until_s = clock() + DRAIN_S
+        while connection is not None and not exchange.body_ended and (data := connection.recv(until_s)):
+            with self._lock:
+                exchange.receive_data(data, clock())
 
     def _drop_connection(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        with self._lock:  # so that `close` does not shut down what is a descriptor of something else by then
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                connection.close()

@@ -167,3 +167,6 @@ class Client:
                 if on_chunk(chunk) is STOP:
                     break
         return stream.completion
+
+
+Client.__module__ = "firsttoken"  # the door, for reprs, tracebacks and pickles

@@ -23,12 +23,11 @@ if TYPE_CHECKING:
 
 READ_BYTES = 65536
 _SEND_BYTES = 262144
-_FOREVER = float("inf")
 _ABORT_CHECK_S = 0.1
 """While a connection is being made nothing can wake the one who waits, so that it looks up this often."""
 
-_LONGEST_WAIT_S = 0.25 if sys.platform == "win32" else _FOREVER
-"""On Windows a wait for a socket does not end on Ctrl-C, so that none is longer."""
+_LONGEST_WAIT_S = 0.25 if sys.platform == "win32" else 3600.0
+"""On Windows a wait for a socket does not end on Ctrl-C, so that none is longer. Elsewhere: what a C timeval holds."""
 
 
 class DeadlineError(Exception):
@@ -152,11 +151,7 @@ class Connection:
         sock = self._socket
         if sock is None or self._process != os.getpid():
             return
-        try:
-            # Not the method of SSLSocket: that drops the TLS layer, and the reader would get what is encrypted.
-            socket.socket.shutdown(sock, socket.SHUT_RDWR)
-        except OSError:
-            pass  # it is not connected, or not any more
+        _shut_down(sock)
 
     def close(self) -> None:
         """Close the socket; in a forked child only forget it, since it is the parent's."""
@@ -164,6 +159,7 @@ class Connection:
         if sock is None:
             return
         if self._process == os.getpid():
+            _shut_down(sock)  # a forked child that holds the descriptor too would keep the connection open
             sock.close()
         else:
             sock.detach()
@@ -179,7 +175,7 @@ class Connection:
             raise AbortedError
         if left_s <= 0:
             raise DeadlineError
-        sock.settimeout(None if left_s == _FOREVER else left_s)
+        sock.settimeout(left_s)
         return sock
 
     def _check(self, until_s: float) -> None:
@@ -205,7 +201,10 @@ class Connection:
                 self.close()
             else:
                 return
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure  # its traceback refers to this frame
 
     def _connect_to(self, family: socket.AddressFamily, address: tuple[object, ...], until_s: float) -> None:
         self._check(until_s)
@@ -237,6 +236,14 @@ class Connection:
             raise parser.failure
         if parser.info is not None and not 200 <= parser.info.status <= 299:
             raise status_error(parser.info.status, parser.info.headers, b"", 0.0)
+
+
+def _shut_down(sock: socket.socket) -> None:
+    try:
+        # Not the method of SSLSocket: that drops the TLS layer, and the reader would get what is encrypted.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+    except OSError:
+        pass  # it is not connected, or not any more
 
 
 def _ready(sock: socket.socket, *, for_writing: bool, wait_s: float) -> bool:

@@ -18,7 +18,7 @@ def resolve(host: str, port: int, wait: Callable[[threading.Event], None]) -> li
     Raises:
         OSError: there is no such host.
     """
-    numeric = _look_up(host, port, socket.AI_NUMERICHOST)
+    numeric = look_up_now(host, port, socket.AI_NUMERICHOST)
     if numeric:
         return numeric
     found: list[Address] = []
@@ -27,7 +27,7 @@ def resolve(host: str, port: int, wait: Callable[[threading.Event], None]) -> li
 
     def look_up() -> None:
         try:
-            found.extend(_look_up(host, port, 0))
+            found.extend(look_up_now(host, port, 0))
         except OSError as error:
             failures.append(error)
         finally:
@@ -40,7 +40,8 @@ def resolve(host: str, port: int, wait: Callable[[threading.Event], None]) -> li
     return found
 
 
-def _look_up(host: str, port: int, flags: int) -> list[Address]:
+def look_up_now(host: str, port: int, flags: int) -> list[Address]:
+    """What the system's resolver says; with `AI_NUMERICHOST` at once, and nothing where the host is a name."""
     try:
         infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
     except socket.gaierror:

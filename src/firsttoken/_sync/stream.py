@@ -29,7 +29,6 @@ class ChatCompletionStream(StreamBase[Call]):
     """
 
     def __init__(self, transport: Transport, plan: Plan) -> None:
-        super().__init__()
         self._transport = transport
         self._plan = plan
         self._ready: deque[ChatCompletionChunk] = deque()
@@ -72,7 +71,7 @@ class ChatCompletionStream(StreamBase[Call]):
             ChatCompletionError: the answer is not whole: the stream failed, now or before, or was stopped. Its
                 `partial` holds what was handed out.
         """
-        if self.state in ("idle", "open"):
+        if self._outcome is None:
             deque(self, maxlen=0)
         if self.state != "complete":
             raise self._not_whole()
@@ -84,10 +83,11 @@ class ChatCompletionStream(StreamBase[Call]):
         May be called from any thread and any number of times. A thread that waits in this stream, at any point from
         the connecting on, is woken, and its loop ends normally.
         """
-        if self.state in ("idle", "open"):
+        if self._outcome is None:
             self._end("complete" if self._is_whole() else "stopped")
-            if self._call is not None:
-                self._call.close()
+            call = self._call
+            if call is not None:
+                call.close()
 
     def _open(self) -> Call:
         call = self._begin()
@@ -104,7 +104,7 @@ class ChatCompletionStream(StreamBase[Call]):
         return call
 
     def _wait_for_chunk(self) -> ChatCompletionChunk:
-        if self.state not in ("idle", "open"):
+        if self._outcome is not None:
             raise StopIteration
         call = self._begin()
         try:
@@ -122,14 +122,15 @@ class ChatCompletionStream(StreamBase[Call]):
             self._end("complete")
             raise StopIteration
         self._ready = call.course.exchange.core.ready
-        try:
-            return self._ready.popleft()
-        except IndexError:  # another thread has closed the stream this moment
-            raise StopIteration from None
+        return next(self)
 
     def _begin(self) -> Call:
         call = self._call
         if call is None:
             call = self._call = Call(self._transport, self._plan)
-            self._state = "open"
+            if self._outcome is not None:  # another thread closed the stream this moment, and found no call to close
+                call.close()
         return call
+
+
+ChatCompletionStream.__module__ = "firsttoken"  # the door, for reprs, tracebacks and pickles

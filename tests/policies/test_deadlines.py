@@ -1,0 +1,304 @@
+"""Each deadline over real sockets: only progress counts, and the caller's own slowness does not."""
+
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+import pytest
+
+from firsttoken import Timeout
+from firsttoken.errors import APITimeoutError, ChatCompletionError, InternalServerError
+from tests.support.clients import REQUEST, ClientOf, drain, failure_of
+from tests.support.server import Peer, Server, chunk, completion, event, in_turn
+from tests.support.stalls import full_backlog
+
+SHORT_S = 0.2
+LONGEST_S = 1.0
+"""What a deadline of `SHORT_S` may take on a busy machine."""
+
+
+@contextmanager
+def took_about(expected_s: float) -> Generator[None]:
+    started_s = time.monotonic()
+    yield
+    took_s = time.monotonic() - started_s
+    assert expected_s * 0.95 <= took_s < expected_s + LONGEST_S
+
+
+def silence(peer: Peer) -> None:
+    peer.wait_until_left()
+
+
+def repeat(send: Callable[[bytes], None], part: bytes) -> None:
+    """Send it until the client has left, which ends the server's function."""
+    pace = threading.Event()
+    while not pace.wait(0.01):
+        send(part)
+
+
+def for_ever(part: bytes, *, behind: str = "") -> Callable[[Peer], None]:
+    """A stream that consists of this, behind some text."""
+
+    def serve(peer: Peer) -> None:
+        peer.read_request()
+        peer.begin_stream()
+        if behind:
+            peer.send_event(chunk(behind))
+        repeat(peer.send_part, part)
+
+    return serve
+
+
+def data(delta: dict[str, object] | None = None) -> bytes:
+    return event(chunk() | {"choices": [] if delta is None else [{"index": 0, "delta": delta}]})
+
+
+def test_connect_to_a_server_that_takes_no_connection(client_of: ClientOf) -> None:
+    with full_backlog() as port:
+        client = client_of(f"http://127.0.0.1:{port}/v1", timeout=Timeout(connect_s=SHORT_S))
+        with took_about(SHORT_S), pytest.raises(APITimeoutError) as caught:
+            client.chat_completion(REQUEST)
+    assert str(caught.value) == f"no connection to 127.0.0.1:{port} within 0.2 s (connect_s)"
+    assert caught.value.phase == "connect"
+    assert caught.value.retryable
+    assert isinstance(caught.value, TimeoutError)
+
+
+def test_connect_to_a_server_that_shakes_no_hands(client_of: ClientOf) -> None:
+    with Server(silence) as server:
+        client = client_of(f"https://127.0.0.1:{server.port}/v1", timeout=Timeout(connect_s=SHORT_S))
+        with took_about(SHORT_S):
+            failure = failure_of(client.chat_completion_stream(REQUEST))
+        assert server.was_left()
+    assert isinstance(failure, APITimeoutError)
+    assert str(failure) == f"no connection to 127.0.0.1:{server.port} within 0.2 s (connect_s)"
+
+
+def test_connect_timeouts_are_retried(client_of: ClientOf) -> None:
+    with Server(silence) as server:
+        client = client_of(f"https://127.0.0.1:{server.port}/v1", timeout=Timeout(connect_s=0.1), max_retries=1)
+        with pytest.raises(APITimeoutError):
+            client.chat_completion(REQUEST)
+        assert server.was_left(2)
+    assert server.connections == 2
+
+
+NO_PROGRESS = {
+    "comments": b": keep-alive\n\n",
+    "blank data": b"data: \n\n",
+    "the role": data({"role": "assistant", "content": ""}),
+    "empty deltas": data({}),
+    "no choices": data(),
+    "a comment that never ends": b":",
+}
+
+
+@pytest.mark.parametrize("name", NO_PROGRESS)
+def test_first_chunk_is_not_put_off_by_anything_but_progress(client_of: ClientOf, name: str) -> None:
+    with Server(for_ever(NO_PROGRESS[name])) as server:
+        client = client_of(server, timeout=Timeout(first_chunk_s=SHORT_S, idle_s=30), max_retries=2)
+        stream = client.chat_completion_stream(REQUEST)
+        with took_about(SHORT_S):
+            texts, failure = drain(stream)
+        assert server.was_left()
+    assert isinstance(failure, APITimeoutError)
+    assert failure.phase == "first_chunk"
+    assert str(failure) == (
+        f"no first chunk with anything in it from 127.0.0.1:{server.port} within 0.2 s (first_chunk_s)"
+    )
+    assert "".join(texts) == ""
+    assert failure.chunks_received == len(texts)
+    assert (failure.partial is None) == (not texts)
+    assert server.connections == 1  # no timeout but that of connecting is retried
+    assert stream.state == "failed"
+
+
+@pytest.mark.parametrize("headed", [False, True])
+def test_first_chunk_from_a_silent_server(client_of: ClientOf, headed: bool) -> None:
+    def serve(peer: Peer) -> None:
+        peer.read_request()
+        if headed:
+            peer.begin_stream()
+        peer.wait_until_left()
+
+    with Server(serve) as server:
+        client = client_of(server, timeout=Timeout(first_chunk_s=SHORT_S, idle_s=30), max_retries=2)
+        stream = client.chat_completion_stream(REQUEST)
+        with took_about(SHORT_S):
+            failure = failure_of(stream)
+        assert server.was_left()
+    assert isinstance(failure, APITimeoutError)
+    assert failure.phase == "first_chunk"
+    assert failure.partial is None
+    assert (stream.response is not None) == headed
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("name", NO_PROGRESS)
+def test_idle_is_not_put_off_by_anything_but_progress(client_of: ClientOf, name: str) -> None:
+    with Server(for_ever(NO_PROGRESS[name], behind="Hello")) as server:
+        client = client_of(server, timeout=Timeout(first_chunk_s=30, idle_s=SHORT_S))
+        stream = client.chat_completion_stream(REQUEST)
+        with took_about(SHORT_S):
+            texts, failure = drain(stream)
+        assert server.was_left()
+    assert isinstance(failure, APITimeoutError)
+    assert failure.phase == "idle"
+    assert not failure.retryable
+    assert str(failure) == f"no chunk with anything in it from 127.0.0.1:{server.port} within 0.2 s (idle_s)"
+    assert "".join(texts) == "Hello"
+    assert failure.partial is not None
+    assert failure.partial.text == "Hello"
+
+
+PROGRESS: dict[str, dict[str, object]] = {
+    "content": {"content": "x"},
+    "reasoning": {"reasoning_content": "x"},
+    "refusal": {"refusal": "x"},
+    "a tool call": {"tool_calls": [{"index": 0, "function": {"arguments": "x"}}]},
+}
+
+
+@pytest.mark.parametrize("name", PROGRESS)
+def test_progress_puts_idle_off(client_of: ClientOf, name: str) -> None:
+    """Six signs of life in 0.6 s, each within the 0.4 s that they may take."""
+
+    def serve(peer: Peer) -> None:
+        peer.read_request()
+        peer.begin_stream()
+        pace = threading.Event()
+        for _ in range(6):
+            peer.send_event(chunk() | {"choices": [{"index": 0, "delta": PROGRESS[name]}]})
+            pace.wait(0.1)
+        peer.end_stream()
+
+    with Server(serve) as server:
+        client = client_of(server, timeout=Timeout(first_chunk_s=0.4, idle_s=0.4))
+        texts, failure = drain(client.chat_completion_stream(REQUEST))
+    assert failure is None
+    assert len(texts) == 6
+
+
+def test_total_is_total(client_of: ClientOf) -> None:
+    with Server(for_ever(data({"content": "x"}))) as server:
+        client = client_of(server, timeout=Timeout(total_s=SHORT_S))
+        with took_about(SHORT_S):
+            texts, failure = drain(client.chat_completion_stream(REQUEST))
+        assert server.was_left()
+    assert isinstance(failure, APITimeoutError)
+    assert failure.phase == "total"
+    assert str(failure) == f"no whole answer from 127.0.0.1:{server.port} within 0.2 s (total_s)"
+    assert failure.partial is not None
+    assert failure.partial.text == "".join(texts)
+    assert len(texts) > 1
+
+
+def test_total_includes_retries_and_takes_no_wait_beyond_it(client_of: ClientOf) -> None:
+    def busy(peer: Peer) -> None:
+        peer.answer_json(503, {"error": "busy"}, {"retry-after-ms": "150"})
+
+    with Server(in_turn(*[busy] * 9)) as server:
+        client = client_of(server, timeout=Timeout(total_s=0.5), max_retries=9)
+        started_s = time.monotonic()
+        with pytest.raises(InternalServerError, match="the server answered 503 Service Unavailable: busy") as caught:
+            client.chat_completion(REQUEST)
+        assert time.monotonic() - started_s < 0.5
+    assert caught.value.retry_after_s == 0.15
+    assert 2 <= len(server.requests) <= 4
+
+
+def test_total_over_connecting(client_of: ClientOf) -> None:
+    with full_backlog() as port:
+        client = client_of(f"http://127.0.0.1:{port}/v1", timeout=Timeout(total_s=SHORT_S), max_retries=5)
+        with took_about(SHORT_S), pytest.raises(APITimeoutError) as caught:
+            client.chat_completion(REQUEST)
+    assert caught.value.phase == "total"
+
+
+def test_first_chunk_bounds_the_blocking_call(client_of: ClientOf) -> None:
+    def serve(peer: Peer) -> None:
+        peer.read_request()
+        peer.send_head(200, {"content-type": "application/json", "content-length": "100000"})
+        repeat(peer.send, b" ")
+
+    with Server(serve) as server:
+        client = client_of(server)
+        with took_about(SHORT_S), pytest.raises(APITimeoutError) as caught:
+            client.chat_completion(REQUEST, timeout=Timeout(first_chunk_s=SHORT_S))
+        assert server.was_left()
+    assert caught.value.phase == "first_chunk"
+
+
+def test_first_chunk_bounds_a_request_that_is_not_taken(client_of: ClientOf) -> None:
+    """A large body, and a server that reads none of it."""
+    stop = threading.Event()
+
+    def serve(_peer: Peer) -> None:
+        stop.wait(10)
+
+    request = type(REQUEST)(model="m", messages="x" * 50_000_000)
+    with Server(serve) as server:
+        client = client_of(server, timeout=Timeout(first_chunk_s=SHORT_S))
+        failure = failure_of(client.chat_completion_stream(request))
+        stop.set()
+    assert isinstance(failure, APITimeoutError)
+    assert failure.phase == "first_chunk"
+
+
+def test_the_callers_own_slowness_does_not_count(client_of: ClientOf) -> None:
+    go_on = threading.Event()
+
+    def serve(peer: Peer) -> None:
+        peer.read_request()
+        peer.begin_stream()
+        for text in "abc":
+            peer.send_event(chunk(text))
+            assert go_on.wait(10)
+            go_on.clear()
+        peer.send_event(chunk(finish="stop"))
+        peer.end_stream()
+
+    away = threading.Event()
+    with Server(serve) as server:
+        client = client_of(server, timeout=Timeout(first_chunk_s=0.3, idle_s=0.3))
+        with client.chat_completion_stream(REQUEST) as stream:
+            texts: list[str] = []
+            for chunk_ in stream:
+                texts.append(chunk_.text)
+                away.wait(0.4)  # the caller thinks, for longer than a server may
+                go_on.set()
+            assert stream.state == "complete"
+    assert "".join(texts) == "abc"
+
+
+def test_away_between_the_head_and_the_first_chunk(client_of: ClientOf) -> None:
+    go_on = threading.Event()
+
+    def serve(peer: Peer) -> None:
+        peer.read_request()
+        peer.begin_stream()
+        assert go_on.wait(10)
+        peer.send_event(chunk("Hello", finish="stop"))
+        peer.end_stream()
+
+    with Server(serve) as server:
+        client = client_of(server, timeout=Timeout(first_chunk_s=0.3))
+        with client.chat_completion_stream(REQUEST) as stream:
+            threading.Event().wait(0.4)
+            go_on.set()
+            assert drain(stream) == (["Hello"], None)
+
+
+def test_timeout_of_a_call_replaces_the_clients(client_of: ClientOf) -> None:
+    with Server(silence) as server:
+        client = client_of(server, timeout=Timeout(first_chunk_s=60))
+        with took_about(SHORT_S), pytest.raises(ChatCompletionError):
+            client.chat_completion_stream(REQUEST, print, timeout=Timeout(first_chunk_s=SHORT_S))
+
+
+@pytest.mark.parametrize("endless_s", [None, float("inf"), 1e300])
+def test_deadlines_beyond_what_a_clock_holds(client_of: ClientOf, endless_s: float | None) -> None:
+    timeout = Timeout(connect_s=endless_s, first_chunk_s=endless_s, idle_s=endless_s, total_s=endless_s)
+    with Server(in_turn(lambda peer: peer.answer_json(200, completion()))) as server:
+        assert client_of(server, timeout=timeout).chat_completion(REQUEST).text == "Hello"

@@ -1,0 +1,245 @@
+"""A call that waits is ended from elsewhere: by `close()` in another thread, and by Ctrl-C."""
+
+import signal
+import socket
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from types import FrameType
+
+import pytest
+
+from firsttoken import ChatCompletionStream, Timeout
+from firsttoken._sync.connection import AbortedError
+from firsttoken.errors import ChatCompletionError
+from tests.support.clients import REQUEST, ClientOf
+from tests.support.server import WAIT_S, Peer, Server, chunk, in_turn
+from tests.support.stalls import PLACES, stall, wait_until_inside
+
+SOON_S = 0.5
+
+
+@contextmanager
+def within(seconds: float) -> Generator[None]:
+    started_s = time.monotonic()
+    yield
+    assert time.monotonic() - started_s < seconds
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("style", ["next", "with"])
+def test_close_from_another_thread_frees_the_reader(client_of: ClientOf, place: str, style: str) -> None:
+    if style == "with" and place.endswith("chunk"):
+        style = "next"  # entering does not wait for a chunk
+    with stall(place) as stalled:
+        client = client_of(stalled.base_url, **stalled.settings)
+        stream = client.chat_completion_stream(stalled.request)
+        texts: list[str] = []
+        failures: list[BaseException] = []
+
+        def read() -> None:
+            try:
+                if style == "with":
+                    stream.__enter__()
+                for part in stream:
+                    texts.append(part.text)
+            except BaseException as failure:
+                failures.append(failure)
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        wait_until_inside(reader, stalled.inside)
+        if place.endswith("chunk"):
+            while not texts:
+                wait_until_inside(reader, stalled.inside)
+        with within(SOON_S):
+            stream.close()
+            reader.join(WAIT_S)
+        assert not reader.is_alive()
+        assert failures == []
+        assert texts == (["Hel"] if place.endswith("chunk") else [])
+        assert stream.state == "stopped"
+        assert stream.completion.text == "".join(texts)
+        assert next(stream, None) is None
+        status = None if stream.response is None else stream.response.status
+        assert status == {"backoff": 503, "chunk": 200, "tls chunk": 200}.get(place)
+        assert stalled.server is None or stalled.server.was_left()
+
+
+@contextmanager
+def interrupted_in(seconds: float) -> Generator[None]:
+    """Ctrl-C, pressed after so many seconds; for the reason that SIGINT itself would end pytest, by another signal."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_ctrl_c_ends_a_stalled_stream_at_once(client_of: ClientOf, place: str) -> None:
+    with stall(place) as stalled:
+        stream = client_of(stalled.base_url, **stalled.settings).chat_completion_stream(stalled.request)
+        texts: list[str] = []
+        with within(0.3 + SOON_S), interrupted_in(0.3), pytest.raises(KeyboardInterrupt):
+            texts.extend(part.text for part in stream)
+        assert texts == (["Hel"] if place.endswith("chunk") else [])
+        assert stream.state == "stopped"
+        assert stream.completion.text == "".join(texts)
+        assert next(stream, None) is None
+        assert stalled.server is None or stalled.server.was_left()
+
+
+@pytest.mark.parametrize("place", [place for place in PLACES if not place.endswith("chunk")])
+def test_ctrl_c_ends_a_stalled_blocking_call_at_once(client_of: ClientOf, place: str) -> None:
+    with stall(place) as stalled:
+        client = client_of(stalled.base_url, **stalled.settings)
+        with within(0.3 + SOON_S), interrupted_in(0.3), pytest.raises(KeyboardInterrupt):
+            client.chat_completion(stalled.request)
+        assert stalled.server is None or stalled.server.was_left()
+
+
+def test_ctrl_c_while_entering(client_of: ClientOf) -> None:
+    with stall("head") as stalled:
+        stream = client_of(stalled.base_url).chat_completion_stream(REQUEST)
+        with interrupted_in(0.2), pytest.raises(KeyboardInterrupt):
+            stream.__enter__()
+        assert stream.state == "stopped"
+        assert stalled.server is not None
+        assert stalled.server.was_left()
+
+
+def test_ctrl_c_while_the_end_of_the_body_is_awaited(client_of: ClientOf) -> None:
+    """Behind `[DONE]`: the answer is whole, and the interrupt is not swallowed."""
+
+    def serve(peer: Peer) -> None:
+        peer.read_request()
+        peer.begin_stream()
+        peer.send_event(chunk("Hello", finish="stop"))
+        assert ready.wait(WAIT_S)
+        peer.send_event("[DONE]")
+        signal.setitimer(signal.ITIMER_REAL, 0.03)
+        peer.wait_until_left()
+
+    ready = threading.Event()
+    with Server(serve) as server, interrupted_in(WAIT_S):
+        stream = client_of(server).chat_completion_stream(REQUEST)
+        assert next(stream).text == "Hello"
+        ready.set()
+        with pytest.raises(KeyboardInterrupt):
+            next(stream)
+        assert server.was_left()
+    assert stream.state == "complete"
+
+
+def test_close_while_the_end_of_the_body_is_awaited(client_of: ClientOf) -> None:
+    def serve(peer: Peer) -> None:
+        peer.read_request()
+        peer.begin_stream()
+        peer.send_event(chunk("Hello", finish="stop"))
+        peer.send_event("[DONE]")
+        peer.wait_until_left()
+
+    with Server(serve) as server:
+        stream = client_of(server).chat_completion_stream(REQUEST)
+        reader = threading.Thread(target=lambda: list(stream))
+        reader.start()
+        wait_until_inside(reader, "_drain")
+        stream.close()
+        reader.join(WAIT_S)
+        assert server.was_left()
+    assert stream.state == "complete"
+    assert stream.completion.text == "Hello"
+
+
+def test_chunks_that_are_ready_are_dropped_by_close(client_of: ClientOf) -> None:
+    with Server(in_turn(lambda peer: peer.stream("a", "b", "c"))) as server:
+        with client_of(server).chat_completion_stream(REQUEST) as stream:
+            assert next(stream).text == "a"
+            stream.close()
+            assert list(stream) == []
+        assert server.was_left()
+    assert stream.state == "stopped"
+    assert stream.completion.text == "a"
+    assert stream.timing.chunks == 1
+
+
+def close_after(stream: ChatCompletionStream, barrier: threading.Barrier, turns: int) -> None:
+    barrier.wait(WAIT_S)
+    for _ in range(turns):
+        pass
+    stream.close()
+
+
+def test_close_and_next_at_the_same_moment(client_of: ClientOf) -> None:
+    """Whatever the order: the loop ends, no failure, and what is handed out is what is folded."""
+    texts = [str(number) for number in range(30)]
+
+    def answer(peer: Peer) -> None:
+        peer.stream(*texts)
+
+    with Server(in_turn(*[answer] * 60)) as server:
+        client = client_of(server, timeout=Timeout(total_s=WAIT_S))
+        for round_ in range(60):
+            stream = client.chat_completion_stream(REQUEST)
+            barrier = threading.Barrier(2)
+
+            closer = threading.Thread(target=close_after, args=(stream, barrier, round_ * 40))
+            closer.start()
+            barrier.wait(WAIT_S)
+            seen = "".join(part.text for part in stream)
+            closer.join(WAIT_S)
+            assert stream.state in ("stopped", "complete")
+            assert (stream.completion.text or "") == seen
+            assert stream.state == "stopped" or seen == "".join(texts)
+
+
+def test_a_call_of_another_process_is_let_go(client_of: ClientOf) -> None:
+    """As in a forked child, where all looks as here, save for the process's number."""
+    with Server(in_turn(lambda peer: peer.stream("a", "b"))) as server:
+        stream = client_of(server).chat_completion_stream(REQUEST)
+        assert next(stream).text == "a"
+        call = stream._call
+        assert call is not None
+        connection = call._connection
+        assert connection is not None
+        call._process = connection._process = call._process + 1
+        with connection._socket.dup() as kept:  # pyright: ignore[reportOptionalMemberAccess]
+            call.close()
+            call._connection = None
+            call.close()
+            assert not call.closed
+            assert not server.left.acquire(timeout=0.1)
+            kept.shutdown(socket.SHUT_RDWR)
+        assert server.was_left()
+
+
+def test_closed_before_the_call_was_there(client_of: ClientOf) -> None:
+    """What `close` in another thread makes of a stream that is just about to begin."""
+    stream = client_of("http://127.0.0.1:1/v1").chat_completion_stream(REQUEST)
+    stream.close()
+    call = stream._begin()
+    assert call.closed
+    with pytest.raises(AbortedError):
+        call.wait_for_head()
+
+
+def test_what_the_caller_was_handling_keeps_its_traceback(client_of: ClientOf) -> None:
+    own = LookupError("the caller's own")
+    with (
+        Server(in_turn(lambda peer: peer.answer_json(400, {}))) as server,
+        pytest.raises(ChatCompletionError) as caught,
+    ):
+        try:
+            raise own
+        except LookupError:
+            client_of(server).chat_completion(REQUEST)
+    assert own.__traceback__ is not None
+    assert caught.value.__context__ is own

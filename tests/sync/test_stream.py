@@ -1,0 +1,386 @@
+"""The stream that a caller holds: its styles, its views, and its end."""
+
+import gc
+import itertools
+import threading
+import weakref
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from firsttoken import STOP, ChatCompletionChunk, ChatCompletionStream, Timeout, chat_completion_request
+from firsttoken.errors import (
+    APIConnectionError,
+    APITimeoutError,
+    ChatCompletionError,
+    InternalServerError,
+    StreamTruncatedError,
+)
+from tests.support.clients import REQUEST, ClientOf, drain
+from tests.support.server import Peer, Server, chunk, completion, event, in_turn
+from tests.support.stalls import Stall, stall
+
+Answer = Callable[[Peer], None]
+
+
+def hello(peer: Peer) -> None:
+    peer.stream("Hel", "", "lo")
+
+
+def endless(peer: Peer) -> None:
+    """Two chunks, and nothing more."""
+    peer.begin_stream({"x-request-id": "req_1"})
+    peer.send_event(chunk("Hel"))
+    peer.send_event(chunk("lo"))
+    peer.wait_until_left()
+
+
+def cut(peer: Peer) -> None:
+    peer.begin_stream()
+    peer.send_event(chunk("Hel"))
+    peer.socket.close()
+
+
+def refuse(peer: Peer) -> None:
+    peer.answer_json(500, {"error": "no"})
+
+
+def not_http(peer: Peer) -> None:
+    peer.send(b"SSH-2.0-x\r\n")
+    peer.wait_until_left()
+
+
+def parked(peer: Peer) -> None:
+    """A chunk, and in the same segment what is none."""
+    peer.begin_stream()
+    peer.send_part(event(chunk("Hel")) + event(chunk("lo")) + event("{nothing"))
+    peer.wait_until_left()
+
+
+@contextmanager
+def without_gc() -> Generator[None]:
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def test_the_three_styles_agree(client_of: ClientOf) -> None:
+    with Server(in_turn(lambda peer: peer.answer_json(200, completion()), *[hello] * 5)) as server:
+        client = client_of(server)
+        whole = client.chat_completion(REQUEST)
+        texts = [chunk.text for chunk in client.chat_completion_stream(REQUEST)]
+        with client.chat_completion_stream(REQUEST) as stream:
+            parts = list(stream.iter_text())
+        seen: list[str] = []
+        called_back = client.chat_completion_stream(REQUEST, lambda chunk: seen.append(chunk.text))
+        final = client.chat_completion_stream(REQUEST).final_completion()
+    assert whole.text == "Hello"
+    assert texts == seen == ["Hel", "", "lo", ""]
+    assert parts == ["Hel", "lo"]
+    assert called_back == final == stream.completion
+    assert final.text == "Hello"
+    assert final.choices[0].finish_reason == whole.choices[0].finish_reason == "stop"
+    assert final.choices[0].message.content == whole.choices[0].message.content
+    bodies = [request.json for request in server.requests]
+    assert "stream" not in bodies[0]
+    assert all(body["stream"] is True and body["stream_options"] == {"include_usage": True} for body in bodies[1:5])
+
+
+def test_the_request_is_never_changed(client_of: ClientOf) -> None:
+    request = chat_completion_request("m", [{"role": "user", "content": "Hi"}], stream=False, extra={"top_k": 1})
+    before = repr(request)
+    with Server(in_turn(hello)) as server:
+        assert client_of(server).chat_completion_stream(request).final_completion().text == "Hello"
+        assert server.requests[0].json["stream"] is True
+        assert server.requests[0].json["top_k"] == 1
+    assert repr(request) == before
+
+
+def test_it_is_lazy(client_of: ClientOf) -> None:
+    with Server(in_turn(hello)) as server:
+        client = client_of(server)
+        stream = client.chat_completion_stream(REQUEST)
+        assert iter(stream) is stream
+        texts = stream.iter_text()
+        assert stream.state == "idle"
+        assert stream.response is None
+        assert stream.timing.chunks == 0
+        assert stream.timing.duration_s is None
+        assert stream.completion.choices == []
+        assert repr(stream) == "<ChatCompletionStream idle, 0 chunks>"
+        assert client.chat_completion_stream(REQUEST, lambda _: STOP).choices[0].message.content == "Hel"
+        assert len(server.requests) == 1  # the callback's
+        del texts
+
+
+def test_with_returns_once_the_head_is_there(client_of: ClientOf) -> None:
+    go_on = threading.Event()
+
+    def answer(peer: Peer) -> None:
+        peer.begin_stream({"x-request-id": "req_1", "X-Thing": "Some"})
+        assert go_on.wait(10)
+        peer.send_event(chunk("Hello", finish="stop"))
+        peer.end_stream()
+
+    with Server(in_turn(answer)) as server, client_of(server).chat_completion_stream(REQUEST) as stream:
+        assert stream.state == "open"
+        assert stream.response is not None
+        assert (stream.response.status, stream.response.request_id) == (200, "req_1")
+        assert stream.response.headers["x-thing"] == "Some"
+        assert stream.timing.time_to_headers_s is not None
+        assert stream.timing.time_to_first_chunk_s is None
+        assert stream.completion.choices == []
+        with stream as again:
+            assert again is stream
+            go_on.set()
+            assert drain(stream) == (["Hello"], None)
+
+
+def test_the_views_move_with_the_reader(client_of: ClientOf) -> None:
+    def answer(peer: Peer) -> None:
+        peer.begin_stream({"x-request-id": "req_1"})
+        peer.send_event(chunk() | {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]})
+        for text in ("Hel", "lo"):
+            peer.send_event(chunk(text))
+        peer.send_event(chunk(finish="stop"))
+        peer.end_stream()
+
+    with Server(in_turn(answer)) as server:
+        stream = client_of(server).chat_completion_stream(REQUEST)
+        seen: list[str | None] = []
+        for position, _ in enumerate(stream, 1):
+            seen.append(stream.completion.text)
+            assert stream.state == "open"
+            assert stream.timing.chunks == position
+            assert stream.timing.duration_s is None
+        timing = stream.timing
+    assert seen == ["", "Hel", "Hello", "Hello"]
+    assert stream.state == "complete"
+    assert timing.time_to_headers_s is not None
+    assert timing.time_to_first_chunk_s is not None
+    assert timing.time_to_first_token_s is not None
+    assert timing.duration_s is not None
+    assert (
+        0
+        < timing.time_to_headers_s
+        <= timing.time_to_first_chunk_s
+        <= timing.time_to_first_token_s
+        <= timing.duration_s
+    )
+    assert stream.timing == timing
+    final = stream.final_completion()
+    assert final.timing == timing
+    assert final.response == stream.response
+    assert next(stream, None) is None
+    stream.close()
+    assert stream.state == "complete"
+    assert repr(stream) == "<ChatCompletionStream complete, 4 chunks>"
+
+
+def test_the_blocking_call_has_a_response_and_a_timing(client_of: ClientOf) -> None:
+    with Server(in_turn(lambda peer: peer.answer_json(200, completion(), {"x-request-id": "req_1"}))) as server:
+        answer = client_of(server).chat_completion(REQUEST)
+    assert answer.response is not None
+    assert answer.response.request_id == "req_1"
+    assert answer.timing is not None
+    assert answer.timing.time_to_headers_s is not None
+    assert answer.timing.duration_s is not None
+    assert answer.timing.time_to_headers_s <= answer.timing.duration_s
+
+
+# --- ends -----------------------------------------------------------------------------------------------------------
+
+
+def test_break_closes_the_connection_at_once(client_of: ClientOf) -> None:
+    with Server(in_turn(endless)) as server, without_gc():
+        client = client_of(server)
+        for part in client.chat_completion_stream(REQUEST):
+            assert part.text == "Hel"
+            break
+        assert server.was_left()
+
+
+def test_dropping_iter_text_closes_the_connection_at_once(client_of: ClientOf) -> None:
+    with Server(in_turn(endless)) as server, without_gc():
+        client = client_of(server)
+        assert list(itertools.islice(client.chat_completion_stream(REQUEST).iter_text(), 2)) == ["Hel", "lo"]
+        assert server.was_left()
+
+
+def test_leaving_the_with_stops_it(client_of: ClientOf) -> None:
+    with Server(in_turn(endless)) as server:
+        with client_of(server).chat_completion_stream(REQUEST) as stream:
+            assert next(stream).text == "Hel"
+        assert server.was_left()
+    assert stream.state == "stopped"
+    assert next(stream, None) is None
+    assert stream.completion.text == "Hel"
+    assert stream.timing.chunks == 1
+    assert stream.timing.duration_s is not None
+    with pytest.raises(StreamTruncatedError) as caught:
+        stream.final_completion()
+    assert str(caught.value) == "the stream was stopped after 1 chunks, before the answer was whole"
+    assert caught.value.partial == stream.completion
+    assert caught.value.chunks_received == 1
+    assert caught.value.request_id == "req_1"
+
+
+def test_an_idle_stream_that_is_closed_sends_nothing(client_of: ClientOf) -> None:
+    with Server(in_turn()) as server:
+        stream = client_of(server).chat_completion_stream(REQUEST)
+        stream.close()
+        stream.close()
+        assert stream.state == "stopped"
+        with stream as entered:
+            assert drain(entered) == ([], None)
+        with pytest.raises(StreamTruncatedError, match="stopped after 0 chunks") as caught:
+            stream.final_completion()
+    assert caught.value.partial is None
+    assert caught.value.request_id is None
+    assert server.connections == 0
+
+
+def test_closing_behind_the_last_chunk_is_complete(client_of: ClientOf) -> None:
+    with Server(in_turn(lambda peer: peer.answer_json(200, completion()))) as server:
+        with client_of(server).chat_completion_stream(REQUEST) as stream:
+            assert next(stream).text == "Hello"
+        assert server.was_left()
+    assert stream.state == "complete"
+    assert stream.final_completion().text == "Hello"
+
+
+def test_stop_ends_it_early(client_of: ClientOf) -> None:
+    seen: list[str] = []
+
+    def on_chunk(part: ChatCompletionChunk) -> object:
+        seen.append(part.text)
+        return STOP if part.text == "lo" else None
+
+    with Server(in_turn(endless)) as server:
+        answer = client_of(server).chat_completion_stream(REQUEST, on_chunk)
+        assert server.was_left()
+    assert seen == ["Hel", "lo"]
+    assert answer.text == "Hello"
+    assert answer.choices[0].finish_reason is None
+    assert answer.timing is not None
+    assert answer.timing.chunks == 2
+    assert repr(STOP) == "STOP"
+
+
+def test_what_a_callback_raises_propagates_after_the_end(client_of: ClientOf) -> None:
+    def on_chunk(part: ChatCompletionChunk) -> None:
+        raise KeyError(part.text)
+
+    with Server(in_turn(endless)) as server:
+        with pytest.raises(KeyError, match="Hel"):
+            client_of(server).chat_completion_stream(REQUEST, on_chunk)
+        assert server.was_left()
+
+
+def test_a_failure_raises_once_and_the_loop_stays_ended(client_of: ClientOf) -> None:
+    with Server(in_turn(refuse)) as server:
+        stream = client_of(server).chat_completion_stream(REQUEST)
+        with pytest.raises(InternalServerError), stream:
+            pytest.fail("a refused stream is not entered")
+        assert stream.state == "failed"
+        assert drain(stream) == ([], None)
+        stream.close()
+        assert stream.state == "failed"
+        with pytest.raises(InternalServerError, match="500 Internal Server Error: no"):
+            stream.final_completion()
+
+
+# --- no reference cycles --------------------------------------------------------------------------------------------
+
+
+def done_without_end(peer: Peer) -> None:
+    peer.begin_stream()
+    peer.send_part(event(chunk("Hello")) + event("[DONE]"))
+    peer.wait_until_left()
+
+
+def _stopped(stream: ChatCompletionStream) -> None:
+    next(stream)
+    stream.close()
+
+
+def _read(stream: ChatCompletionStream) -> None:
+    try:
+        stream.final_completion()
+    except ChatCompletionError:
+        pass
+
+
+def _dropped(stream: ChatCompletionStream) -> None:
+    next(stream)
+
+
+ENDS: dict[str, tuple[Answer, Callable[[ChatCompletionStream], None]]] = {
+    "complete": (hello, _read),
+    "complete, the body goes on": (done_without_end, _read),
+    "stopped": (endless, _stopped),
+    "dropped": (endless, _dropped),
+    "dropped with a failure parked": (parked, _dropped),
+    "cut": (cut, _read),
+    "refused": (refuse, _read),
+    "not HTTP": (not_http, _read),
+    "not a chunk": (parked, _read),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_a_stream_is_freed_when_it_is_dropped(client_of: ClientOf, name: str) -> None:
+    answer, end = ENDS[name]
+    with Server(in_turn(answer)) as server, without_gc():
+        client = client_of(server)
+        stream = client.chat_completion_stream(REQUEST)
+        end(stream)
+        alive, call = weakref.ref(stream), weakref.ref(stream._call)  # pyright: ignore[reportArgumentType]
+        assert stream._call is not None
+        exchange = weakref.ref(stream._call.course.exchange)
+        http = weakref.ref(stream._call.course.exchange._http)
+        del stream
+        assert alive() is None
+        assert call() is None
+        assert exchange() is None
+        assert http() is None
+        if name not in ("complete", "cut"):
+            assert server.was_left()
+
+
+@pytest.mark.parametrize("place", ["connect", "handshake", "proxy", "send", "head", "chunk", "refused", "no host"])
+def test_a_stream_that_waited_in_vain_is_freed_too(client_of: ClientOf, place: str) -> None:
+    with ExitStack() as stack:
+        if place in ("refused", "no host"):
+            stalled = Stall(f"http://{'127.0.0.1' if place == 'refused' else 'nowhere.invalid'}:1/v1", "")
+        else:
+            stalled = stack.enter_context(stall(place))
+        stack.enter_context(without_gc())
+        timeout = Timeout(connect_s=0.1, first_chunk_s=0.1, idle_s=0.1) if stalled.inside else Timeout()
+        client = client_of(stalled.base_url, timeout=timeout, **stalled.settings)
+        stream = client.chat_completion_stream(stalled.request)
+        assert isinstance(drain(stream)[1], APITimeoutError if stalled.inside else APIConnectionError)
+        alive, call = weakref.ref(stream), weakref.ref(stream._call)  # pyright: ignore[reportArgumentType]
+        del stream
+        assert alive() is None
+        assert call() is None
+        assert stalled.server is None or stalled.server.was_left()
+
+
+def test_a_retried_stream_is_freed_too(client_of: ClientOf) -> None:
+    def lose(peer: Peer) -> None:
+        peer.reset()
+
+    with Server(in_turn(lose, lose)) as server, without_gc():
+        client = client_of(server, max_retries=1)
+        stream = client.chat_completion_stream(REQUEST)
+        with_failure = drain(stream)
+        assert isinstance(with_failure[1], APIConnectionError)
+        alive, call = weakref.ref(stream), weakref.ref(stream._call)  # pyright: ignore[reportArgumentType]
+        del with_failure, stream
+        assert alive() is None
+        assert call() is None
