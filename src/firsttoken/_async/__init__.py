@@ -1,0 +1,1 @@
+"""The asyncio shell: protocols, futures and timers around the core; the twin of `_sync`."""

@@ -1,0 +1,178 @@
+"""The asyncio client; the twin of `firsttoken.Client`."""
+
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, overload
+
+from firsttoken._async.call import Call
+from firsttoken._async.stream import AsyncChatCompletionStream
+from firsttoken._async.transport import Transport
+from firsttoken._base import STOP
+from firsttoken._settings import Settings
+from firsttoken._types.chunk import ChatCompletionChunk
+from firsttoken._types.completion import ChatCompletion
+from firsttoken._types.request import ChatCompletionRequest
+from firsttoken._types.timeout import Timeout
+
+if TYPE_CHECKING:
+    import ssl
+
+OnChunk = Callable[[ChatCompletionChunk], object] | Callable[[ChatCompletionChunk], Awaitable[object]]
+
+
+class AsyncClient:
+    """A client for `POST /chat/completions`, for asyncio.
+
+    May be shared between tasks, and used again under another event loop and in a forked child. An async context
+    manager: leaving it closes the idle connections.
+
+    Args:
+        api_key: the key; None takes `OPENAI_API_KEY`. Only OpenAI's own address needs one.
+        base_url: of the API; None takes `OPENAI_BASE_URL`, else OpenAI's. Most servers want it to end in /v1.
+        organization: None takes `OPENAI_ORG_ID`.
+        project: None takes `OPENAI_PROJECT_ID`.
+        timeout: the deadlines of each call.
+        max_retries: how often a call that failed is repeated, while nothing of it was handed out.
+        default_headers: sent with each call.
+        ssl_context: for https; None trusts what the system trusts, and the certificates in `SSL_CERT_FILE`.
+        proxy: the URL of an http proxy, "" for none; None takes what the environment says.
+
+    Raises:
+        ConfigurationError: one of them can't be used, or there is no key for OpenAI's own address.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        *,
+        organization: str | None = None,
+        project: str | None = None,
+        timeout: Timeout = Timeout(),  # noqa: B008 - it is frozen
+        max_retries: int = 2,
+        default_headers: Mapping[str, str] | None = None,
+        ssl_context: "ssl.SSLContext | None" = None,
+        proxy: str | None = None,
+    ) -> None:
+        self._settings = Settings(
+            api_key=api_key,
+            base_url=base_url,
+            organization=organization,
+            project=project,
+            timeout=timeout,
+            max_retries=max_retries,
+            default_headers=default_headers,
+            proxy=proxy,
+        )
+        self._transport = Transport(ssl_context)
+
+    def __repr__(self) -> str:
+        return f"AsyncClient(base_url={self._settings.base_url!r})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the idle connections. Streams that are open go on, and the client can be used again."""
+        self._transport.close()
+
+    async def chat_completion(
+        self,
+        request: ChatCompletionRequest,
+        *,
+        timeout: Timeout | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> ChatCompletion:
+        """Ask, and wait for the whole answer.
+
+        Args:
+            request: what to ask.
+            timeout: for this call; `first_chunk_s` bounds the whole response.
+            max_retries: for this call.
+            headers: for this call, over the client's own.
+
+        Raises:
+            ChatCompletionError: there is no answer; which kind says why.
+            ConfigurationError: the call can't be made, or `request.stream` is True.
+        """
+        plan = self._settings.plan(request, streamed=False, timeout=timeout, max_retries=max_retries, headers=headers)
+        call = Call(self._transport, plan)
+        try:
+            return call.course.dressed(await call.wait_for_whole())
+        finally:
+            call.close()
+
+    @overload
+    def chat_completion_stream(
+        self,
+        request: ChatCompletionRequest,
+        on_chunk: None = None,
+        *,
+        timeout: Timeout | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> AsyncChatCompletionStream: ...
+
+    @overload
+    def chat_completion_stream(
+        self,
+        request: ChatCompletionRequest,
+        on_chunk: OnChunk,
+        *,
+        timeout: Timeout | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Coroutine[object, object, ChatCompletion]: ...
+
+    def chat_completion_stream(
+        self,
+        request: ChatCompletionRequest,
+        on_chunk: OnChunk | None = None,
+        *,
+        timeout: Timeout | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> AsyncChatCompletionStream | Coroutine[object, object, ChatCompletion]:
+        """Ask, and get the answer while it is written; it is streamed whether or not `request.stream` is set.
+
+        Args:
+            request: what to ask.
+            on_chunk: called with each chunk, and awaited where it gives something to await. If it returns `STOP`, the
+                stream ends early. What it raises propagates, after the connection is closed.
+            timeout: for this call.
+            max_retries: for this call.
+            headers: for this call, over the client's own.
+
+        Returns:
+            Without `on_chunk` the stream, which sends nothing before it is iterated over, entered or awaited. With it,
+            to be awaited: when the answer has ended, the completion of the chunks that `on_chunk` was called with.
+
+        Raises:
+            ChatCompletionError: with `on_chunk`: the answer failed; `partial` holds what came. Without, the stream
+                raises it.
+            ConfigurationError: the call can't be made.
+        """
+        plan = self._settings.plan(request, streamed=True, timeout=timeout, max_retries=max_retries, headers=headers)
+        stream = AsyncChatCompletionStream(self._transport, plan)
+        return stream if on_chunk is None else _call_back(stream, on_chunk)
+
+
+async def _call_back(stream: AsyncChatCompletionStream, on_chunk: OnChunk) -> ChatCompletion:
+    async with stream:
+        async for chunk in stream:
+            result = on_chunk(chunk)
+            if inspect.isawaitable(result):
+                result = await result
+            if result is STOP:
+                break
+    return stream.completion
+
+
+AsyncClient.__module__ = "firsttoken"  # the door, for reprs, tracebacks and pickles

@@ -1,0 +1,213 @@
+"""A connection over an asyncio transport, plain or TLS.
+
+Owns the transport and its end; hands each read on at once, in the callback that brings it. Refuses to know what the
+bytes mean, save the answer to CONNECT.
+"""
+
+import asyncio
+import errno
+import socket
+from typing import TYPE_CHECKING, Protocol, cast
+
+from firsttoken._base import clock
+from firsttoken._core.http1 import ResponseParser
+from firsttoken._core.proxy import Proxy, connect_head
+from firsttoken._core.server_error import status_error
+from firsttoken._core.url import Origin
+from firsttoken._sync.resolve import Address, look_up_now
+
+if TYPE_CHECKING:
+    import ssl
+
+_READ_BYTES = 65536
+_FOREVER = float("inf")
+_LONGEST_HANDSHAKE_S = 86400.0
+"""asyncio wants a limit of its own for a handshake; ours is the deadline."""
+
+
+class DeadlineError(Exception):
+    """The deadline of a wait has passed."""
+
+
+class AbortedError(Exception):
+    """The connection was aborted by another task."""
+
+
+class Receiver(Protocol):
+    """Who is told what a connection brings."""
+
+    def on_data(self, data: bytes) -> None:
+        """Bytes were read."""
+        ...
+
+    def on_lost(self, error: Exception | None) -> None:
+        """The connection has ended: by its end (None) or by an error."""
+        ...
+
+
+class Connection(asyncio.Protocol):
+    """One connection, first to be opened, then for one exchange after another.
+
+    Attributes:
+        used: whether it has served an exchange before.
+        receiver: who is told; None while the connection is idle.
+        is_paused: whether the receiver has had enough.
+    """
+
+    def __init__(self) -> None:
+        self.used = False
+        self.receiver: Receiver | None = None
+        self._transport: asyncio.Transport | None = None
+        self.is_paused = False
+
+    async def open(
+        self, origin: Origin, proxy: Proxy | None, ssl_context: "ssl.SSLContext | None", until_s: float
+    ) -> None:
+        """Connect: look up, TCP, the proxy's tunnel, TLS.
+
+        Args:
+            origin: where to.
+            proxy: through which proxy, if any.
+            ssl_context: for https.
+            until_s: the deadline, on the monotonic clock.
+
+        Raises:
+            DeadlineError: the deadline has passed.
+            OSError: there is no connection to be had.
+            APIStatusError: the proxy refused the tunnel.
+            ResponseFormatError: the proxy does not speak HTTP.
+        """
+        near = origin if proxy is None else proxy.origin
+        try:
+            async with asyncio.timeout(_left_s(until_s)):
+                sock = await _connect(near.host, near.port, until_s)
+                try:
+                    if proxy is not None and ssl_context is not None:
+                        await _open_tunnel(sock, origin, proxy)
+                    await self._start(sock, origin.host, ssl_context)
+                except BaseException:
+                    self.close()
+                    sock.close()
+                    raise
+        except TimeoutError as error:
+            if error.errno is not None:  # the system's own, of the TCP handshake
+                raise
+            raise DeadlineError from None
+
+    async def _start(self, sock: socket.socket, host: str, ssl_context: "ssl.SSLContext | None") -> None:
+        loop = asyncio.get_running_loop()
+        if ssl_context is None:
+            await loop.create_connection(lambda: self, sock=sock)
+        else:
+            await loop.create_connection(
+                lambda: self,
+                sock=sock,
+                ssl=ssl_context,
+                server_hostname=host,
+                ssl_handshake_timeout=_LONGEST_HANDSHAKE_S,
+            )
+
+    def send(self, data: bytes) -> None:
+        """Send bytes as the connection takes them; if it is lost, the receiver is told."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def pause(self) -> None:
+        """Read no further: the receiver has enough."""
+        if self._transport is not None and not self.is_paused and not self._transport.is_closing():
+            self.is_paused = True
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self._transport is not None and self.is_paused and not self._transport.is_closing():
+            self.is_paused = False
+            self._transport.resume_reading()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the connection is open, as far as the loop has seen."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    def close(self) -> None:
+        """Close the connection at once; nobody is told."""
+        self.receiver = None
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            try:
+                transport.abort()
+            except RuntimeError:
+                pass  # its loop is closed
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The transport is ready."""
+        self._transport = cast("asyncio.Transport", transport)  # by protocol: uvloop's is no subclass
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes were read."""
+        if self.receiver is None:
+            self.close()  # an idle connection has nothing to say
+        else:
+            self.receiver.on_data(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The transport is closed; `eof_received` returns None, so that this follows the peer's end too."""
+        self._transport = None
+        receiver, self.receiver = self.receiver, None
+        if receiver is not None:
+            receiver.on_lost(exc)
+
+
+async def _connect(host: str, port: int, until_s: float) -> socket.socket:
+    """Try the addresses in turn, each for its share of the time, so that a dead one does not use it up."""
+    loop = asyncio.get_running_loop()
+    addresses = await _resolve(host, port)
+    failure: Exception = OSError(errno.EADDRNOTAVAIL, "the host has no address")
+    for position, (family, address) in enumerate(addresses):
+        left_s = _left_s(until_s)
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            if hasattr(socket, "TCP_KEEPIDLE"):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
+            async with asyncio.timeout(None if left_s is None else left_s / (len(addresses) - position)):
+                await loop.sock_connect(sock, address)
+        except OSError as error:  # TimeoutError is one
+            sock.close()
+            failure = error
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    raise failure
+
+
+async def _resolve(host: str, port: int) -> list[Address]:
+    """The addresses of a host; one that is an address needs no thread to be looked up in."""
+    numeric = look_up_now(host, port, socket.AI_NUMERICHOST)
+    return numeric or await asyncio.get_running_loop().run_in_executor(None, look_up_now, host, port, 0)
+
+
+async def _open_tunnel(sock: socket.socket, origin: Origin, proxy: Proxy) -> None:
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(sock, connect_head(origin, proxy))
+    parser = ResponseParser(tunnel=True)
+    while parser.info is None and parser.failure is None:
+        data = await loop.sock_recv(sock, _READ_BYTES)
+        if not data:
+            raise ConnectionResetError(errno.ECONNRESET, f"the proxy {proxy.origin.address} closed the connection")
+        parser.receive_data(data)
+    parser.release()
+    if parser.failure is not None:
+        raise parser.failure
+    if parser.info is not None and not 200 <= parser.info.status <= 299:
+        raise status_error(parser.info.status, parser.info.headers, b"", 0.0)
+
+
+def _left_s(until_s: float) -> float | None:
+    return None if until_s == _FOREVER else max(0.0, until_s - clock())

@@ -1,0 +1,169 @@
+"""The stream that a caller holds: an async iterator over chunks, an async context manager, and awaitable."""
+
+from collections import deque
+from collections.abc import AsyncIterator, Generator
+from types import TracebackType
+from typing import Self
+
+from firsttoken._async.call import Call
+from firsttoken._async.connection import AbortedError
+from firsttoken._async.transport import Transport
+from firsttoken._base import StreamBase
+from firsttoken._settings import Plan
+from firsttoken._types.chunk import ChatCompletionChunk
+from firsttoken._types.completion import ChatCompletion
+from firsttoken.errors import ChatCompletionError, ConfigurationError
+
+
+class AsyncChatCompletionStream(StreamBase[Call]):
+    """A streamed completion: iterate over it for its chunks, with `async for`.
+
+    Nothing is sent before the first `anext()`, `async with` or `await` (which opens it and gives itself). Leaving the
+    `async with`, `aclose()`, cancelling the task that waits in it, and dropping the last reference all close the
+    connection at once; a stream that was read to its end gives it back for the next request.
+
+    Iterating raises any error of `firsttoken.errors`, behind the chunks that came before it; its `partial` holds them.
+    """
+
+    def __init__(self, transport: Transport, plan: Plan) -> None:
+        super().__init__()
+        self._transport = transport
+        self._plan = plan
+        self._ready: deque[ChatCompletionChunk] = deque()
+        self._is_waiting = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> ChatCompletionChunk:
+        if self._ready:
+            return self._ready.popleft()
+        return await self._wait_for_chunk()
+
+    def __await__(self) -> Generator[object, None, Self]:
+        """Open the stream, as `async with` does, and give it."""
+        return self.__aenter__().__await__()
+
+    async def __aenter__(self) -> Self:
+        """Send the request and wait for the head of the answer.
+
+        Raises:
+            ChatCompletionError: the server refused, or there is no answer.
+        """
+        if self.state == "idle":
+            await self._open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __del__(self) -> None:
+        if self._call is not None and not self._call.closed:
+            self._call.close_from_anywhere()
+
+    def iter_text(self) -> AsyncIterator[str]:
+        """Iterate over the non-empty text of choice 0."""
+        return _TextIterator(self)
+
+    async def final_completion(self) -> ChatCompletion:
+        """Read the rest, and give the whole.
+
+        Raises:
+            ChatCompletionError: the answer is not whole: the stream failed, now or before, or was stopped. Its
+                `partial` holds what was handed out.
+        """
+        if self._outcome is None:
+            async for _ in self:
+                pass
+        if self.state != "complete":
+            raise self._not_whole()
+        return self.completion
+
+    async def aclose(self) -> None:
+        """End the stream; an answer that is not whole is "stopped".
+
+        May be called from any task and any number of times. A task that waits in this stream, at any point from the
+        connecting on, is woken, and its loop ends normally.
+        """
+        if self._outcome is None:
+            self._end("complete" if self._is_whole() else "stopped")
+        self._ready = deque()
+        if self._call is not None:
+            self._call.close()
+
+    async def _open(self) -> None:
+        call = self._begin()
+        try:
+            await call.wait_for_head()
+        except AbortedError:
+            self._end("stopped")
+        except (ChatCompletionError, ConfigurationError) as failure:
+            call.abandon()
+            self._fail(failure)
+            raise
+        except BaseException:
+            self._stop(call)
+            raise
+        finally:
+            self._is_waiting = False
+
+    async def _wait_for_chunk(self) -> ChatCompletionChunk:
+        if self._outcome is not None:
+            raise StopAsyncIteration
+        call = self._begin()
+        try:
+            is_ready = await call.wait_for_chunk()
+        except AbortedError:
+            self._end("stopped")
+            raise StopAsyncIteration from None
+        except (ChatCompletionError, ConfigurationError) as failure:
+            call.abandon()
+            self._fail(failure)
+            raise
+        except BaseException:
+            self._stop(call)
+            raise
+        finally:
+            self._is_waiting = False
+        if not is_ready:
+            self._end("complete")
+            raise StopAsyncIteration
+        self._ready = call.course.exchange.core.ready
+        return self._ready.popleft()
+
+    def _stop(self, call: Call) -> None:
+        """The task was cancelled: close the connection, keep what was decoded for whoever goes on to read."""
+        self._ready = call.course.exchange.core.ready
+        call.abandon()
+        self._end("stopped")
+
+    def _begin(self) -> Call:
+        """The call, which one task at a time may wait in."""
+        if self._is_waiting:
+            raise ConfigurationError("another task waits for this stream already", hint="give each task its own stream")
+        if self._call is None:
+            self._call = Call(self._transport, self._plan)
+        self._is_waiting = True
+        return self._call
+
+
+class _TextIterator:
+    """The non-empty text of choice 0, chunk by chunk."""
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, stream: AsyncChatCompletionStream) -> None:
+        self._stream = stream
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> str:
+        while not (text := (await anext(self._stream)).text):
+            pass
+        return text
+
+
+AsyncChatCompletionStream.__module__ = "firsttoken"  # the door, for reprs, tracebacks and pickles
