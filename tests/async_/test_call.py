@@ -154,7 +154,7 @@ def test_ten_thousand_cancellations_leave_nothing(run: Run) -> None:
         for _ in range(chance.randrange(30)):
             await asyncio.sleep(0)
         if chance.random() < 0.5:
-            await asyncio.sleep(chance.random() * 0.004)
+            await asyncio.sleep(chance.random() * 0.05)
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
@@ -169,7 +169,7 @@ def test_ten_thousand_cancellations_leave_nothing(run: Run) -> None:
                 for _ in range(20):
                     wholes += sum(await asyncio.gather(*(one(client) for _ in range(50))))
                 memory_kib.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-        assert 500 < wholes < 9_500
+        assert 100 < wholes < 9_900
         assert memory_kib[-1] - memory_kib[2] < 20 * 1024, memory_kib
 
     before = open_sockets()

@@ -12,7 +12,7 @@ from firsttoken._core.chunks import (
     decode_body_as_chunk,
     decode_completion,
     decode_events,
-    decode_single,
+    decode_typed,
 )
 from firsttoken._core.sse import ServerSentEvent, SSEDecoder
 from firsttoken.errors import APIStatusError, BadRequestError, ResponseFormatError
@@ -64,18 +64,15 @@ def test_a_read_of_other_events() -> None:
     assert texts(decoded) == ["Hello", "odd"]
 
 
-def test_a_read_of_a_single_plain_event() -> None:
-    made = decode_single(b"data: " + HELLO)
+def test_the_typed_decode_keeps_the_bytes() -> None:
+    made = decode_typed(HELLO)
     assert made is not None
     assert (made.text, made.raw) == ("Hello", HELLO)
 
 
-@pytest.mark.parametrize(
-    "blocks",
-    [b"data:" + HELLO, b"data: " + HELLO + b"\n\ndata: " + WORLD, b"data: " + ODD, b"data: [DONE]", b"data: {", b""],
-)
-def test_any_other_read_is_for_the_longer_way(blocks: bytes) -> None:
-    assert decode_single(blocks) is None
+@pytest.mark.parametrize("data", [ODD, b"[DONE]", b"{", b""])
+def test_what_the_types_do_not_know_whole_is_for_the_longer_way(data: bytes) -> None:
+    assert decode_typed(data) is None
 
 
 @pytest.mark.parametrize("bad", [ERROR, b"{", b"\xff", b"[]"])

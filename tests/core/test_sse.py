@@ -161,3 +161,47 @@ def test_the_cap_is_32_mib_by_default() -> None:
 )
 def test_plain_blocks_are_those_of_single_data_lines(blocks: bytes, payloads: list[bytes] | None) -> None:
     assert SSEDecoder().plain(blocks) == payloads
+
+
+def started(*, max_event_bytes: int = MAX_EVENT_BYTES) -> SSEDecoder:
+    decoder = SSEDecoder(max_event_bytes=max_event_bytes)
+    assert decoder.receive_data(b": hello\n\n") == []
+    return decoder
+
+
+def test_a_lone_event_between_events_is_taken_at_once() -> None:
+    assert started().single(b"data: {}\n\n") == b"{}"
+    assert started(max_event_bytes=8).single(b"data: {}\n\n") == b"{}"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\n",
+        b"data: {}",
+        b"data: {}\n",
+        b"data: {}\n ",
+        b"data:{}\n\n",
+        b"data: {}\r\n\n",
+        b"data: {}\n\ndata: {}\n\n",
+        b"data: {\ndata: }\n\n",
+        b"id: 1\n\n",
+    ],
+)
+def test_any_other_read_is_not_taken_as_a_lone_event(data: bytes) -> None:
+    assert started().single(data) is None
+
+
+def test_an_event_is_not_alone_within_another_or_at_the_start_or_after_a_failure() -> None:
+    assert SSEDecoder().single(b"data: {}\n\n") is None
+    within = started()
+    within.receive_data(b"data: {")
+    assert within.single(b"data: {}\n\n") is None
+    after_cr = started()
+    after_cr.receive_data(b"data: {}\r\r")
+    assert after_cr.single(b"data: {}\n\n") is None
+    assert started(max_event_bytes=7).single(b"data: {}\n\n") is None
+    failed = started(max_event_bytes=10)
+    failed.receive_data(b"data: 0123456789")
+    assert failed.single(b"data: {}\n\n") is None

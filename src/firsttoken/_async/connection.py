@@ -10,11 +10,10 @@ import socket
 from typing import TYPE_CHECKING, Protocol, cast
 
 from firsttoken._base import clock
-from firsttoken._core.http1 import ResponseParser
-from firsttoken._core.proxy import Proxy, connect_head
-from firsttoken._core.server_error import status_error
+from firsttoken._core.proxy import Proxy
+from firsttoken._core.tunnel import Tunnel
 from firsttoken._core.url import Origin
-from firsttoken._sync.resolve import Address, look_up_now
+from firsttoken._sockets import Address, look_up, new_socket
 
 if TYPE_CHECKING:
     import ssl
@@ -42,6 +41,10 @@ class Receiver(Protocol):
 
     def on_lost(self, error: Exception | None) -> None:
         """The connection has ended: by its end (None) or by an error."""
+        ...
+
+    def on_raised(self, error: BaseException) -> None:
+        """Code of the caller, in a client of its own, has raised this."""
         ...
 
 
@@ -167,13 +170,8 @@ async def _connect(host: str, port: int, until_s: float) -> socket.socket:
     failure: Exception = OSError(errno.EADDRNOTAVAIL, "the host has no address")
     for position, (family, address) in enumerate(addresses):
         left_s = _left_s(until_s)
-        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock = new_socket(family)
         try:
-            sock.setblocking(False)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            if hasattr(socket, "TCP_KEEPIDLE"):
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
             async with asyncio.timeout(None if left_s is None else left_s / (len(addresses) - position)):
                 await loop.sock_connect(sock, address)
         except OSError as error:  # TimeoutError is one
@@ -184,29 +182,24 @@ async def _connect(host: str, port: int, until_s: float) -> socket.socket:
             raise
         else:
             return sock
-    raise failure
+    try:
+        raise failure
+    finally:
+        del failure  # its traceback refers to this frame
 
 
 async def _resolve(host: str, port: int) -> list[Address]:
     """The addresses of a host; one that is an address needs no thread to be looked up in."""
-    numeric = look_up_now(host, port, socket.AI_NUMERICHOST)
-    return numeric or await asyncio.get_running_loop().run_in_executor(None, look_up_now, host, port, 0)
+    numeric = look_up(host, port, socket.AI_NUMERICHOST)
+    return numeric or await asyncio.get_running_loop().run_in_executor(None, look_up, host, port)
 
 
 async def _open_tunnel(sock: socket.socket, origin: Origin, proxy: Proxy) -> None:
     loop = asyncio.get_running_loop()
-    await loop.sock_sendall(sock, connect_head(origin, proxy))
-    parser = ResponseParser(tunnel=True)
-    while parser.info is None and parser.failure is None:
-        data = await loop.sock_recv(sock, _READ_BYTES)
-        if not data:
-            raise ConnectionResetError(errno.ECONNRESET, f"the proxy {proxy.origin.address} closed the connection")
-        parser.receive_data(data)
-    parser.release()
-    if parser.failure is not None:
-        raise parser.failure
-    if parser.info is not None and not 200 <= parser.info.status <= 299:
-        raise status_error(parser.info.status, parser.info.headers, b"", 0.0)
+    tunnel = Tunnel(origin, proxy)
+    await loop.sock_sendall(sock, tunnel.request)
+    while not tunnel.is_open:
+        tunnel.receive_data(await loop.sock_recv(sock, _READ_BYTES))
 
 
 def _left_s(until_s: float) -> float | None:

@@ -21,7 +21,7 @@
     deque ──▶ the caller            accumulator       looks on as chunks are handed out
                                         └─ choice_parts, tool_calls, text_parts
 
-    request, url, proxy               what is sent, and where to
+    request, url, proxy, tunnel       what is sent, and where to
     pool, retry, progress             which connection, whether again, what counts as a sign of life
     failures                          kept without tracebacks, so that no reference cycle is left
 

@@ -39,19 +39,6 @@ class Decoded:
         self.failure: ChatCompletionError | None = None
 
 
-def decode_single(blocks: bytes) -> ChatCompletionChunk | None:
-    """The chunk of a read that holds one event and no more, as most do while tokens are being made; else None."""
-    if b"\n" in blocks or blocks[:6] != b"data: ":
-        return None
-    payload = blocks[6:]
-    try:
-        chunk = _decode_chunk(payload)
-    except (ValueError, RecursionError):
-        return None
-    chunk.raw = payload
-    return chunk
-
-
 def decode_blocks(sse: SSEDecoder, blocks: bytes) -> Decoded:
     """Decode what a read has ended, at once where every event is a chunk that the types know whole."""
     payloads = sse.plain(blocks)
@@ -79,7 +66,7 @@ def decode_events(events: Iterable[ServerSentEvent]) -> Decoded:
             decoded.done = True
             break
         try:
-            chunk = None if tolerant or event.event == "error" else _typed(event.data)
+            chunk = None if tolerant or event.event == "error" else decode_typed(event.data)
             if chunk is None:
                 tolerant = True  # a server with fields of its own has them in every chunk: don't try in vain
                 chunk = _tolerant(event)
@@ -90,7 +77,8 @@ def decode_events(events: Iterable[ServerSentEvent]) -> Decoded:
     return decoded
 
 
-def _typed(data: bytes) -> ChatCompletionChunk | None:
+def decode_typed(data: bytes) -> ChatCompletionChunk | None:
+    """The chunk of an event's data that the types know whole; else None."""
     try:
         chunk = _decode_chunk(data)
     except (ValueError, RecursionError):

@@ -54,6 +54,7 @@ class SSEDecoder:
         self._size = 0
         self._at_start = True
         self._after_cr = False
+        self._is_between_events = False
         self._last_event_id = ""
 
     def receive_data(self, data: bytes) -> list[ServerSentEvent]:
@@ -75,6 +76,11 @@ class SSEDecoder:
 
         Line ends are LF by then, and blocks are separated by a blank line; more blank lines may stand anywhere.
         """
+        ended = self._take(data)
+        self._is_between_events = not (self._parts or self._at_start or self._after_cr or self.failure)
+        return ended
+
+    def _take(self, data: bytes) -> bytes:
         if self._at_start:
             data = self._strip_bom(data)
         if self._after_cr or b"\r" in data:
@@ -101,6 +107,16 @@ class SSEDecoder:
         if tail and self.failure is None:
             self._hold(tail)
         return ended
+
+    def single(self, data: bytes) -> bytes | None:
+        """The data of a read that is one whole `data: ` line and its blank line, as lone tokens are; else None.
+
+        Where it is None, nothing was taken: `take` is for all other reads.
+        """
+        size = len(data)
+        if not self._is_between_events or data.find(b"\n") != size - 2 or data[-1] != 0x0A or data[:6] != b"data: ":
+            return None
+        return None if b"\r" in data or size - 2 > self._max_event_bytes else data[6:-2]
 
     def plain(self, blocks: bytes) -> list[bytes] | None:
         """The data of each event, where all are a single `data: ` line, as nearly all servers' are; else None."""

@@ -9,7 +9,7 @@ those that were handed out waits until the next read or until somebody asks for 
 from collections import deque
 
 from firsttoken._core.accumulator import Accumulator
-from firsttoken._core.chunks import Decoded, decode_blocks, decode_events, decode_single
+from firsttoken._core.chunks import Decoded, decode_blocks, decode_events, decode_typed
 from firsttoken._core.failures import parked
 from firsttoken._core.sse import MAX_EVENT_BYTES, SSEDecoder
 from firsttoken._types.chunk import ChatCompletionChunk
@@ -69,13 +69,14 @@ class StreamCore:
             return []
         if len(self._unfolded) >= FOLD_AFTER:
             self._fold()
-        blocks = self._sse.take(data)
-        if blocks and self._sse.failure is None:
-            chunk = decode_single(blocks)
+        payload = self._sse.single(data)
+        if payload is not None:
+            chunk = decode_typed(payload)
             if chunk is not None:
                 self._unfolded.append(chunk)
                 self.ready.append(chunk)
                 return [chunk]
+        blocks = self._sse.take(data)
         chunks = self._park(decode_blocks(self._sse, blocks)) if blocks else []
         if self._sse.failure is not None:
             self.fail(self._sse.failure)

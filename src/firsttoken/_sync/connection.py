@@ -7,16 +7,17 @@ import errno
 import os
 import select
 import socket
+import struct
 import sys
 import threading
 from typing import TYPE_CHECKING
 
 from firsttoken._base import clock
-from firsttoken._core.http1 import ResponseParser
-from firsttoken._core.proxy import Proxy, connect_head
-from firsttoken._core.server_error import status_error
+from firsttoken._core.proxy import Proxy
+from firsttoken._core.tunnel import Tunnel
 from firsttoken._core.url import Origin
-from firsttoken._sync.resolve import Address, resolve
+from firsttoken._sockets import Address, new_socket
+from firsttoken._sync.resolve import resolve
 
 if TYPE_CHECKING:
     import ssl
@@ -28,6 +29,12 @@ _ABORT_CHECK_S = 0.1
 
 _LONGEST_WAIT_S = 0.25 if sys.platform == "win32" else 3600.0
 """On Windows a wait for a socket does not end on Ctrl-C, so that none is longer. Elsewhere: what a C timeval holds."""
+
+_SHORT_WAIT_S = 0.1
+"""A wait that is longer may end a little early, and be taken up again."""
+
+_WAITS_IN_KERNEL = sys.platform == "linux" and sys.maxsize > 2**32
+"""Where SO_RCVTIMEO takes two longs. A read with it is one system call; with a timeout of Python's it is two."""
 
 
 class DeadlineError(Exception):
@@ -50,6 +57,9 @@ class Connection:
         self._process = os.getpid()
         self._socket: socket.socket | None = None
         self._aborted = False
+        self._timeout_s = 0.0  # what the socket has, of the system's kind or of Python's
+        self._is_in_kernel = False
+        self._may_wait_in_kernel = _WAITS_IN_KERNEL
 
     def open(self, origin: Origin, proxy: Proxy | None, until_s: float) -> None:
         """Connect: look up, TCP, and for https the proxy's tunnel.
@@ -79,6 +89,7 @@ class Connection:
             AbortedError: another thread called `abort`.
             OSError: the handshake failed, or the certificate is not trusted.
         """
+        self._may_wait_in_kernel = False  # OpenSSL would try again by itself
         # Wrapped first, shaken hands with later: truststore holds a lock of the context while it wraps, and `abort`
         # must find the SSLSocket, which takes the file descriptor over.
         secured = self._socket = context.wrap_socket(
@@ -123,8 +134,8 @@ class Connection:
         """
         while True:
             try:
-                data = self._armed(until_s).recv(READ_BYTES)
-            except TimeoutError:
+                data = self._armed(until_s, in_kernel=self._may_wait_in_kernel).recv(READ_BYTES)
+            except (TimeoutError, BlockingIOError):
                 self._check(until_s)
             except OSError:
                 if self._aborted:
@@ -167,16 +178,32 @@ class Connection:
     def __del__(self) -> None:
         self.close()
 
-    def _armed(self, until_s: float) -> socket.socket:
-        """The socket, its timeout set to what is left."""
-        left_s = min(until_s - clock(), _LONGEST_WAIT_S)
+    def _armed(self, until_s: float, *, in_kernel: bool = False) -> socket.socket:
+        """The socket, with a timeout that goes off by then; if earlier, whoever waits looks at the clock again.
+
+        Setting a timeout is a system call. One that fits, since it was set for the read before, is left as it is.
+        """
+        left_s = until_s - clock()
         sock = self._socket
         if self._aborted or sock is None:
             raise AbortedError
-        if left_s <= 0:
-            raise DeadlineError
-        sock.settimeout(left_s)
+        if in_kernel is not self._is_in_kernel or not self._timeout_s <= left_s <= self._timeout_s * 1.1:
+            if left_s <= 0:
+                raise DeadlineError
+            self._arm(sock, min(left_s if left_s < _SHORT_WAIT_S else left_s * 0.95, _LONGEST_WAIT_S), in_kernel)
         return sock
+
+    def _arm(self, sock: socket.socket, timeout_s: float, in_kernel: bool) -> None:
+        self._timeout_s = timeout_s
+        if not in_kernel:
+            self._is_in_kernel = False
+            sock.settimeout(timeout_s)
+            return
+        if not self._is_in_kernel:
+            self._is_in_kernel = True
+            sock.settimeout(None)
+        seconds, part = divmod(timeout_s, 1.0)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", int(seconds), int(part * 1e6) + 1))
 
     def _check(self, until_s: float) -> None:
         if self._aborted:
@@ -208,12 +235,7 @@ class Connection:
 
     def _connect_to(self, family: socket.AddressFamily, address: tuple[object, ...], until_s: float) -> None:
         self._check(until_s)
-        sock = self._socket = socket.socket(family, socket.SOCK_STREAM)
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        if hasattr(socket, "TCP_KEEPIDLE"):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
+        sock = self._socket = new_socket(family)
         code = sock.connect_ex(address)
         if code in (errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", errno.EWOULDBLOCK)):
             while not _ready(sock, for_writing=True, wait_s=max(0.0, min(_ABORT_CHECK_S, until_s - clock()))):
@@ -224,18 +246,10 @@ class Connection:
         self._check(until_s)
 
     def _open_tunnel(self, origin: Origin, proxy: Proxy, until_s: float) -> None:
-        self.send(connect_head(origin, proxy), until_s)
-        parser = ResponseParser(tunnel=True)
-        while parser.info is None and parser.failure is None:
-            data = self.recv(until_s)
-            if not data:
-                raise ConnectionResetError(errno.ECONNRESET, f"the proxy {proxy.origin.address} closed the connection")
-            parser.receive_data(data)
-        parser.release()
-        if parser.failure is not None:
-            raise parser.failure
-        if parser.info is not None and not 200 <= parser.info.status <= 299:
-            raise status_error(parser.info.status, parser.info.headers, b"", 0.0)
+        tunnel = Tunnel(origin, proxy)
+        self.send(tunnel.request, until_s)
+        while not tunnel.is_open:
+            tunnel.receive_data(self.recv(until_s))
 
 
 def _shut_down(sock: socket.socket) -> None:

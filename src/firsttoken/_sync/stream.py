@@ -37,10 +37,12 @@ class ChatCompletionStream(StreamBase[Call]):
         return self
 
     def __next__(self) -> ChatCompletionChunk:
-        try:
-            return self._ready.popleft()
-        except IndexError:
-            return self._wait_for_chunk()
+        if self._ready:
+            try:
+                return self._ready.popleft()
+            except IndexError:
+                pass  # another thread has closed the stream this moment
+        return self._wait_for_chunk()
 
     def __enter__(self) -> Self:
         """Send the request and wait for the head of the answer.
@@ -106,7 +108,7 @@ class ChatCompletionStream(StreamBase[Call]):
     def _wait_for_chunk(self) -> ChatCompletionChunk:
         if self._outcome is not None:
             raise StopIteration
-        call = self._begin()
+        call = self._call or self._begin()
         try:
             is_ready = call.wait_for_chunk()
         except AbortedError:
