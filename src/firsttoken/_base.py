@@ -18,6 +18,8 @@ from firsttoken.errors import APIConnectionError, ChatCompletionError, Configura
 SHORTEST_PAUSE_S = 0.01
 """What a caller does between two chunks is not counted, if it takes so long that it could matter."""
 
+_NEVER = float("inf")
+
 clock = time.monotonic
 
 
@@ -26,6 +28,7 @@ class Course:
 
     Attributes:
         exchange: the answer to the attempt under way.
+        left_at_s: when the caller was last given something, and went about its own business.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -33,7 +36,7 @@ class Course:
         self.started_s = clock()
         self.deadlines = Deadlines(plan.timeout, self.started_s, plan.endpoint.origin.address)
         self.retries = 0
-        self._left_at_s: float | None = None
+        self.left_at_s = _NEVER
         self.exchange = self._new_exchange()
 
     def _new_exchange(self) -> Exchange:
@@ -87,17 +90,12 @@ class Course:
             self.retries += 1
         return delay_s
 
-    def leave(self) -> None:
-        """The caller goes about its own business."""
-        self._left_at_s = clock()
-
     def resume(self) -> None:
         """The caller is back, to wait: the deadlines of waiting have stood still."""
-        if self._left_at_s is not None:
-            now_s = clock()
-            if now_s - self._left_at_s > SHORTEST_PAUSE_S:
-                self.exchange.pause(now_s - self._left_at_s, now_s)
-            self._left_at_s = None
+        now_s = clock()
+        away_s = now_s - self.left_at_s
+        if away_s > SHORTEST_PAUSE_S:
+            self.exchange.pause(away_s, now_s)
 
     def dressed(self, completion: ChatCompletion, ended_s: float | None = None) -> ChatCompletion:
         """The completion, with the response and the timing that it came with."""

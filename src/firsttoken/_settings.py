@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping
+from typing import Literal, Protocol
 
 from firsttoken._core.proxy import Proxy, proxy_for
 from firsttoken._core.request import check_header_value, check_headers, encode_body, encode_head
@@ -39,13 +40,15 @@ class Settings:
         max_retries: int,
         default_headers: Mapping[str, str] | None,
         proxy: str | None,
+        http_client: "HTTPClient | None" = None,
     ) -> None:
         environment = os.environ
         self.base_url = base_url or environment.get("OPENAI_BASE_URL") or OPENAI_BASE_URL
         self.endpoint = chat_completions_endpoint(self.base_url)
         self.timeout = check_timeout(timeout)
         self.max_retries = check_max_retries(max_retries)
-        self.proxy = proxy
+        self.proxy = proxy if http_client is None else ""
+        self.http_client = http_client
         headers = {"content-type": "application/json", "user-agent": _USER_AGENT}
         key = environment.get("OPENAI_API_KEY") if api_key is None else api_key
         if key:
@@ -100,6 +103,7 @@ class Settings:
             choices_wanted=request.n or 1,
             timeout=self.timeout if timeout is None else check_timeout(timeout),
             max_retries=self.max_retries if max_retries is None else check_max_retries(max_retries),
+            client_headers={} if self.http_client is None else self.http_client.headers,
         )
 
 
@@ -130,10 +134,55 @@ def check_max_retries(max_retries: int) -> int:
     return max_retries
 
 
+class HTTPClient(Protocol):
+    """What a plan needs to know of a caller's own client."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Those that it adds to each request."""
+        ...
+
+
+def check_http_client(http_client: object, wanted: Literal["Client", "AsyncClient"], **excluded: object) -> None:
+    """Check a caller's own client.
+
+    Args:
+        http_client: what was given.
+        wanted: which of httpx2's classes it must be of.
+        excluded: the settings that only our own connections have, None where they were not given.
+
+    Raises:
+        ConfigurationError: it is something else, one of `excluded` was given too, or httpx2 is not installed.
+    """
+    try:
+        import httpx2
+    except ImportError as error:
+        raise ConfigurationError(
+            "http_client takes a client of httpx2, which is not installed", hint="pip install 'firsttoken[httpx2]'"
+        ) from error
+    if not isinstance(http_client, getattr(httpx2, wanted)):
+        kind = type(http_client)
+        other = "Client" if wanted == "AsyncClient" else "AsyncClient"
+        raise ConfigurationError(
+            f"http_client must be an httpx2.{wanted}, not {kind.__module__}.{kind.__qualname__}",
+            hint=f"firsttoken.{other} takes an httpx2.{other}"
+            if isinstance(http_client, getattr(httpx2, other))
+            else f"as in http_client=httpx2.{wanted}()",
+        )
+    for name, value in excluded.items():
+        if value is not None:
+            raise ConfigurationError(
+                f"{name} is of firsttoken's own connections, and http_client brings others",
+                hint=f"give {name} to the httpx2 client" if name == "proxy" else "give verify= to the httpx2 client",
+            )
+
+
 class Plan:
     """One call: where it goes, what it sends, and its limits."""
 
-    __slots__ = ("choices_wanted", "endpoint", "max_retries", "message", "proxy", "secrets", "streamed", "timeout")
+    __slots__ = (
+        *("choices_wanted", "endpoint", "headers", "max_retries", "message", "proxy", "secrets", "streamed", "timeout"),
+    )
 
     def __init__(
         self,
@@ -146,6 +195,7 @@ class Plan:
         choices_wanted: int,
         timeout: Timeout,
         max_retries: int,
+        client_headers: Mapping[str, str],
     ) -> None:
         self.endpoint = endpoint
         self.proxy = proxy
@@ -159,11 +209,17 @@ class Plan:
             target = endpoint.url
             if proxy.authorization:
                 sent["proxy-authorization"] = proxy.authorization
+        self.headers = sent
         self.message = encode_head(target, origin.authority, sent, len(body)) + body
-        words = [sent.get(name, "").rpartition(" ")[2] for name in _SECRET_HEADERS]
+        words = [given.get(name, "").rpartition(" ")[2] for given in (sent, client_headers) for name in _SECRET_HEADERS]
         if proxy is not None:
             words += proxy.secrets
         self.secrets = tuple(word for word in words if len(word) >= SHORTEST_SECRET)
+
+    @property
+    def body(self) -> bytes:
+        """What the message has behind its head."""
+        return self.message.partition(b"\r\n\r\n")[2]
 
     @property
     def pool_key(self) -> tuple[object, ...]:

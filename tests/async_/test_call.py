@@ -22,6 +22,8 @@ from tests.support.clients import KEY, REQUEST
 from tests.support.server import WAIT_S, Peer, Server, chunk, event
 
 DESCRIPTORS = Path("/proc/self/fd")
+KEPT = 0.05
+"""The part of the streams that is read to the end among those that are cancelled."""
 
 
 def test_a_slow_reader_stops_the_reading(run: Run) -> None:
@@ -149,16 +151,16 @@ def test_ten_thousand_cancellations_leave_nothing(run: Run) -> None:
     chance = random.Random(1)
 
     async def one(client: AsyncClient) -> bool:
-        """Whether the stream was whole before it was cancelled at a random moment."""
+        """Whether the stream was whole; all but a few are cancelled at a random moment."""
         task = asyncio.create_task(read(client.chat_completion_stream(REQUEST)))
-        for _ in range(chance.randrange(30)):
-            await asyncio.sleep(0)
-        if chance.random() < 0.5:
-            await asyncio.sleep(chance.random() * 0.05)
-        task.cancel()
+        if chance.random() > KEPT:
+            for _ in range(chance.randrange(30)):
+                await asyncio.sleep(0)
+            if chance.random() < 0.5:
+                await asyncio.sleep(chance.random() * 0.02)
+            task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await task
-            return True
+            return await task == ["Hel", "lo", ""]
         return False
 
     async def scenario(server: Server) -> None:
@@ -169,7 +171,7 @@ def test_ten_thousand_cancellations_leave_nothing(run: Run) -> None:
                 for _ in range(20):
                     wholes += sum(await asyncio.gather(*(one(client) for _ in range(50))))
                 memory_kib.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-        assert 100 < wholes < 9_900
+        assert 10_000 * KEPT * 0.8 < wholes < 9_000
         assert memory_kib[-1] - memory_kib[2] < 20 * 1024, memory_kib
 
     before = open_sockets()

@@ -41,6 +41,7 @@ class Call:
         self._is_silent = True  # no byte of the response has come
         self._may_reuse = True
         self._unread_bytes = 0
+        self._raised: BaseException | None = None  # by code of the caller, in a client of its own
         self._opening: asyncio.Task[None] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -58,7 +59,7 @@ class Call:
             if exchange.core.failure is not None and not exchange.core.ready:
                 await self._retry_or_raise()
             elif exchange.opened:
-                self.course.leave()
+                self.course.left_at_s = clock()
                 return
             else:
                 await self._step()
@@ -82,7 +83,7 @@ class Call:
                 return False
             else:
                 await self._step()
-        self.course.leave()
+        self.course.left_at_s = clock()
         return True
 
     async def wait_for_whole(self) -> ChatCompletion:
@@ -140,7 +141,9 @@ class Call:
         """Take the loss of the connection; one that went stale while it was idle is replaced without a word."""
         connection, self._connection = self._connection, None
         exchange = self.course.exchange
-        if self._is_silent:
+        if isinstance(error, ChatCompletionError):  # a caller's own client says by itself what has failed
+            exchange.lose(error)
+        elif self._is_silent:
             if connection is not None and connection.used:
                 self._may_reuse = False
             else:
@@ -150,6 +153,12 @@ class Call:
             exchange.receive_eof(clock())
         else:
             exchange.lose(connection_failure(error, self._plan, "lost the connection to"))
+        self._wake()
+
+    def on_raised(self, error: BaseException) -> None:
+        """Take what is no failure of the answer, but for the one who waits."""
+        self._connection = None
+        self._raised = error
         self._wake()
 
     def close_from_anywhere(self) -> None:
@@ -182,11 +191,17 @@ class Call:
 
     async def _attempt(self) -> None:
         """Send the request over an idle connection, or over a new one."""
+        if self._raised is not None:
+            raised, self._raised = self._raised, None
+            try:
+                raise raised
+            finally:
+                del raised  # its traceback refers to this frame
         deadlines = self.course.deadlines
         connection = self._transport.take_idle(self._plan) if self._may_reuse else None
         self._is_silent = True
         if connection is None:
-            connection = Connection()
+            connection = self._transport.new_connection(self.course)
             deadlines.connecting(clock())
             try:
                 await self._open(connection, deadlines.at_s)

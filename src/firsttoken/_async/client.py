@@ -9,7 +9,7 @@ from firsttoken._async.call import Call
 from firsttoken._async.stream import AsyncChatCompletionStream
 from firsttoken._async.transport import Transport
 from firsttoken._base import STOP
-from firsttoken._settings import Settings
+from firsttoken._settings import Settings, check_http_client
 from firsttoken._types.chunk import ChatCompletionChunk
 from firsttoken._types.completion import ChatCompletion
 from firsttoken._types.request import ChatCompletionRequest
@@ -17,6 +17,8 @@ from firsttoken._types.timeout import Timeout
 
 if TYPE_CHECKING:
     import ssl
+
+    import httpx2
 
 OnChunk = Callable[[ChatCompletionChunk], object] | Callable[[ChatCompletionChunk], Awaitable[object]]
 
@@ -37,6 +39,8 @@ class AsyncClient:
         default_headers: sent with each call.
         ssl_context: for https; None trusts what the system trusts, and the certificates in `SSL_CERT_FILE`.
         proxy: the URL of an http proxy, "" for none; None takes what the environment says.
+        http_client: an `httpx2.AsyncClient` of your own, to ask with instead of firsttoken's own connections. It is
+            never closed. It needs the extra `httpx2`, and excludes `ssl_context` and `proxy`.
 
     Raises:
         ConfigurationError: one of them can't be used, or there is no key for OpenAI's own address.
@@ -54,7 +58,10 @@ class AsyncClient:
         default_headers: Mapping[str, str] | None = None,
         ssl_context: "ssl.SSLContext | None" = None,
         proxy: str | None = None,
+        http_client: "httpx2.AsyncClient | None" = None,
     ) -> None:
+        if http_client is not None:
+            check_http_client(http_client, "AsyncClient", ssl_context=ssl_context, proxy=proxy)
         self._settings = Settings(
             api_key=api_key,
             base_url=base_url,
@@ -64,8 +71,9 @@ class AsyncClient:
             max_retries=max_retries,
             default_headers=default_headers,
             proxy=proxy,
+            http_client=http_client,
         )
-        self._transport = Transport(ssl_context)
+        self._transport = Transport(ssl_context) if http_client is None else _transport_of(http_client)
 
     def __repr__(self) -> str:
         return f"AsyncClient(base_url={self._settings.base_url!r})"
@@ -173,6 +181,12 @@ async def _call_back(stream: AsyncChatCompletionStream, on_chunk: OnChunk) -> Ch
             if result is STOP:
                 break
     return stream.completion
+
+
+def _transport_of(http_client: "httpx2.AsyncClient") -> Transport:
+    from firsttoken._async.httpx2 import HTTPX2Transport
+
+    return HTTPX2Transport(http_client)
 
 
 AsyncClient.__module__ = "firsttoken"  # the door, for reprs, tracebacks and pickles

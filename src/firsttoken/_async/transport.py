@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
 from firsttoken._async.connection import Connection
-from firsttoken._base import clock
+from firsttoken._base import Course, clock
 from firsttoken._core.pool import Pool
 from firsttoken._settings import Plan
 
@@ -35,6 +35,10 @@ class Transport:
                 return connection
             connection.close()
         return None
+
+    def new_connection(self, course: Course) -> Connection:  # noqa: ARG002 - a caller's own client needs to know
+        """One for the next attempt of a call, to be opened."""
+        return Connection()
 
     async def open(self, connection: Connection, plan: Plan, until_s: float) -> None:
         """Connect; raises as `Connection.open` does."""

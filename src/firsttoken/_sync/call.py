@@ -56,7 +56,7 @@ class Call:
             if exchange.core.failure is not None and not exchange.core.ready:
                 self._retry_or_raise()
             elif exchange.opened:
-                self.course.leave()
+                self.course.left_at_s = clock()
                 return
             else:
                 self._step()
@@ -72,7 +72,6 @@ class Call:
         while True:
             core = self.course.exchange.core
             if core.ready:
-                self.course.leave()
                 return True
             if core.failure is not None:
                 self._retry_or_raise()
@@ -121,12 +120,9 @@ class Call:
 
     def _step(self) -> None:
         """Take one step towards an answer: make a connection and send the request, or read once."""
-        self._wait(self._advance)
-
-    def _advance(self) -> None:
         connection = self._connection
         if connection is None:
-            self._attempt()
+            self._wait(self._attempt)
         else:
             self._read(connection)
 
@@ -137,21 +133,28 @@ class Call:
             AbortedError: the call was closed.
             APIConnectionError: this is a forked child, and the call its parent's.
         """
-        if self._process != os.getpid():
-            raise self.course.foreign_failure()
-        with self._lock:
-            self._check_open()
-            self._is_waiting = True
+        self._begin_waiting()
         try:
             act()
         except BaseException:
             self._drop_connection()
             raise
         finally:
-            with self._lock:
-                self._is_waiting = False
-                if self.closed:
-                    self._drop_connection()
+            self._end_waiting()
+
+    def _begin_waiting(self) -> None:
+        if self._process != os.getpid():
+            raise self.course.foreign_failure()
+        with self._lock:
+            if self.closed:
+                raise AbortedError
+            self._is_waiting = True
+
+    def _end_waiting(self) -> None:
+        with self._lock:
+            self._is_waiting = False
+            if self.closed:
+                self._drop_connection()
 
     def _check_open(self) -> None:
         if self.closed:
@@ -164,7 +167,7 @@ class Call:
         self._is_silent = True
         try:
             if connection is None:
-                connection = Connection()
+                connection = self._transport.new_connection(self.course)
                 self._adopt(connection)
                 deadlines.connecting(clock())
                 self._transport.open(connection, self._plan, deadlines.at_s)
@@ -197,28 +200,46 @@ class Call:
             pass  # it may have answered before it stopped to listen; if not, reading says so
 
     def _read(self, connection: Connection) -> None:
+        """Wait for bytes, and take them. `_wait`, spelt out: this is paid for with every chunk that comes alone."""
+        self._begin_waiting()
         exchange = self.course.exchange
         try:
             data = connection.recv(exchange.until_s())
-        except DeadlineError:
-            with self._lock:
-                self._check_open()
-                exchange.expire(clock())
-            if exchange.core.ended:
+        except (DeadlineError, OSError, ChatCompletionError) as error:
+            self._end_waiting()
+            self._take_failed_read(connection, error)
+            return
+        except BaseException:
+            self._end_waiting()
+            self._drop_connection()
+            raise
+        with self._lock:
+            self._is_waiting = False
+            if self.closed:
                 self._drop_connection()
-        except OSError as error:
-            self._lose(connection, error)
-        else:
-            if not data and self._is_silent:
+                raise AbortedError
+            if data:
+                self._is_silent = False
+                self.course.left_at_s = now_s = clock()
+                exchange.receive_data(data, now_s)
+            elif self._is_silent:
                 self._lose(connection, ConnectionResetError("the server closed the connection without an answer"))
-                return
-            self._is_silent = False
-            with self._lock:
-                self._check_open()
-                if data:
-                    exchange.receive_data(data, clock())
-                else:
-                    exchange.receive_eof(clock())
+            else:
+                exchange.receive_eof(clock())
+
+    def _take_failed_read(self, connection: Connection, error: DeadlineError | OSError | ChatCompletionError) -> None:
+        if isinstance(error, ChatCompletionError):  # a caller's own client says by itself what has failed
+            self._fail(error)
+            return
+        if isinstance(error, OSError):
+            self._lose(connection, error)
+            return
+        exchange = self.course.exchange
+        with self._lock:
+            self._check_open()
+            exchange.expire(clock())
+        if exchange.core.ended:
+            self._drop_connection()
 
     def _lose(self, connection: Connection, error: OSError) -> None:
         """Take the loss of a connection; one that went stale while it was idle is replaced without a word."""
@@ -254,7 +275,7 @@ class Call:
         if exchange.may_be_reusable and not exchange.body_ended:
             try:
                 self._wait(self._drain)
-            except (AbortedError, DeadlineError, OSError):
+            except (AbortedError, DeadlineError, OSError, ChatCompletionError):
                 pass  # the answer is whole all the same
         with self._lock:
             exchange.release()

@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, overload
 
 from firsttoken._base import STOP
-from firsttoken._settings import Settings
+from firsttoken._settings import Settings, check_http_client
 from firsttoken._sync.call import Call
 from firsttoken._sync.stream import ChatCompletionStream
 from firsttoken._sync.transport import Transport
@@ -16,6 +16,8 @@ from firsttoken._types.timeout import Timeout
 
 if TYPE_CHECKING:
     import ssl
+
+    import httpx2
 
 OnChunk = Callable[[ChatCompletionChunk], object]
 
@@ -36,6 +38,8 @@ class Client:
         default_headers: sent with each call.
         ssl_context: for https; None trusts what the system trusts, and the certificates in `SSL_CERT_FILE`.
         proxy: the URL of an http proxy, "" for none; None takes what the environment says.
+        http_client: an `httpx2.Client` of your own, to ask with instead of firsttoken's own connections. It is
+            never closed. It needs the extra `httpx2`, and excludes `ssl_context` and `proxy`.
 
     Raises:
         ConfigurationError: one of them can't be used, or there is no key for OpenAI's own address.
@@ -53,7 +57,10 @@ class Client:
         default_headers: Mapping[str, str] | None = None,
         ssl_context: "ssl.SSLContext | None" = None,
         proxy: str | None = None,
+        http_client: "httpx2.Client | None" = None,
     ) -> None:
+        if http_client is not None:
+            check_http_client(http_client, "Client", ssl_context=ssl_context, proxy=proxy)
         self._settings = Settings(
             api_key=api_key,
             base_url=base_url,
@@ -63,8 +70,9 @@ class Client:
             max_retries=max_retries,
             default_headers=default_headers,
             proxy=proxy,
+            http_client=http_client,
         )
-        self._transport = Transport(ssl_context)
+        self._transport = Transport(ssl_context) if http_client is None else _transport_of(http_client)
 
     def __repr__(self) -> str:
         return f"Client(base_url={self._settings.base_url!r})"
@@ -167,6 +175,12 @@ class Client:
                 if on_chunk(chunk) is STOP:
                     break
         return stream.completion
+
+
+def _transport_of(http_client: "httpx2.Client") -> Transport:
+    from firsttoken._sync.httpx2 import HTTPX2Transport
+
+    return HTTPX2Transport(http_client)
 
 
 Client.__module__ = "firsttoken"  # the door, for reprs, tracebacks and pickles

@@ -6,7 +6,7 @@ Owns the pool and the TLS contexts. A process has its own: what a parent left id
 import os
 from typing import TYPE_CHECKING
 
-from firsttoken._base import clock
+from firsttoken._base import Course, clock
 from firsttoken._core.pool import Pool
 from firsttoken._settings import Plan
 from firsttoken._sync.connection import Connection
@@ -32,6 +32,10 @@ class Transport:
                 return connection
             connection.close()
         return None
+
+    def new_connection(self, course: Course) -> Connection:  # noqa: ARG002 - a caller's own client needs to know
+        """One for the next attempt of a call, to be opened."""
+        return Connection()
 
     def open(self, connection: Connection, plan: Plan, until_s: float) -> None:
         """Connect; raises as `Connection.open` and `Connection.start_tls` do."""
