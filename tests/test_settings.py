@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from firsttoken import Timeout, chat_completion_request
+from firsttoken import AsyncClient, Client, Timeout, chat_completion_request
 from firsttoken._settings import Plan, Settings
 from firsttoken._version import __version__
 from firsttoken.errors import ConfigurationError
@@ -139,6 +139,12 @@ def test_a_key_is_in_no_repr() -> None:
     assert KEY not in repr(settings) + repr(plan) + str(settings) + str(plan)
 
 
+@pytest.mark.parametrize("url", ["http://x/v1?key=0123456789", "http://x/v1#0123456789", "http://x/v1"])
+def test_the_query_of_the_base_url_is_in_no_repr(url: str) -> None:
+    assert repr(Client(base_url=url)) == "Client(base_url='http://x/v1')"
+    assert repr(AsyncClient(base_url=url)) == "AsyncClient(base_url='http://x/v1')"
+
+
 @pytest.mark.parametrize(
     ("given", "secrets"),
     [
@@ -147,11 +153,21 @@ def test_a_key_is_in_no_repr() -> None:
         ({}, ()),
         ({"default_headers": {"api-key": KEY}}, (KEY,)),
         ({"default_headers": {"X-API-Key": KEY}}, (KEY,)),
+        ({"default_headers": {"X-Own-Token": KEY, "x-plain": "no-secret-at-all"}}, (KEY,)),
+        ({"default_headers": {"X-Goog-Api-Key": KEY, "x-secret-id": "another-one"}}, (KEY, "another-one")),
+        ({"default_headers": {"Ocp-Subscription-KEY": KEY}}, (KEY,)),
+        ({"default_headers": {"Cookie": "session=0123456789; a=b; id=abcdefghij=="}}, ("0123456789", "abcdefghij==")),
+        ({"default_headers": {"Authorization": "Negotiate-X YWJjZGVmZw=="}}, ("YWJjZGVmZw==",)),
+        ({"base_url": "http://x?key=0123456789&a=b&sig=a%2Bbcdefgh"}, ("0123456789", "a%2Bbcdefgh", "a+bcdefgh")),
+        ({"base_url": "http://x?0123456789"}, ("0123456789",)),
+        ({"base_url": "http://x?api-version=2024-10-21-preview"}, ()),
         ({"proxy": "http://me:password1@p"}, ("bWU6cGFzc3dvcmQx", "password1")),
     ],
 )
 def test_what_no_error_may_show(given: dict[str, Any], secrets: tuple[str, ...]) -> None:
-    assert set(planned(made(base_url="http://x", **given)).secrets) == set(secrets)
+    found = planned(made(**({"base_url": "http://x"} | given))).secrets
+    assert set(found) == set(secrets)
+    assert len(found) == len(secrets)
 
 
 def test_a_call_has_the_clients_limits_unless_it_names_its_own() -> None:
@@ -160,6 +176,50 @@ def test_a_call_has_the_clients_limits_unless_it_names_its_own() -> None:
     assert (plan.timeout, plan.max_retries, plan.choices_wanted) == (Timeout(idle_s=1), 5, 1)
     own = planned(settings, chat_completion_request("m", "Hi", n=3), timeout=Timeout(idle_s=2), max_retries=0)
     assert (own.timeout, own.max_retries, own.choices_wanted) == (Timeout(idle_s=2), 0, 3)
+
+
+@pytest.mark.parametrize(
+    ("fields", "wanted"),
+    [
+        ({"n": 3}, 3),
+        ({"extra": {"n": 2}}, 2),
+        ({"n": 3, "extra": {"n": 2}}, 2),
+        ({"n": 3, "extra": {"n": None}}, 1),
+        ({"n": 3, "extra": None}, 3),
+    ],
+)
+def test_as_many_choices_are_waited_for_as_are_asked_for(fields: dict[str, Any], wanted: int) -> None:
+    plan = planned(made(api_key=KEY), chat_completion_request("m", "Hi", **fields))
+    assert plan.choices_wanted == wanted
+    assert (json.loads(plan.body).get("n") or 1) == wanted
+
+
+@pytest.mark.parametrize("n", ["2", 0, -1, 1.0, True, [1]])
+def test_what_is_no_number_of_choices(n: Any) -> None:
+    fields: list[dict[str, Any]] = [{"n": n}, {"extra": {"n": n}}]
+    for given in fields:
+        with pytest.raises(ConfigurationError) as caught:
+            planned(made(api_key=KEY), chat_completion_request("m", "Hi", **given))
+        assert str(caught.value) == f"n must be an int of 1 or more: {n!r}"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"base_url": 5}, "base_url must be a str, not int\nhint: as in https://api.openai.com/v1"),
+        ({"proxy": 5}, "proxy must be a str, not int\nhint: as in http://127.0.0.1:3128"),
+        (
+            {"default_headers": [("a", "b")]},
+            'headers must be a mapping of names to values, not list\nhint: as in {"x-name": "value"}',
+        ),
+        ({"default_headers": {1: "b"}}, "the name of a header must be a str, not int"),
+        ({"api_key": 5}, "the value of api_key must be a str, not int"),
+    ],
+)
+def test_arguments_of_the_wrong_type(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        planned(made(**({"api_key": KEY} | given)))
+    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize(
@@ -188,6 +248,15 @@ def test_the_wrong_method_for_a_request() -> None:
         "hint: use chat_completion_stream(request), or leave stream out"
     )
     assert planned(made(api_key=KEY), request).streamed
+
+
+def test_the_wrong_method_for_a_field_of_the_servers_own() -> None:
+    request = chat_completion_request("m", "Hi", extra={"stream": True})
+    with pytest.raises(ConfigurationError) as caught:
+        planned(made(api_key=KEY), request, streamed=False)
+    assert str(caught.value).startswith('chat_completion waits for the whole answer, but request.extra["stream"] is')
+    request = chat_completion_request("m", "Hi", extra={"stream": False})
+    assert json.loads(planned(made(api_key=KEY), request).body)["stream"] is True
 
 
 def test_what_is_no_request() -> None:

@@ -57,9 +57,7 @@ class Course:
         self.exchange.release()
         kept = self.exchange.core.take_failure()
         assert kept is not None, "asked only where there is one"  # noqa: S101
-        failure = copy.copy(kept)
-        failure.__cause__ = kept.__cause__
-        return failure
+        return copied(kept)
 
     def foreign_failure(self) -> APIConnectionError:
         """The failure of a forked child that reads on where its parent reads: each would get half of the bytes."""
@@ -203,17 +201,36 @@ class StreamBase(Generic[_Call]):
         if isinstance(failure, ChatCompletionError) and failure.partial is not None:
             failure.partial.response = self.response
             failure.partial.timing = self.timing
-        self._failure = copy.copy(failure)  # without the traceback, which refers to this stream
+        self._failure = copied(failure)  # without the traceback, which refers to this stream
 
     def _not_whole(self) -> ChatCompletionError | ConfigurationError:
         if self._failure is not None:
-            return copy.copy(self._failure)
+            return copied(self._failure)
         count = self.timing.chunks
         error = StreamTruncatedError(f"the stream was stopped after {count} chunks, before the answer was whole")
         error.chunks_received = count
         error.partial = self.completion if count else None
         error.request_id = self.response.request_id if self.response is not None else None
         return error
+
+
+_Failure = TypeVar("_Failure", bound=BaseException)
+
+
+def copied(failure: _Failure) -> _Failure:
+    """A failure without its traceback, which refers to all that led to it; the cause stays."""
+    copy_of_it = copy.copy(failure)
+    copy_of_it.__cause__ = failure.__cause__
+    return copy_of_it
+
+
+class BusyError(Exception):
+    """Another thread or task waits for this stream already."""
+
+
+def busy_failure() -> ConfigurationError:
+    """What a stream raises where two want to wait for it; the one that waits is not disturbed."""
+    return ConfigurationError("another thread or task waits for this stream already", hint="give each its own stream")
 
 
 def connection_failure(error: Exception, plan: Plan, what: str) -> APIConnectionError:

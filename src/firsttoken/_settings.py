@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Literal, Protocol
 
 from firsttoken._core.proxy import Proxy, proxy_for
+from firsttoken._core.redaction import secrets_of_headers, secrets_of_query
 from firsttoken._core.request import check_header_value, check_headers, encode_body, encode_head
 from firsttoken._core.url import Endpoint, chat_completions_endpoint
 from firsttoken._types.request import ChatCompletionRequest
@@ -16,8 +17,6 @@ from firsttoken.errors import ConfigurationError
 OPENAI_BASE_URL = "https://api.openai.com/v1"
 SHORTEST_SECRET = 8
 """Keys that are shorter are placeholders for servers that want none; masking "test" would only garble messages."""
-
-_SECRET_HEADERS = ("authorization", "api-key", "x-api-key", "proxy-authorization")
 
 
 class Settings:
@@ -60,12 +59,17 @@ class Settings:
             value = given or environment.get(variable)
             if value:
                 headers[name] = check_header_value(name, value)
-        self.headers = headers | check_headers(default_headers or {})
+        self.headers = headers | check_headers({} if default_headers is None else default_headers)
         if self.endpoint.origin.host == "api.openai.com" and "authorization" not in self.headers:
             raise ConfigurationError(
                 "there is no key for api.openai.com",
                 hint="set OPENAI_API_KEY or pass api_key=; for another server set OPENAI_BASE_URL or pass base_url=",
             )
+
+    @property
+    def shown_url(self) -> str:
+        """The base URL without its query, which may hold a key."""
+        return self.base_url.partition("#")[0].partition("?")[0]
 
     def plan(
         self,
@@ -86,9 +90,11 @@ class Settings:
                 f"a request must be a ChatCompletionRequest, not {type(request).__name__}",
                 hint="make one with chat_completion_request(model, messages, …)",
             )
-        if request.stream and not streamed:
+        extra = request.extra if isinstance(request.extra, Mapping) else {}  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not streamed and (request.stream or extra.get("stream")):
+            where = "request.stream" if request.stream else 'request.extra["stream"]'
             raise ConfigurationError(
-                "chat_completion waits for the whole answer, but request.stream is True",
+                f"chat_completion waits for the whole answer, but {where} is True",
                 hint="use chat_completion_stream(request), or leave stream out",
             )
         accept = {"accept": "text/event-stream", "accept-encoding": "identity"}
@@ -97,10 +103,10 @@ class Settings:
         return Plan(
             endpoint=self.endpoint,
             proxy=proxy_for(self.endpoint.origin, self.proxy, os.environ),
-            headers=accept | self.headers | check_headers(headers or {}),
+            headers=accept | self.headers | check_headers({} if headers is None else headers),
             body=encode_body(request, stream=streamed),
             streamed=streamed,
-            choices_wanted=request.n or 1,
+            choices_wanted=_check_n(extra.get("n", request.n)),
             timeout=self.timeout if timeout is None else check_timeout(timeout),
             max_retries=self.max_retries if max_retries is None else check_max_retries(max_retries),
             client_headers={} if self.http_client is None else self.http_client.headers,
@@ -121,6 +127,15 @@ def check_timeout(timeout: Timeout) -> Timeout:
             f"timeout must be a Timeout, not {type(timeout).__name__}", hint="as in Timeout(idle_s=30)"
         )
     return timeout
+
+
+def _check_n(n: object) -> int:
+    """How many choices a request asks for; 1 where it does not say."""
+    if n is None:
+        return 1
+    if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+        raise ConfigurationError(f"n must be an int of 1 or more: {n!r}")
+    return n
 
 
 def check_max_retries(max_retries: int) -> int:
@@ -211,10 +226,11 @@ class Plan:
                 sent["proxy-authorization"] = proxy.authorization
         self.headers = sent
         self.message = encode_head(target, origin.authority, sent, len(body)) + body
-        words = [given.get(name, "").rpartition(" ")[2] for given in (sent, client_headers) for name in _SECRET_HEADERS]
+        words = secrets_of_headers(sent) + secrets_of_headers(client_headers)
+        words += secrets_of_query(endpoint.target.partition("?")[2])
         if proxy is not None:
             words += proxy.secrets
-        self.secrets = tuple(word for word in words if len(word) >= SHORTEST_SECRET)
+        self.secrets = tuple(dict.fromkeys(word for word in words if len(word) >= SHORTEST_SECRET))
 
     @property
     def body(self) -> bytes:

@@ -110,6 +110,34 @@ def test_a_client_outlives_a_loop_and_leaves_no_warning(run: Run) -> None:
         assert server.connections == 4
 
 
+def test_two_loops_at_once_and_one_that_nobody_shut_down(run: Run) -> None:
+    """Each loop has connections of its own: the end of one takes nothing from the other."""
+
+    async def scenario(server: Server) -> None:
+        client = client_of(server)
+        assert await read(client.chat_completion_stream(REQUEST)) == ["Hel", "lo", ""]
+        await asyncio.to_thread(asyncio.run, read(client.chat_completion_stream(REQUEST)))
+        assert server.connections == 2
+        assert server.was_left()
+        assert await read(client.chat_completion_stream(REQUEST)) == ["Hel", "lo", ""]
+        assert server.connections == 2
+        await asyncio.to_thread(abandon, client)
+        assert len(client._transport._loops) == 2
+        async with client.chat_completion_stream(REQUEST), client.chat_completion_stream(REQUEST):
+            assert server.connections == 4
+        assert len(client._transport._loops) == 1  # when connections are made, loops that were left are looked for
+
+    def abandon(client: AsyncClient) -> None:
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(read(client.chat_completion_stream(REQUEST)))
+        loop.close()
+
+    with Server(whole) as server, warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # asyncio's, of the loop that nobody shut down
+        run(scenario(server))
+        gc.collect()
+
+
 def test_a_forked_child_uses_the_parents_client(run: Run) -> None:
     """The child makes connections of its own; the parent's idle one and its open stream go on."""
 

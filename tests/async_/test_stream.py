@@ -267,7 +267,7 @@ def test_two_tasks_cannot_wait_for_one_stream(run: Run) -> None:
         stream = client_of(server).chat_completion_stream(REQUEST)
         first = asyncio.create_task(read(stream))
         await stalling.until_arrived()
-        with pytest.raises(ConfigurationError, match="another task waits for this stream already"):
+        with pytest.raises(ConfigurationError, match="another thread or task waits for this stream already"):
             await anext(stream)
         assert stream.state == "open"
         await stream.aclose()

@@ -141,7 +141,7 @@ def test_a_body_that_is_an_error(decode: Any) -> None:
         with pytest.raises(APIStatusError) as caught:
             decode(body)
         assert caught.value.in_stream
-        assert str(caught.value).startswith("the server reported an error inside the stream: ")
+        assert str(caught.value).startswith("the server reported an error in a 200: ")
         assert caught.value.body == json.loads(body)
 
 

@@ -151,7 +151,7 @@ def test_a_200_that_is_an_error(streamed: bool) -> None:
         failure = failure_of(received(response(200, {"content-type": content_type}, body), streamed=streamed))
         assert isinstance(failure, RateLimitError)
         assert failure.in_stream
-        assert str(failure) == "the server reported an error inside the stream: no"
+        assert str(failure) == "the server reported an error in a 200: no"
 
 
 def test_an_empty_stream_is_truncated() -> None:

@@ -6,7 +6,7 @@ from firsttoken._core.pool import MAX_IDLE_S, Pool
 def test_the_one_used_last_comes_first() -> None:
     pool = Pool[str]()
     for name in ("a", "b", "c"):
-        assert pool.put(1, "x", name, 0.0) == []
+        pool.put(1, "x", name, 0.0)
     assert [pool.take(1, "x") for _ in range(4)] == ["c", "b", "a", None]
 
 
@@ -23,21 +23,21 @@ def test_those_that_were_idle_for_too_long_are_given_back() -> None:
     pool.put(1, "x", "a", 0.0)
     pool.put(1, "x", "b", 1.0)
     pool.put(1, "y", "other", 0.0)
-    assert pool.put(1, "x", "c", MAX_IDLE_S) == []
-    assert pool.put(1, "x", "d", MAX_IDLE_S + 0.5) == ["a"]
-    assert pool.put(1, "x", "e", 1000.0) == ["b", "c", "d"]
-    assert [pool.take(1, "x") for _ in range(2)] == ["e", None]
-    assert pool.take(1, "y") == "other"
+    assert pool.expire(1, MAX_IDLE_S) == []
+    assert pool.expire(2, 1000.0) == []
+    assert pool.expire(1, MAX_IDLE_S + 0.5) == ["a", "other"]
+    assert pool.expire(1, 1000.0) == ["b"]
+    assert pool.take(1, "x") is None
 
 
-def test_clearing_gives_back_what_is_ones_own_and_forgets_the_rest() -> None:
+def test_clearing_gives_back_what_is_ones_own_and_leaves_the_rest() -> None:
     pool = Pool[str]()
     pool.put(1, "x", "a", 0.0)
     pool.put(1, "y", "b", 0.0)
     pool.put(2, "x", "c", 0.0)
     assert pool.clear(1) == ["a", "b"]
-    assert pool.clear(2) == []
-    assert pool.take(2, "x") is None
+    assert pool.clear(1) == []
+    assert pool.take(2, "x") == "c"
 
 
 class _Emptied(list[tuple[float, str]]):
@@ -53,4 +53,4 @@ def test_another_thread_may_be_faster() -> None:
     pool._idle[1, "x"] = _Emptied([(0.0, "a")])
     assert pool.take(1, "x") is None
     pool._idle[1, "x"] = _Emptied([(0.0, "a")])
-    assert pool.put(1, "x", "b", 1000.0) == []
+    assert pool.expire(1, 1000.0) == []

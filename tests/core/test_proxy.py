@@ -1,6 +1,7 @@
 """firsttoken._core.proxy: the environment's rules, and CONNECT."""
 
 from base64 import b64encode
+from typing import Any
 
 import pytest
 
@@ -104,6 +105,17 @@ def test_what_is_no_proxy_is_refused_without_showing_it(url: str, message: str) 
         proxy_for(HTTPS, None, {"HTTPS_PROXY": url})
     assert str(caught.value) == message
     assert caught.value.__cause__ is None
+
+
+def test_a_proxy_that_is_no_text_or_has_no_port() -> None:
+    wrong: list[tuple[Any, str]] = [
+        (5, "proxy must be a str, not int\nhint: as in http://127.0.0.1:3128"),
+        ("http://me:secret@p:0", "proxy names a proxy with the port 0, to which nothing can connect"),
+    ]
+    for given, message in wrong:
+        with pytest.raises(ConfigurationError) as caught:
+            proxy_for(HTTPS, given, {})
+        assert str(caught.value) == message
 
 
 @pytest.mark.parametrize(

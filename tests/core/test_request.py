@@ -146,6 +146,12 @@ def test_the_call_decides_whether_it_streams(given: bool | None) -> None:
     assert "stream" not in json.loads(encode_body(request, stream=False))
 
 
+@pytest.mark.parametrize("given", [None, False, True])
+def test_fields_of_the_servers_own_do_not_decide_whether_it_streams(given: bool | None) -> None:
+    assert sent(stream=True, extra={"stream": given, "top_k": 5})["stream"] is True
+    assert "stream" not in sent(extra={"stream": given, "top_k": 5})
+
+
 def test_a_servers_own_fields_are_merged_and_win() -> None:
     body = sent(stream=True, temperature=1, extra={"top_k": 5, "temperature": 2, "stream_options": {"a": 1}})
     assert (body["top_k"], body["temperature"], body["stream_options"]) == (5, 2, {"a": 1})
@@ -172,6 +178,21 @@ def test_messages_that_were_set_to_text_later() -> None:
     request = chat_completion_request("m", "one")
     request.messages = "two"
     assert json.loads(encode_body(request, stream=False))["messages"] == [{"role": "user", "content": "two"}]
+
+
+@pytest.mark.parametrize("messages", [None, 5, b"Hi", {"role": "user"}, user_message("Hi"), iter("Hi")])
+def test_what_are_no_messages(messages: Any) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        encode_body(chat_completion_request("m", messages), stream=True)
+    assert str(caught.value) == (
+        f"messages must be a str or a sequence of messages, not {type(messages).__name__}\n"
+        'hint: as in messages=[user_message("Hi")]'
+    )
+
+
+def test_messages_in_a_tuple() -> None:
+    request = chat_completion_request("m", (user_message("a"), {"role": "user", "content": "b"}))
+    assert len(json.loads(encode_body(request, stream=False))["messages"]) == 2
 
 
 # What JSON can and can't say
@@ -219,6 +240,24 @@ def test_what_is_no_name_of_a_header(name: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         check_headers({name: "v"})
     assert str(caught.value) == f"{name!r} is no name of a header"
+
+
+@pytest.mark.parametrize(
+    ("headers", "message"),
+    [
+        (
+            [("a", "b")],
+            'headers must be a mapping of names to values, not list\nhint: as in {"x-name": "value"}',
+        ),
+        ({1: "b"}, "the name of a header must be a str, not int"),
+        ({b"a": "b"}, "the name of a header must be a str, not bytes"),
+        ({"a": None}, "the value of a must be a str, not NoneType"),
+    ],
+)
+def test_what_are_no_headers(headers: Any, message: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        check_headers(headers)
+    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding", "Connection"])

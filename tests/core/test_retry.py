@@ -76,6 +76,25 @@ def test_the_server_decides() -> None:
     assert delay(refusal(503), {"x-should-retry": "maybe"}) == 0.5
 
 
+@pytest.mark.parametrize("phase", ["first_chunk", "idle", "total"])
+def test_no_header_of_a_200_has_a_say_in_the_callers_own_limits(phase: TimeoutPhase) -> None:
+    assert delay(APITimeoutError("slow", phase=phase), {"x-should-retry": "true"}) is None
+    assert delay(APITimeoutError("slow", phase="connect"), {"x-should-retry": "false"}) == 0.5
+
+
+def test_of_other_failures_the_server_knew_nothing() -> None:
+    assert delay(ResponseFormatError("odd"), {"x-should-retry": "true"}) is None
+    assert delay(StreamTruncatedError("cut"), {"x-should-retry": "true"}) is None
+
+
+def test_a_lost_connection_is_not_tried_again_where_the_server_said_so() -> None:
+    assert delay(APIConnectionError("lost"), {"x-should-retry": "false"}) is None
+    assert delay(APIConnectionError("lost"), {"x-should-retry": "true"}) == 0.5
+    hopeless = APIConnectionError("lost")
+    hopeless.retryable = False
+    assert delay(hopeless, {"x-should-retry": "true"}) is None
+
+
 def test_delays_double_from_half_a_second_to_eight() -> None:
     assert [delay(refusal(503), attempt=attempt) for attempt in range(6)] == [0.5, 1, 2, 4, 8, 8]
     assert delay(refusal(503), attempt=10**9) == 8

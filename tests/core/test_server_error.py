@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from firsttoken._core.server_error import is_error, status_error, stream_error
+from firsttoken._core.server_error import body_error, is_error, status_error, stream_error
 from firsttoken.errors import (
     APIStatusError,
     AuthenticationError,
@@ -43,6 +43,10 @@ def test_the_words_of_each_shape_are_in_the_message(name: str) -> None:
     assert str(in_stream) == f"the server reported an error inside the stream: {words}"
     assert in_stream.body == body
     assert in_stream.in_stream
+    in_body = body_error(body)
+    assert str(in_body) == f"the server reported an error in a 200: {words}"
+    assert in_body.body == body
+    assert in_body.in_stream
 
 
 @pytest.mark.parametrize(

@@ -262,7 +262,7 @@ def test_chunks_are_handed_out_one_by_one_and_folded_as_they_are() -> None:
         seen.append(made.text)
         assert core.completion.text == "".join(seen)
         assert core.chunks_handed_out == count
-    assert core.finished_choices == 1
+    assert core.has_finished(1)
     assert not core.ended
 
 

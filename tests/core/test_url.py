@@ -1,5 +1,7 @@
 """firsttoken._core.url: base URLs to endpoints."""
 
+from typing import Any
+
 import pytest
 
 from firsttoken._core.url import Origin, chat_completions_endpoint, split_url
@@ -47,6 +49,9 @@ USER = "base_url holds a user or a password\nhint: use api_key= or default_heade
         ("https://x:port/v1?key=sk-1", "base_url is no URL: 'https://x:port/v1'"),
         ("https://x:99999/v1", "base_url is no URL: 'https://x:99999/v1'"),
         ("https://[::1/v1", "base_url is no URL: 'https://[::1/v1'"),
+        ("http://x:0/v1?key=sk-1", "base_url has the port 0, to which nothing can connect: 'http://x:0/v1'"),
+        (5, "base_url must be a str, not int" + HTTP_HINT),
+        (b"https://x/v1", "base_url must be a str, not bytes" + HTTP_HINT),
         ("https://me:sk-1@[::1/v1", "base_url is no URL: …"),
         ("https://me:sk-1@x/v1", USER),
         ("https://me:sk-1@x:port/v1", USER),
@@ -60,7 +65,7 @@ USER = "base_url holds a user or a password\nhint: use api_key= or default_heade
         ("https://" + "é" * 70 + "/v1", "base_url has a host that is no domain name: '" + "é" * 70 + "'"),
     ],
 )
-def test_what_is_no_base_url(base_url: str, message: str) -> None:
+def test_what_is_no_base_url(base_url: Any, message: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         chat_completions_endpoint(base_url)
     assert str(caught.value) == message

@@ -120,7 +120,8 @@ def test_a_proxy_that_wants_a_password(client_of: ClientOf, scheme: str) -> None
         assert proxy.was_left()
     assert isinstance(failure, APIStatusError)
     assert failure.status == 407
-    assert str(failure).startswith("the server answered 407 Proxy Authentication Required")
+    refusal = f"the proxy 127.0.0.1:{proxy.port} opened no tunnel: it answered 407 Proxy Authentication Required"
+    assert str(failure).startswith(refusal if scheme == "https" else "the server answered 407 Proxy")
     assert str(failure).endswith("hint: the proxy wants a user and a password: http://user:password@host:port")
     assert PASSWORD not in shown(failure)
     assert CREDENTIALS not in shown(failure)

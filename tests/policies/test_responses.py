@@ -209,7 +209,7 @@ def test_a_json_error_in_a_200(client_of: ClientOf) -> None:
         for _ in range(2):
             failure = failure_of(client_of(server).chat_completion_stream(REQUEST))
             assert isinstance(failure, errors.NotFoundError)
-            assert str(failure) == "the server reported an error inside the stream: no such model"
+            assert str(failure) == "the server reported an error in a 200: no such model"
             assert failure.in_stream
 
 

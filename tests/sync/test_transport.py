@@ -39,7 +39,7 @@ def test_as_many_connections_as_streams_are_open(client_of: ClientOf) -> None:
 
 
 def test_one_that_was_idle_for_too_long_is_closed(client_of: ClientOf, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the next one is given back: nobody else looks."""
+    """It may be alive: load balancers forget connections without a word."""
     monkeypatch.setattr(pool, "MAX_IDLE_S", -1.0)
 
     def serve(peer: Peer) -> None:
@@ -48,11 +48,10 @@ def test_one_that_was_idle_for_too_long_is_closed(client_of: ClientOf, monkeypat
 
     with Server(serve) as server:
         client = client_of(server)
-        with client.chat_completion_stream(REQUEST) as one, client.chat_completion_stream(REQUEST) as two:
-            assert one.final_completion() == two.final_completion()
-            assert server.was_left()
-        assert client.chat_completion_stream(REQUEST).final_completion().text == "Hello"
-        assert server.connections == 2
+        for number in (1, 2):
+            assert client.chat_completion_stream(REQUEST).final_completion().text == "Hello"
+            assert server.connections == number
+        assert server.was_left()
         client.close()
         assert server.was_left()
 

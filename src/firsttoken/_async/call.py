@@ -12,7 +12,7 @@ from firsttoken._async.transport import Transport
 from firsttoken._base import Course, clock, connection_failure
 from firsttoken._settings import Plan
 from firsttoken._types.completion import ChatCompletion
-from firsttoken.errors import ChatCompletionError
+from firsttoken.errors import ChatCompletionError, ConfigurationError
 
 DRAIN_S = 0.1
 HIGH_WATER_BYTES = 256 * 1024
@@ -211,6 +211,8 @@ class Call:
             except ChatCompletionError as failure:
                 self.course.exchange.lose(failure)
                 return
+            except ConfigurationError:  # a ValueError, too
+                raise
             except (OSError, ValueError) as error:
                 self.course.exchange.lose(connection_failure(error, self._plan, "no connection to"))
                 return
@@ -262,13 +264,19 @@ class Call:
             if clock() >= until_s:
                 break
             await self._news(until_s)
+        self._let_go()
+        self.abandon()
+
+    def _let_go(self) -> None:
+        """Part with the connection: it is given back where the whole response has come, else closed."""
+        exchange = self.course.exchange
+        exchange.release()
         connection, self._connection = self._connection, None
         if connection is not None:
             if exchange.reusable and not self.closed:
-                await self._transport.give_back(connection, self._plan)
+                self._transport.give_back(connection, self._plan)
             else:
                 connection.close()
-        self.abandon()
 
     def _news(self, until_s: float) -> asyncio.Future[None]:
         """To be awaited: something has happened, or a moment has come; either may turn out to be nothing."""

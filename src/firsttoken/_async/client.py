@@ -76,7 +76,7 @@ class AsyncClient:
         self._transport = Transport(ssl_context) if http_client is None else _transport_of(http_client)
 
     def __repr__(self) -> str:
-        return f"AsyncClient(base_url={self._settings.base_url!r})"
+        return f"AsyncClient(base_url={self._settings.shown_url!r})"
 
     async def __aenter__(self) -> Self:
         return self

@@ -33,7 +33,7 @@ class HTTPX2Transport(Transport):
     async def open(self, connection: Connection, plan: Plan, until_s: float) -> None:
         """Nothing: httpx2 connects when it sends."""
 
-    async def give_back(self, connection: Connection, plan: Plan) -> None:
+    def give_back(self, connection: Connection, plan: Plan) -> None:
         """Nothing: the client has it back since the body ended."""
         connection.close()
 

@@ -8,7 +8,7 @@ from typing import Self
 from firsttoken._async.call import Call
 from firsttoken._async.connection import AbortedError
 from firsttoken._async.transport import Transport
-from firsttoken._base import StreamBase
+from firsttoken._base import StreamBase, busy_failure
 from firsttoken._settings import Plan
 from firsttoken._types.chunk import ChatCompletionChunk
 from firsttoken._types.completion import ChatCompletion
@@ -136,13 +136,13 @@ class AsyncChatCompletionStream(StreamBase[Call]):
     def _stop(self, call: Call) -> None:
         """The task was cancelled: close the connection, keep what was decoded for whoever goes on to read."""
         self._ready = call.course.exchange.core.ready
+        self._end("complete" if self._is_whole() else "stopped")
         call.abandon()
-        self._end("stopped")
 
     def _begin(self) -> Call:
         """The call, which one task at a time may wait in."""
         if self._is_waiting:
-            raise ConfigurationError("another task waits for this stream already", hint="give each task its own stream")
+            raise busy_failure()
         if self._call is None:
             self._call = Call(self._transport, self._plan)
         self._is_waiting = True

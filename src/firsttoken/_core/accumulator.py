@@ -95,6 +95,11 @@ class Accumulator:
         return set(self._finished)
 
     @property
+    def begun_count(self) -> int:
+        """How many choices were seen."""
+        return len(self._choices)
+
+    @property
     def finished_count(self) -> int:
         """How many choices have a finish reason."""
         return len(self._finished)

@@ -10,7 +10,7 @@ import msgspec
 
 from firsttoken._core import quirks
 from firsttoken._core.payload import as_object, parse_json, quoted
-from firsttoken._core.server_error import is_error, stream_error
+from firsttoken._core.server_error import body_error, is_error, stream_error
 from firsttoken._core.sse import ServerSentEvent, SSEDecoder
 from firsttoken._types.chunk import ChatCompletionChunk
 from firsttoken._types.completion import ChatCompletion
@@ -129,7 +129,7 @@ def decode_completion(data: bytes) -> ChatCompletion:
             return completion
     value = as_object(parse_json(data))
     if value is not None and is_error(value):
-        raise stream_error(value)
+        raise body_error(value)
     if value is None or "choices" not in value:
         raise ResponseFormatError(f"the server sent JSON that is no chat completion: {quoted(data)}")
     return quirks.read(data, value, ChatCompletion)
@@ -143,6 +143,8 @@ def decode_body_as_chunk(data: bytes) -> ChatCompletionChunk:
         ResponseFormatError: it is neither an error nor a completion.
     """
     value = as_object(parse_json(data))
-    if value is not None and not is_error(value) and "choices" not in value:
+    if value is not None and is_error(value):
+        raise body_error(value)
+    if value is not None and "choices" not in value:
         raise ResponseFormatError(f"the server sent JSON that is no chat completion: {quoted(data)}")
     return _tolerant(ServerSentEvent("message", data))

@@ -145,7 +145,7 @@ class Exchange:
         """The moment that `until_s` named has come; it may turn out to mean nothing, and there is a next one."""
         if self.response is not None and not self._says_yes():
             self._judge_refusal()
-        elif self.core.finished_choices >= self._choices_wanted:
+        elif self.core.has_finished(self._choices_wanted):
             self.core.finish()
         elif now_s >= self._deadlines.at_s:
             self.fail(self._deadlines.error())

@@ -21,17 +21,9 @@ class Pool(Generic[_Connection]):
     def __init__(self) -> None:
         self._idle: dict[tuple[Hashable, Hashable], list[tuple[float, _Connection]]] = {}
 
-    def put(self, owner: Hashable, address: Hashable, connection: _Connection, now_s: float) -> list[_Connection]:
-        """Keep a connection; give back those that have been idle for too long, to be closed."""
-        stack = self._idle.setdefault((owner, address), [])
-        stale: list[_Connection] = []
-        while stack and now_s - stack[0][0] > MAX_IDLE_S:
-            try:
-                stale.append(stack.pop(0)[1])
-            except IndexError:
-                break  # another thread was faster
-        stack.append((now_s, connection))
-        return stale
+    def put(self, owner: Hashable, address: Hashable, connection: _Connection, now_s: float) -> None:
+        """Keep a connection."""
+        self._idle.setdefault((owner, address), []).append((now_s, connection))
 
     def take(self, owner: Hashable, address: Hashable) -> _Connection | None:
         """Take the connection that was used last; None where none is idle."""
@@ -39,9 +31,21 @@ class Pool(Generic[_Connection]):
         try:
             return stack.pop()[1] if stack else None
         except IndexError:
-            return None
+            return None  # another thread was faster
+
+    def expire(self, owner: Hashable, now_s: float) -> list[_Connection]:
+        """Give up an owner's connections that have been idle for too long, to be closed."""
+        expired: list[_Connection] = []
+        for key in [key for key in list(self._idle) if key[0] == owner]:
+            stack = self._idle.get(key, [])
+            while stack and now_s - stack[0][0] > MAX_IDLE_S:
+                try:
+                    expired.append(stack.pop(0)[1])
+                except IndexError:
+                    break  # another thread was faster
+        return expired
 
     def clear(self, owner: Hashable) -> list[_Connection]:
-        """Forget everything; give back what is this owner's, to be closed: what others own is not touched."""
-        idle, self._idle = self._idle, {}
-        return [connection for key, stack in idle.items() if key[0] == owner for _, connection in stack]
+        """Give up all of an owner's connections, to be closed."""
+        stacks = [self._idle.pop(key, []) for key in list(self._idle) if key[0] == owner]
+        return [connection for stack in stacks for _, connection in stack]

@@ -56,9 +56,11 @@ def proxy_for(origin: Origin, given: str | None, environment: Mapping[str, str])
 
 
 def _parse(url: str, what: str) -> Proxy:
+    if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"{what} must be a str, not {type(url).__name__}", hint="as in http://127.0.0.1:3128")
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
-        port = parts.port or 80
+        port = 80 if parts.port is None else parts.port
     except ValueError:
         # Not chained: the words of the cause show a part of the URL.
         raise ConfigurationError(f"{what} names a proxy whose URL has a broken host or port") from None
@@ -67,6 +69,8 @@ def _parse(url: str, what: str) -> Proxy:
             f"{what} names a proxy that is no http:// address",
             hint='proxy="" connects directly; http_client= takes a client that speaks SOCKS or TLS to a proxy',
         )
+    if port == 0:
+        raise ConfigurationError(f"{what} names a proxy with the port 0, to which nothing can connect")
     authorization = ""
     if parts.username is not None:
         user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"

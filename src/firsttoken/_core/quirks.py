@@ -43,6 +43,7 @@ def read(data: bytes, value: Node, answer: type[_Answer]) -> _Answer:
         calls = [call for delta in deltas for call in objects(delta.get("tool_calls"))]
         usage = objects([value.get("usage")])
         _mend(DEVIATIONS, {"chunk": [value], "choice": choices, "delta": deltas, "tool_call": calls, "usage": usage})
+        park_unknown(value, shape)  # again: what was mended has new parts
         park_mistyped(value, shape)
         return msgspec.convert(value, answer)
 

@@ -7,7 +7,7 @@ Sources: RFC 9110 (fields), RFC 9112, section 3 (request line).
 
 import json
 import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -33,10 +33,10 @@ def encode_body(request: ChatCompletionRequest, *, stream: bool) -> bytes:
 
     Args:
         request: what to send.
-        stream: whether a streamed answer is wanted, whatever the request's own `stream` says.
+        stream: whether a streamed answer is wanted, whatever the request's own `stream` says, or its `extra`.
 
     Raises:
-        ConfigurationError: something in the request can't be written as JSON.
+        ConfigurationError: something in the request can't be written as JSON, or there are no messages.
     """
     body: dict[str, object] = {
         name: value for name in request.__struct_fields__ if (value := getattr(request, name)) is not None
@@ -44,17 +44,27 @@ def encode_body(request: ChatCompletionRequest, *, stream: bool) -> bytes:
     extra = body.pop("extra", None)
     body.pop("stream", None)
     options = body.pop("stream_options", None)
-    messages = [user_message(request.messages)] if isinstance(request.messages, str) else request.messages
     try:
-        body["messages"] = [_plain_message(message) for message in messages]
+        body["messages"] = [_plain_message(message) for message in _messages(request.messages)]
     except RecursionError as error:
         raise ConfigurationError("a message of the request holds itself, or is nested too deeply") from error
     if stream:
         body["stream"] = True
         body.update(_stream_options(options))
     if isinstance(extra, Mapping):
-        body.update(extra)  # pyright: ignore[reportUnknownArgumentType]
+        body.update({name: value for name, value in extra.items() if name != "stream"})  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType, reportUnknownVariableType]
     return _to_json(body)
+
+
+def _messages(messages: object) -> Sequence[object]:
+    if isinstance(messages, str):
+        return [user_message(messages)]
+    if not isinstance(messages, Sequence) or isinstance(messages, (bytes, bytearray)):
+        raise ConfigurationError(
+            f"messages must be a str or a sequence of messages, not {type(messages).__name__}",
+            hint='as in messages=[user_message("Hi")]',
+        )
+    return messages  # pyright: ignore[reportUnknownVariableType]
 
 
 def _stream_options(options: object) -> dict[str, object]:
@@ -124,8 +134,15 @@ def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
         ConfigurationError: a name or value can't stand in a head, or the header is ours to set. The message does
             not show the value: it may be a key.
     """
+    if not isinstance(headers, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(
+            f"headers must be a mapping of names to values, not {type(headers).__name__}",
+            hint='as in {"x-name": "value"}',
+        )
     checked: dict[str, str] = {}
     for name, value in headers.items():
+        if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(f"the name of a header must be a str, not {type(name).__name__}")
         lower = name.lower()
         if not name or not _TOKEN.issuperset(name):
             raise ConfigurationError(f"{name!r} is no name of a header")

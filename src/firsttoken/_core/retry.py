@@ -7,7 +7,7 @@ Sources: RFC 9110, section 10.2.3 (Retry-After); `retry-after-ms` and `x-should-
 
 from collections.abc import Mapping
 
-from firsttoken.errors import APIStatusError, ChatCompletionError
+from firsttoken.errors import APIConnectionError, APIStatusError, ChatCompletionError
 
 FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 8.0
@@ -33,9 +33,7 @@ def retry_delay_s(
     Returns:
         Seconds; None where the attempt is not to be repeated.
     """
-    told = headers.get("x-should-retry", "").strip().lower()
-    retryable = error.retryable if told not in ("true", "false") or _out_of_credit(error) else told == "true"
-    if not retryable:
+    if not _is_retryable(error, headers.get("x-should-retry", "").strip().lower()):
         return None
     asked_s = error.retry_after_s if isinstance(error, APIStatusError) else None
     if asked_s is None:
@@ -45,6 +43,18 @@ def retry_delay_s(
     else:
         delay_s = asked_s
     return None if left_s is not None and delay_s >= left_s else delay_s
+
+
+def _is_retryable(error: ChatCompletionError, told: str) -> bool:
+    """What the server told counts for its refusals; of a lost connection it can only say that it is not to be retried.
+
+    Of other failures it knew nothing when it sent the head: a timeout is the caller's own limit.
+    """
+    if told == "true" and isinstance(error, APIStatusError):
+        return not _out_of_credit(error)
+    if told == "false" and isinstance(error, (APIStatusError, APIConnectionError)):
+        return False
+    return error.retryable
 
 
 def _out_of_credit(error: ChatCompletionError) -> bool:

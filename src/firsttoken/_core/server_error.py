@@ -33,12 +33,26 @@ def status_error(status: int, headers: Mapping[str, str], body: bytes, wall_cloc
     return error
 
 
+def proxy_refusal(status: int, proxy: str) -> APIStatusError:
+    """The error of a proxy that opens no tunnel; the server and the key have no part in it."""
+    hint = _HINTS[407] if status == 407 else None
+    phrase = f"{status} {_phrase(status)}".strip()
+    return APIStatusError(f"the proxy {proxy} opened no tunnel: it answered {phrase}", status=status, hint=hint)
+
+
 def stream_error(value: object) -> APIStatusError:
     """The error of an event that is one; its class is that of the status which the event names, if any."""
+    return _reported(value, "inside the stream")
+
+
+def body_error(value: object) -> APIStatusError:
+    """The error that is the whole body of a response which says 200; its class is found as that of an event's."""
+    return _reported(value, "in a 200")
+
+
+def _reported(value: object, where: str) -> APIStatusError:
     words = _words(value) or as_text(value) or "no reason given"
-    return _make(
-        _status_in(value), value, f"the server reported an error inside the stream: {words}", None, in_stream=True
-    )
+    return _make(_status_in(value), value, f"the server reported an error {where}: {words}", None, in_stream=True)
 
 
 def is_error(value: Mapping[str, object]) -> bool:

@@ -60,14 +60,23 @@ def _struct_in(annotation: object) -> tuple[type[Wire] | None, bool]:
     return None, False
 
 
+class _Parked(dict[str, object]):
+    """What was moved to `extra`, told apart from a server's own field of that wire name: parking twice is once."""
+
+    __slots__ = ()
+
+
 def park_unknown(node: Node, shape: Shape) -> None:
     """Move the fields that a struct does not know to its `extra`, all the way down.
 
     This is paid for every chunk of a server that sends a field of its own, so it looks at what is there and no more.
     """
     if not node.keys() <= shape.names:
-        unknown = [name for name in node if name not in shape.names]
-        node[EXTRA_NAME] = {name: node.pop(name) for name in unknown}
+        parked = node.get(EXTRA_NAME)
+        known = parked if isinstance(parked, _Parked) else None  # else it is a field that the server calls so
+        unknown = [name for name in node if name not in shape.names and (known is None or name != EXTRA_NAME)]
+        found = {name: node.pop(name) for name in unknown}
+        node[EXTRA_NAME] = _Parked(found if known is None else {**known, **found})
     for name, inner in shape.nested.items():
         value = node.get(name)
         if value:
@@ -104,7 +113,7 @@ def _children(value: object, name: str, shape: Shape) -> list[Node]:
 def _park(node: Node, name: str) -> None:
     value = node.pop(name)
     if value is not None:
-        node[EXTRA_NAME] = {**(as_object(node.get(EXTRA_NAME)) or {}), name: value}
+        node[EXTRA_NAME] = _Parked({**(as_object(node.get(EXTRA_NAME)) or {}), name: value})
 
 
 def _fits(value: object, annotation: object) -> bool:

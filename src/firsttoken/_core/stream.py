@@ -137,11 +137,11 @@ class StreamCore:
         self._fold()
         return self._accumulator.completion
 
-    @property
-    def finished_choices(self) -> int:
-        """How many choices have a finish reason, in the chunks handed out."""
+    def has_finished(self, choices: int) -> bool:
+        """Whether so many choices have finished, and every one that was begun, in the chunks handed out."""
         self._fold()
-        return self._accumulator.finished_count
+        finished = self._accumulator.finished_count
+        return finished >= choices and finished == self._accumulator.begun_count
 
     def _park(self, decoded: Decoded) -> list[ChatCompletionChunk]:
         self._unfolded += decoded.chunks

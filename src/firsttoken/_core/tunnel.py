@@ -5,7 +5,7 @@ Source: RFC 9110, section 9.3.6 (CONNECT).
 
 from firsttoken._core.http1 import ResponseParser
 from firsttoken._core.proxy import Proxy, connect_head
-from firsttoken._core.server_error import status_error
+from firsttoken._core.server_error import proxy_refusal
 from firsttoken._core.url import Origin
 
 
@@ -32,7 +32,7 @@ class Tunnel:
 
         Raises:
             ConnectionResetError: it closed the connection without an answer.
-            APIStatusError: it said no.
+            APIStatusError: it said no; which is not the server's word, so that it is of no class below.
             ResponseFormatError: it does not speak HTTP.
         """
         if not data:
@@ -46,5 +46,5 @@ class Tunnel:
         if failure is not None:
             raise failure
         if info is not None and not 200 <= info.status <= 299:
-            raise status_error(info.status, info.headers, b"", 0.0)
+            raise proxy_refusal(info.status, self._proxy.origin.address)
         self.is_open = True

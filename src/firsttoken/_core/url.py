@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from firsttoken.errors import ConfigurationError
 
 _PORTS = {"http": 80, "https": 443}
+_HINT = "as in https://api.openai.com/v1"
 _HOST = frozenset(string.ascii_letters + string.digits + "-._~:%")
 
 
@@ -60,8 +61,10 @@ def split_url(url: str, what: str) -> tuple[Origin, str, str]:
     """Origin, path and query of an http or https URL.
 
     Raises:
-        ConfigurationError: it is none, or holds a user or a password, which would end up in logs.
+        ConfigurationError: it is none, or holds a user or a password, which would end up in logs, or port 0.
     """
+    if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"{what} must be a str, not {type(url).__name__}", hint=_HINT)
     shown = repr(url.partition("?")[0])  # a query may hold a key
     try:
         parts = urlsplit(url)
@@ -72,12 +75,14 @@ def split_url(url: str, what: str) -> tuple[Origin, str, str]:
     if has_user:
         raise ConfigurationError(f"{what} holds a user or a password", hint="use api_key= or default_headers=")
     if parts.scheme not in _PORTS or not parts.hostname:
-        raise ConfigurationError(f"{what} is no http or https URL: {shown}", hint="as in https://api.openai.com/v1")
+        raise ConfigurationError(f"{what} is no http or https URL: {shown}", hint=_HINT)
+    if port == 0:
+        raise ConfigurationError(f"{what} has the port 0, to which nothing can connect: {shown}")
     rest = parts.path + parts.query
     if not rest.isascii() or any(character <= " " or character == "\x7f" for character in rest):
         raise ConfigurationError(f"{what} has a character in it that must be percent-encoded: {shown}")
     return (
-        Origin(parts.scheme, _ascii_host(parts.hostname, what), port or _PORTS[parts.scheme]),
+        Origin(parts.scheme, _ascii_host(parts.hostname, what), _PORTS[parts.scheme] if port is None else port),
         parts.path,
         parts.query,
     )

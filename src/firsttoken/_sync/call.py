@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Callable
 
-from firsttoken._base import Course, clock, connection_failure
+from firsttoken._base import BusyError, Course, clock, connection_failure
 from firsttoken._settings import Plan
 from firsttoken._sync.connection import AbortedError, Connection, DeadlineError
 from firsttoken._sync.transport import Transport
@@ -148,6 +148,8 @@ class Call:
         with self._lock:
             if self.closed:
                 raise AbortedError
+            if self._is_waiting:
+                raise BusyError
             self._is_waiting = True
 
     def _end_waiting(self) -> None:
@@ -277,9 +279,14 @@ class Call:
                 self._wait(self._drain)
             except (AbortedError, DeadlineError, OSError, ChatCompletionError):
                 pass  # the answer is whole all the same
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Part with the connection: it is given back where the whole response has come, else closed."""
+        exchange = self.course.exchange
         with self._lock:
             exchange.release()
-            if exchange.reusable and self._connection is not None:
+            if exchange.reusable and self._connection is not None and not self.closed:
                 self._transport.give_back(self._connection, self._plan)
                 self._connection = None
         self._drop_connection()

@@ -75,7 +75,7 @@ class Client:
         self._transport = Transport(ssl_context) if http_client is None else _transport_of(http_client)
 
     def __repr__(self) -> str:
-        return f"Client(base_url={self._settings.base_url!r})"
+        return f"Client(base_url={self._settings.shown_url!r})"
 
     def __enter__(self) -> Self:
         return self

@@ -7,7 +7,6 @@ import errno
 import os
 import select
 import socket
-import struct
 import sys
 import threading
 from typing import TYPE_CHECKING
@@ -33,9 +32,6 @@ _LONGEST_WAIT_S = 0.25 if sys.platform == "win32" else 3600.0
 _SHORT_WAIT_S = 0.1
 """A wait that is longer may end a little early, and be taken up again."""
 
-_WAITS_IN_KERNEL = sys.platform == "linux" and sys.maxsize > 2**32
-"""Where SO_RCVTIMEO takes two longs. A read with it is one system call; with a timeout of Python's it is two."""
-
 
 class DeadlineError(Exception):
     """The deadline of a wait has passed."""
@@ -57,9 +53,7 @@ class Connection:
         self._process = os.getpid()
         self._socket: socket.socket | None = None
         self._aborted = False
-        self._timeout_s = 0.0  # what the socket has, of the system's kind or of Python's
-        self._is_in_kernel = False
-        self._may_wait_in_kernel = _WAITS_IN_KERNEL
+        self._timeout_s = 0.0  # what the socket has
 
     def open(self, origin: Origin, proxy: Proxy | None, until_s: float) -> None:
         """Connect: look up, TCP, and for https the proxy's tunnel.
@@ -89,7 +83,6 @@ class Connection:
             AbortedError: another thread called `abort`.
             OSError: the handshake failed, or the certificate is not trusted.
         """
-        self._may_wait_in_kernel = False  # OpenSSL would try again by itself
         # Wrapped first, shaken hands with later: truststore holds a lock of the context while it wraps, and `abort`
         # must find the SSLSocket, which takes the file descriptor over.
         secured = self._socket = context.wrap_socket(
@@ -134,8 +127,8 @@ class Connection:
         """
         while True:
             try:
-                data = self._armed(until_s, in_kernel=self._may_wait_in_kernel).recv(READ_BYTES)
-            except (TimeoutError, BlockingIOError):
+                data = self._armed(until_s).recv(READ_BYTES)
+            except TimeoutError:
                 self._check(until_s)
             except OSError:
                 if self._aborted:
@@ -178,32 +171,21 @@ class Connection:
     def __del__(self) -> None:
         self.close()
 
-    def _armed(self, until_s: float, *, in_kernel: bool = False) -> socket.socket:
+    def _armed(self, until_s: float) -> socket.socket:
         """The socket, with a timeout that goes off by then; if earlier, whoever waits looks at the clock again.
 
         Setting a timeout is a system call. One that fits, since it was set for the read before, is left as it is.
         """
-        left_s = until_s - clock()
+        left_s = min(until_s - clock(), _LONGEST_WAIT_S)
         sock = self._socket
         if self._aborted or sock is None:
             raise AbortedError
-        if in_kernel is not self._is_in_kernel or not self._timeout_s <= left_s <= self._timeout_s * 1.1:
+        if not self._timeout_s <= left_s <= self._timeout_s * 1.1:
             if left_s <= 0:
                 raise DeadlineError
-            self._arm(sock, min(left_s if left_s < _SHORT_WAIT_S else left_s * 0.95, _LONGEST_WAIT_S), in_kernel)
+            self._timeout_s = left_s if left_s < _SHORT_WAIT_S else left_s * 0.95
+            sock.settimeout(self._timeout_s)
         return sock
-
-    def _arm(self, sock: socket.socket, timeout_s: float, in_kernel: bool) -> None:
-        self._timeout_s = timeout_s
-        if not in_kernel:
-            self._is_in_kernel = False
-            sock.settimeout(timeout_s)
-            return
-        if not self._is_in_kernel:
-            self._is_in_kernel = True
-            sock.settimeout(None)
-        seconds, part = divmod(timeout_s, 1.0)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", int(seconds), int(part * 1e6) + 1))
 
     def _check(self, until_s: float) -> None:
         if self._aborted:

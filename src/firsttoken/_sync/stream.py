@@ -6,7 +6,7 @@ from operator import attrgetter
 from types import TracebackType
 from typing import Self
 
-from firsttoken._base import StreamBase
+from firsttoken._base import BusyError, StreamBase, busy_failure
 from firsttoken._settings import Plan
 from firsttoken._sync.call import Call
 from firsttoken._sync.connection import AbortedError
@@ -97,6 +97,8 @@ class ChatCompletionStream(StreamBase[Call]):
             call.wait_for_head()
         except AbortedError:
             self._end("stopped")
+        except BusyError:
+            raise busy_failure() from None
         except (ChatCompletionError, ConfigurationError) as failure:
             self._fail(failure)
             raise
@@ -114,6 +116,8 @@ class ChatCompletionStream(StreamBase[Call]):
         except AbortedError:
             self._end("stopped")
             raise StopIteration from None
+        except BusyError:
+            raise busy_failure() from None
         except (ChatCompletionError, ConfigurationError) as failure:
             self._fail(failure)
             raise

@@ -27,6 +27,8 @@ class Transport:
 
     def take_idle(self, plan: Plan) -> Connection | None:
         """An idle connection that is still alive, if there is one."""
+        for expired in self._pool.expire(os.getpid(), clock()):
+            expired.close()
         while (connection := self._pool.take(os.getpid(), plan.pool_key)) is not None:
             if connection.is_alive():
                 return connection
@@ -52,8 +54,7 @@ class Transport:
     def give_back(self, connection: Connection, plan: Plan) -> None:
         """Keep a connection whose exchange is over for the next one."""
         connection.used = True
-        for stale in self._pool.put(os.getpid(), plan.pool_key, connection, clock()):
-            stale.close()
+        self._pool.put(os.getpid(), plan.pool_key, connection, clock())
 
     def close(self) -> None:
         """Close the idle connections."""

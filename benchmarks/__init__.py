@@ -1,0 +1,24 @@
+"""What firsttoken costs, beside the official client and beside the least that any client can cost.
+
+::
+
+    python -m benchmarks ── __main__      names and --quick in, one table out, exit status 1 if a budget is broken
+                               │
+                             loads        the table of loads: a new load is one line there
+                               │
+        ┌──────────┬───────────┼───────────┬──────────┐
+        ▼          ▼           ▼           ▼          ▼
+    load_core  load_sync  load_start  load_size  load_async
+        │          │           │           │          │
+        │       processes ─────┴───────────┴──────────┤    child processes: how they are started and what they report
+        │          ├─ server                          │    (a process) sends a stream, in bulk or chunk by chunk
+        │          ├─ client, async_client            │    (processes) read them with the floor, firsttoken or openai
+        │          ├─ fleet_server                    │    (a process) sends many streams at once, on time
+        │          └─ fleet                           │    (a process) reads them; async_readers: with what
+        ▼                                             ▼
+      floor, material, cpus, limits                report    the least work; the bytes; the machine; rows and budgets
+
+    python -m benchmarks.sweep            1 to 1,000 streams at once: figures as JSON, and chart draws them as SVG
+
+Only ratios taken in one run mean anything; README.md says what they mean.
+"""

@@ -1,0 +1,52 @@
+"""The command: `python -m benchmarks [--quick] [load …]`."""
+
+import argparse
+import os
+import platform
+import sys
+from importlib.metadata import version
+
+from benchmarks.loads import LOADS
+from benchmarks.processes import bytecode_kept
+from benchmarks.report import Scale, all_hold, header, line
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measure firsttoken against its budgets.",
+        epilog="The exit status is 1 if a budget is broken; with --quick, if it is missed by more than half.",
+    )
+    parser.add_argument("loads", nargs="*", metavar="load", help=f"which of {', '.join(LOADS)}; all by default")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="for CI: fewer chunks, fewer repetitions; fails only if a budget is missed by more than half",
+    )
+    arguments = parser.parse_args()
+    names: list[str] = arguments.loads or list(LOADS)
+    unknown = [name for name in names if name not in LOADS]
+    if unknown:
+        parser.error(f"no such load: {', '.join(unknown)}; there are {', '.join(LOADS)}")
+    scale = Scale(quick=arguments.quick)
+    print(_conditions(), header(), sep="\n", flush=True)
+    hold = True
+    with bytecode_kept():
+        for name in names:
+            rows = LOADS[name](scale)
+            hold = all_hold(rows, scale.leeway) and hold
+            for row in rows:
+                print(line(name, row), flush=True)
+    return 0 if hold else 1
+
+
+def _conditions() -> str:
+    versions = ", ".join(
+        f"{name} {version(name)}" for name in ("firsttoken", "openai", "aiohttp", "msgspec", "httptools")
+    )
+    machine = f"{platform.machine()}, {os.cpu_count()} CPUs"
+    return f"# Python {platform.python_version()}, {machine}; {versions}; best of several"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

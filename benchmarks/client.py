@@ -1,0 +1,95 @@
+"""A process that reads streams: `python -m benchmarks.client KIND PORT MODEL STREAMS` prints what it cost, as JSON.
+
+KIND is a name of `READERS`; each sends a request for MODEL (see `server`) and reads the answer, STREAMS times over
+one client, and looks at the text of every chunk. Each kind is a process of its own so that what one imports,
+allocates or leaves to the garbage collector does not burden another.
+"""
+
+import json
+import socket
+import sys
+import time
+from collections.abc import Callable
+
+from benchmarks.cpus import CLIENT, SERVER, stay_on
+from benchmarks.limits import peak_bytes
+
+Read = Callable[[str], tuple[int, int]]
+"""Reads a stream of a model: the number of its chunks and of its characters."""
+
+WARM_UP = "bulk:300"
+
+
+def floor(port: int) -> Read:
+    """A bare socket."""
+    from benchmarks.floor import read_stream
+
+    sock = socket.create_connection(("127.0.0.1", port))
+
+    def read(model: str) -> tuple[int, int]:
+        body = json.dumps({"model": model}).encode()
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: %d\r\n\r\n" % len(body)
+        return read_stream(sock, head + body)
+
+    return read
+
+
+def firsttoken(port: int) -> Read:
+    """The stream as an iterator, and the completion that it makes."""
+    from firsttoken import Client, chat_completion_request
+
+    client = Client(base_url=f"http://127.0.0.1:{port}/v1")
+
+    def read(model: str) -> tuple[int, int]:
+        chunks = characters = 0
+        with client.chat_completion_stream(chat_completion_request(model, "Why is the sky blue?")) as stream:
+            for chunk in stream:
+                chunks += 1
+                characters += len(chunk.choices[0].delta.content or "")
+            text = stream.completion.choices[0].message.content or ""
+        if len(text) != characters:
+            raise RuntimeError(f"the completion has {len(text)} characters, its chunks have {characters}")
+        return chunks, characters
+
+    return read
+
+
+def openai(port: int) -> Read:
+    """The official client's stream."""
+    from openai import OpenAI
+
+    client = OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none")
+
+    def read(model: str) -> tuple[int, int]:
+        chunks = characters = 0
+        for chunk in client.chat.completions.create(
+            model=model, messages=[{"role": "user", "content": "Why is the sky blue?"}], stream=True
+        ):
+            chunks += 1
+            characters += len(chunk.choices[0].delta.content or "")
+        return chunks, characters
+
+    return read
+
+
+READERS: dict[str, Callable[[int], Read]] = {"floor": floor, "firsttoken": firsttoken, "openai": openai}
+
+
+def main() -> None:
+    kind, port, model, streams = sys.argv[1:]
+    stay_on(SERVER if model.startswith("warm:") else CLIENT)
+    read = READERS[kind](int(port))
+    read(WARM_UP)
+    peak_before = peak_bytes()
+    cpu_s: list[float] = []
+    chunks = characters = 0
+    for _ in range(int(streams)):
+        before_s = time.process_time()
+        chunks, characters = read(model)
+        cpu_s.append(time.process_time() - before_s)
+    grown_bytes = peak_bytes() - peak_before
+    print(json.dumps({"cpu_s": min(cpu_s), "chunks": chunks, "characters": characters, "grown_bytes": grown_bytes}))
+
+
+if __name__ == "__main__":
+    main()

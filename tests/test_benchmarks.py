@@ -1,0 +1,89 @@
+"""The benchmarks run and print their table; what the figures are is no matter for a test."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from benchmarks.chart import spread, ticks_around
+from benchmarks.report import Row, Scale, all_hold, at_least, at_most, within
+from benchmarks.sweep import FOLDER, Figures, chart
+
+ROOT = Path(__file__).parents[1]
+COLUMNS = ["load", "what", "measured", "ratio", "budget", "verdict"]
+
+
+def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    pytest.importorskip("openai")
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def test_a_quick_run_prints_a_table_and_forgives_what_is_missed_by_less_than_half() -> None:
+    done = run("--quick", "core", "event")
+    assert done.stderr == ""
+    conditions, titles, _, *lines = done.stdout.splitlines()
+    assert conditions.startswith("# Python ")
+    assert titles.split() == COLUMNS
+    rows = [re.split(" {2,}", line) for line in lines]
+    assert [len(row) for row in rows] == [len(COLUMNS)] * len(rows)
+    assert [row[0] for row in rows] == ["core"] * 4 + ["event"] * 2
+    assert all(re.fullmatch(r"\d+\.\d\d us|\d+\.\d ms", row[2]) for row in rows)
+    assert all(float(row[3]) > 0 for row in rows)
+    verdicts = [row[5] for row in rows]
+    assert verdicts[0] == "-"
+    assert verdicts[1] in ("holds", "BROKEN")
+    limits = [float(row[4].strip("<= x")) if row[4] != "-" else float("inf") for row in rows]
+    missed_by_half = any(float(row[3]) > 1.5 * limit for row, limit in zip(rows, limits, strict=True))
+    assert done.returncode == missed_by_half
+
+
+def test_an_unknown_load_is_refused_with_the_names_of_those_there_are() -> None:
+    done = run("cor")
+    assert done.returncode == 2
+    assert "no such load: cor; there are core, bulk, lone, import" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("row", "holds", "forgiven"),
+    [
+        (Row("", ""), True, True),
+        (at_most("", "", 2.0, 2.0), True, True),
+        (at_most("", "", 2.9, 2.0), False, True),
+        (at_most("", "", 3.1, 2.0), False, False),
+        (at_least("", "", 10.0, 10.0), True, True),
+        (at_least("", "", 7.0, 10.0), False, True),
+        (at_least("", "", 6.0, 10.0), False, False),
+        (within("", "", 1.4, 1.0, str), False, True),
+        (within("", "", 99.0, None, str), True, True),
+    ],
+)
+def test_a_quick_run_fails_only_where_a_budget_is_missed_by_more_than_half(
+    row: Row, *, holds: bool, forgiven: bool
+) -> None:
+    assert row.holds() == holds
+    assert all_hold([Row("", ""), row], Scale().leeway) == holds
+    assert all_hold([Row("", ""), row], Scale(quick=True).leeway) == forgiven
+
+
+def test_the_chart_in_the_docs_shows_the_figures_beside_it() -> None:
+    figures = msgspec.json.decode((FOLDER / "sweep.json").read_bytes(), type=Figures)
+    assert (FOLDER / "sweep.svg").read_text(encoding="utf-8") == chart(figures)
+
+
+def test_a_chart_has_round_ticks_around_its_values_and_labels_apart() -> None:
+    assert ticks_around(3.0, 90.0) == [2, 5, 10, 20, 50, 100]
+    assert ticks_around(0.4, 1900.0) == [0.2, 1, 10, 100, 1000, 2000]
+    assert spread([10.0, 50.0], 16) == [10.0, 50.0]
+    low, high = sorted(spread([20.0, 20.0], 16))
+    assert (low, high) == (12.0, 28.0)
