@@ -10,7 +10,7 @@ from firsttoken import STOP, AsyncChatCompletionStream, AsyncClient, ChatComplet
 from firsttoken.errors import BadRequestError, ConfigurationError, StreamTruncatedError
 from tests.async_.conftest import Run
 from tests.support.clients import KEY, REQUEST
-from tests.support.server import WAIT_S, Peer, Server, chunk, completion, event
+from tests.support.server import DONE, WAIT_S, Peer, Server, chunk, completion, event
 from tests.support.stalls import full_backlog
 
 
@@ -289,3 +289,41 @@ def test_a_refusal_on_opening(run: Run) -> None:
 
     with Server(lambda peer: peer.read_request() and peer.answer_json(400, {"error": {"message": "no"}})) as server:
         run(scenario(server))
+
+
+def test_a_cancellation_behind_the_last_chunk_leaves_a_whole_answer(run: Run) -> None:
+    """`[DONE]` was there, and only the end of the body is waited for."""
+
+    def serve(peer: Peer) -> None:
+        peer.read_request()
+        peer.begin_stream()
+        peer.send_part(event(chunk("Hello")) + DONE)
+        peer.wait_until_left()
+
+    async def scenario(server: Server) -> None:
+        stream = client_of(server).chat_completion_stream(REQUEST)
+        task = asyncio.create_task(read(stream))
+        while stream._call is None or not stream._is_whole():
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert stream.state == "complete"
+        assert (await stream.final_completion()).text == "Hello"
+
+    with Server(serve) as server:
+        run(scenario(server))
+
+
+def test_certificates_that_cannot_be_read_are_a_matter_of_configuration(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "missing.pem")
+
+    async def scenario() -> None:
+        stream = AsyncClient(base_url="https://127.0.0.1:9/v1", api_key=KEY).chat_completion_stream(REQUEST)
+        with pytest.raises(ConfigurationError, match=r"SSL_CERT_FILE can.t be read: .missing\.pem"):
+            await stream
+        assert stream.state == "failed"
+
+    run(scenario())

@@ -379,5 +379,14 @@ def test_an_unfinished_choice_keeps_the_answer_open() -> None:
     assert isinstance(failure_of(exchange), APITimeoutError)
 
 
+def test_a_choice_that_was_begun_must_finish_though_enough_others_have() -> None:
+    exchange = finished(1, 0)
+    begun = event(chunk(choices=[{"index": 1, "delta": {"content": "half"}}]))
+    exchange.receive_data(b"%x\r\n%s\r\n" % (len(begun), begun), NOW_S)
+    assert list(drain(exchange.core))
+    assert silence(exchange) == NOW_S + 300
+    assert isinstance(failure_of(exchange), APITimeoutError)
+
+
 def test_an_error_of_the_server_is_no_timeout() -> None:
     assert isinstance(failure_of(received(response(200, SSE, event({"error": "no"})))), APIStatusError)

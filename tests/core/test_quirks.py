@@ -283,3 +283,20 @@ def test_lone_surrogates_and_nan_pass() -> None:
     outcome = run(body + body.replace(b"d83d", b"de00") + DONE)
     assert outcome.completion.text == "\ud83d\ude00"
     assert str(outcome.completion.extra["x"]) == "nan"
+
+
+def test_a_single_tool_call_with_a_field_of_its_own() -> None:
+    """What one deviation puts into shape is looked through for unknown fields as well."""
+    call = {"id": "a", "score": 1, "function": {"name": "f", "hint": 2}}
+    made = read({"choices": [{"index": 0, "delta": {"tool_calls": call}, "own": 3}]})
+    assert made.choices[0].extra == {"own": 3}
+    calls = made.choices[0].delta.tool_calls
+    assert calls is not None
+    assert (calls[0].id, calls[0].extra) == ("a", {"score": 1})
+    assert calls[0].function is not None
+    assert (calls[0].function.name, calls[0].function.extra) == ("f", {"hint": 2})
+
+
+def test_a_servers_field_of_our_wire_name_is_kept() -> None:
+    made = read({"choices": [], "created": "now", "$firsttoken.extra": {"a": 1}})
+    assert made.extra == {"created": "now", "$firsttoken.extra": {"a": 1}}

@@ -12,7 +12,7 @@ import pytest
 
 from firsttoken import ChatCompletionStream, Timeout
 from firsttoken._sync.connection import AbortedError
-from firsttoken.errors import ChatCompletionError
+from firsttoken.errors import APITimeoutError, ChatCompletionError, ConfigurationError
 from tests.support.clients import REQUEST, ClientOf
 from tests.support.server import WAIT_S, Peer, Server, chunk, in_turn
 from tests.support.stalls import PLACES, stall, wait_until_inside
@@ -243,3 +243,39 @@ def test_what_the_caller_was_handling_keeps_its_traceback(client_of: ClientOf) -
             client_of(server).chat_completion(REQUEST)
     assert own.__traceback__ is not None
     assert caught.value.__context__ is own
+
+
+def test_signals_do_not_put_a_deadline_off(client_of: ClientOf) -> None:
+    """A profiler's timer, say, interrupts the wait over and over: it is taken up with what is left."""
+    ticks: list[int] = []
+    before = signal.signal(signal.SIGALRM, lambda number, _: ticks.append(number))
+    signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+    try:
+        with stall("chunk") as stalled:
+            client = client_of(stalled.base_url, timeout=Timeout(idle_s=0.3), **stalled.settings)
+            with pytest.raises(APITimeoutError, match=r"within 0\.3 s") as caught:
+                client.chat_completion_stream(stalled.request).final_completion()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert caught.value.phase == "idle"
+    assert len(ticks) >= 10
+
+
+@pytest.mark.parametrize("place", ["head", "chunk"])
+def test_two_threads_cannot_wait_for_one_stream(client_of: ClientOf, place: str) -> None:
+    with stall(place) as stalled:
+        stream = client_of(stalled.base_url, **stalled.settings).chat_completion_stream(stalled.request)
+        texts: list[str] = []
+        reader = threading.Thread(target=lambda: texts.extend(stream.iter_text()))
+        reader.start()
+        wait_until_inside(reader, stalled.inside)
+        while place == "chunk" and not texts:
+            wait_until_inside(reader, stalled.inside)
+        with pytest.raises(ConfigurationError, match="another thread or task waits for this stream already"):
+            next(stream)
+        assert stream.state == "open"
+        stream.close()
+        reader.join(WAIT_S)
+        assert not reader.is_alive()
+    assert texts == (["Hel"] if place == "chunk" else [])
