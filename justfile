@@ -37,4 +37,4 @@ bench *ARGS:
     uv run --group bench python -m benchmarks {{ ARGS }}
 
 # all that must pass before a change is merged
-check: lint coverage (bench "--quick")
+check: lint test (bench "--quick")
