@@ -56,7 +56,7 @@ class ResponseParser:
     def receive_data(self, data: bytes) -> bytes:
         """Take bytes of the connection, give the bytes of the body in them, decoded."""
         if self._parser is None:
-            self.reusable = False  # more than the response came: nothing that follows can be trusted
+            self.reusable = self.reusable and not data  # if more than the response comes, nothing can be trusted
             return b""
         try:
             self._parser.feed_data(data)
