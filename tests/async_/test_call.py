@@ -1,12 +1,16 @@
 """The asyncio call under load: slow readers, many cancellations, other loops, forked children."""
 
+import array
 import asyncio
 import contextlib
+import fcntl
 import gc
 import os
 import random
 import resource
 import socket
+import sys
+import termios
 import threading
 import warnings
 from pathlib import Path
@@ -20,6 +24,7 @@ from tests.async_.conftest import Run
 from tests.async_.test_stream import client_of, read, whole
 from tests.support.clients import KEY, REQUEST
 from tests.support.server import WAIT_S, Peer, Server, chunk, event
+from tests.support.tls import client_context, server_context
 
 DESCRIPTORS = Path("/proc/self/fd")
 KEPT = 0.05
@@ -96,6 +101,49 @@ def test_a_reader_that_was_held_up_gets_what_came_then_the_error(run: Run, endin
 
     all_read = threading.Event()
     with Server(serve) as server:
+        run(scenario(server))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux whether the client's machine took it all")
+@pytest.mark.parametrize("transport", ["plain", "tls"])
+@pytest.mark.parametrize("ending", ["reset", "whole"])
+def test_a_slow_reader_loses_nothing_when_the_server_leaves(run: Run, ending: str, transport: str) -> None:
+    """More than the reader lets in lies in the system's buffers, and in TLS's, when the connection ends."""
+    part = event(chunk("x" * 1000)) * 16
+    count = -(-(HIGH_WATER_BYTES + 48 * 1024) // len(part))
+    gone = threading.Event()
+
+    def serve(peer: Peer) -> None:
+        peer.read_request()
+        peer.begin_stream()
+        for _ in range(count):
+            peer.send_part(part)
+        if ending == "whole":
+            peer.send_event(chunk(finish="stop"))
+            peer.end_stream()
+        untaken = array.array("i", [1])
+        while untaken[0]:
+            fcntl.ioctl(peer.socket.fileno(), termios.TIOCOUTQ, untaken)
+        if ending == "reset":
+            peer.reset()
+        else:
+            peer.socket.close()
+        gone.set()
+
+    async def scenario(server: Server) -> None:
+        context = client_context() if transport == "tls" else None
+        stream = client_of(server, ssl_context=context).chat_completion_stream(REQUEST)
+        await anext(stream)
+        assert await asyncio.to_thread(gone.wait, WAIT_S)
+        assert (stream._call and stream._call._connection and stream._call._connection.is_paused) is True
+        if ending == "reset":
+            with pytest.raises(APIConnectionError, match="lost the connection"):
+                await stream.final_completion()
+        else:
+            await stream.final_completion()
+        assert len(stream.completion.text) == count * 16 * 1000
+
+    with Server(serve, tls=server_context() if transport == "tls" else None) as server:
         run(scenario(server))
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import ssl
 import threading
 
 import pytest
@@ -40,8 +41,8 @@ class Stalling:
         assert await asyncio.to_thread(self.left.wait, WAIT_S)
 
 
-def client_of(server: Server) -> AsyncClient:
-    return AsyncClient(base_url=server.base_url, api_key=KEY, max_retries=0)
+def client_of(server: Server, *, ssl_context: ssl.SSLContext | None = None) -> AsyncClient:
+    return AsyncClient(base_url=server.base_url, api_key=KEY, max_retries=0, ssl_context=ssl_context)
 
 
 def whole(peer: Peer) -> None:

@@ -20,11 +20,10 @@ from firsttoken._sockets import Address, look_up, new_socket
 if TYPE_CHECKING:
     import ssl
 
+    from firsttoken._async.tls import TLSSession
+
 _READ_BYTES = 65536
 _FOREVER = float("inf")
-_LONGEST_HANDSHAKE_S = 86400.0
-"""asyncio wants a limit of its own for a handshake; ours is the deadline."""
-
 
 _shared = threading.local()
 
@@ -79,6 +78,8 @@ class Connection(asyncio.BufferedProtocol):
         self.receiver: Receiver | None = None
         self._transport: asyncio.Transport | None = None
         self._socket: socket.socket | None = None
+        self._tls: TLSSession | None = None
+        self._handshake: asyncio.Future[None] | None = None
         self._buffer = _read_buffer()
         self.is_paused = False
 
@@ -121,19 +122,42 @@ class Connection(asyncio.BufferedProtocol):
         self._socket = sock
         if ssl_context is None:
             await loop.create_connection(lambda: self, sock=sock)
+            return
+        from firsttoken._async.tls import TLSSession
+
+        self._tls = TLSSession(ssl_context, host)
+        self._handshake = loop.create_future()
+        await loop.create_connection(lambda: self, sock=sock)
+        try:
+            self._shake_hands(self._tls, None)
+            await self._handshake
+        finally:
+            self._handshake = None
+
+    def _shake_hands(self, tls: "TLSSession", data: bytes | None) -> None:
+        """Go on with the handshake; whoever waits for it is told of its end."""
+        try:
+            tls.shake_hands(data)
+        except Exception as error:  # noqa: BLE001 - `ssl` raises more than its own errors: all are for the one who waits
+            self._end_handshake(error)
+        if self._transport is not None and (outgoing := tls.take_outgoing()):
+            self._transport.write(outgoing)
+        if tls.is_established:
+            self._end_handshake(None)
+
+    def _end_handshake(self, error: Exception | None) -> None:
+        handshake = self._handshake
+        if handshake is None or handshake.done():
+            return
+        if error is None:
+            handshake.set_result(None)
         else:
-            await loop.create_connection(
-                lambda: self,
-                sock=sock,
-                ssl=ssl_context,
-                server_hostname=host,
-                ssl_handshake_timeout=_LONGEST_HANDSHAKE_S,
-            )
+            handshake.set_exception(error)
 
     def send(self, data: bytes) -> None:
         """Send bytes as the connection takes them; if it is lost, the receiver is told."""
         if self._transport is not None:
-            self._transport.write(data)
+            self._transport.write(data if self._tls is None else self._tls.encrypt(data))
 
     def pause(self) -> None:
         """Read no further: the receiver has enough."""
@@ -175,17 +199,47 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes were read."""
-        if self.receiver is None:
+        if self._tls is not None:
+            self._take_tls(self._tls, bytes(self._buffer[:nbytes]))
+        elif self.receiver is None:
             self.close()  # an idle connection has nothing to say
         else:
             self.receiver.on_data(bytes(self._buffer[:nbytes]))
 
+    def _take_tls(self, tls: "TLSSession", data: bytes) -> None:
+        if not tls.is_established:
+            self._shake_hands(tls, data)
+            if not tls.is_established:
+                return
+            data = b""  # what came behind the handshake is in the session already
+        said = tls.decrypt(data)
+        if self._transport is not None and (outgoing := tls.take_outgoing()):
+            self._transport.write(outgoing)  # the session's own, of new keys
+        if said and self.receiver is not None:
+            self.receiver.on_data(said)
+        elif said:
+            self.close()
+        if tls.has_ended or tls.failure is not None:
+            receiver = self.receiver
+            self.close()
+            if receiver is not None:
+                receiver.on_lost(tls.failure)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport is closed; `eof_received` returns None, so that this follows the peer's end too."""
         self._transport = None
+        if self._handshake is not None and self._tls is not None:
+            self._lose_handshake(self._tls, exc)
         receiver, self.receiver = self.receiver, None
         if receiver is not None:
             receiver.on_lost(exc)
+
+    def _lose_handshake(self, tls: "TLSSession", error: Exception | None) -> None:
+        if error is None:
+            tls.receive_eof()
+            self._shake_hands(tls, None)
+        else:
+            self._end_handshake(error)
 
 
 async def _connect(host: str, port: int, until_s: float) -> socket.socket:

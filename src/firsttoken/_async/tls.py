@@ -1,0 +1,75 @@
+"""TLS for a connection over asyncio, in memory: what was read goes in, and what it says comes out at once.
+
+Owns the session of one connection. asyncio has a layer for this too, but that one keeps what it has decrypted while
+its reader is paused, and drops it when the connection then breaks.
+"""
+
+import ssl
+
+_RECORD_BYTES = 16384
+"""The most that one record holds: RFC 8446, section 5.1."""
+
+
+class TLSSession:
+    """The client's side of TLS on one connection.
+
+    Args:
+        context: of the client.
+        host: whose certificate it must be.
+
+    Attributes:
+        is_established: whether the handshake is over, and the certificate good.
+        has_ended: whether the server has said that nothing more comes.
+        failure: what went wrong behind the last good record; None where nothing has.
+    """
+
+    def __init__(self, context: ssl.SSLContext, host: str) -> None:
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._session = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self.is_established = False
+        self.has_ended = False
+        self.failure: ssl.SSLError | None = None
+
+    def take_outgoing(self) -> bytes:
+        """What is to be sent to the server, now."""
+        return self._outgoing.read()
+
+    def shake_hands(self, data: bytes | None) -> None:
+        """Take what the server says, None where it says nothing (yet, or any more); `is_established` tells the end.
+
+        Raises:
+            ssl.SSLError: there will be no session; the server is to be told what `take_outgoing` gives.
+        """
+        if data is not None:
+            self._incoming.write(data)
+        try:
+            self._session.do_handshake()
+        except ssl.SSLWantReadError:
+            return
+        self.is_established = True
+
+    def receive_eof(self) -> None:
+        """Take the end of the connection; a handshake then knows that it failed."""
+        self._incoming.write_eof()
+
+    def encrypt(self, data: bytes) -> bytes:
+        """The bytes to send for these."""
+        self._session.write(data)
+        return self.take_outgoing()
+
+    def decrypt(self, data: bytes) -> bytes:
+        """What the server said with these bytes, and those before; all of it, up to the end or a failure."""
+        self._incoming.write(data)
+        plain: list[bytes] = []
+        try:
+            while said := self._session.read(_RECORD_BYTES):
+                plain.append(said)
+            self.has_ended = True
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLZeroReturnError:
+            self.has_ended = True
+        except ssl.SSLError as error:
+            self.failure = error
+        return plain[0] if len(plain) == 1 else b"".join(plain)
