@@ -1,11 +1,13 @@
 """firsttoken._core.exchange: one attempt's answer, from the bytes of its connection and the times they came."""
 
 import json
+import zlib
 
 import pytest
 
 from firsttoken import Timeout
 from firsttoken._core import exchange as exchange_module
+from firsttoken._core.content_coding import MAX_PIECE_BYTES
 from firsttoken._core.deadlines import SETTLE_S
 from firsttoken._core.exchange import LONGEST_BLANK_HEAD, MAX_ERROR_BODY_BYTES, Exchange
 from firsttoken.errors import (
@@ -20,7 +22,7 @@ from firsttoken.errors import (
     StreamTruncatedError,
 )
 from tests.support.core import cut_every, drain
-from tests.support.exchange import NOW_S, SECRET, new_exchange, response
+from tests.support.exchange import NOW_S, SECRET, drain_all, new_exchange, response
 from tests.support.server import DONE, chunk, completion, event
 
 SSE = {"content-type": "text/event-stream", "x-request-id": "req_1"}
@@ -390,3 +392,112 @@ def test_a_choice_that_was_begun_must_finish_though_enough_others_have() -> None
 
 def test_an_error_of_the_server_is_no_timeout() -> None:
     assert isinstance(failure_of(received(response(200, SSE, event({"error": "no"})))), APIStatusError)
+
+
+# A compressed body, of which only what is wanted is decoded
+
+
+def compressed(plain: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=31)
+    return packer.compress(plain) + packer.flush()
+
+
+GZIP = SSE | {"content-encoding": "gzip"}
+MANY = HELLO * 1000
+"""More than one piece of a decoder, in one read."""
+
+
+def taken(exchange: Exchange) -> int:
+    return sum(1 for _ in drain_all(exchange))
+
+
+def test_a_compressed_body_is_decoded_as_chunks_are_handed_out() -> None:
+    exchange = received(response(200, GZIP, compressed(MANY + STOP + DONE)))
+    assert exchange.has_more
+    assert exchange.body_ended
+    assert 0 < len(exchange.core.ready) < 1000
+    assert taken(exchange) == 1001
+    assert exchange.core.complete
+    assert exchange.reusable
+
+
+@pytest.mark.parametrize("framing", ["length", "eof"])
+def test_the_end_of_the_connection_waits_for_what_was_read_before_it(framing: str) -> None:
+    data = response(200, GZIP, compressed(MANY + STOP), framing=framing)  # pyright: ignore[reportArgumentType]
+    exchange = received(data, eof=True)
+    assert not exchange.core.ended
+    assert taken(exchange) == 1001
+    assert exchange.core.complete
+
+
+def test_the_loss_of_the_connection_waits_for_what_was_read_before_it() -> None:
+    exchange = received(response(200, GZIP, compressed(MANY), framing="chunked")[:-5])
+    failure = APIConnectionError("lost")
+    exchange.lose(failure)
+    assert not exchange.core.ended
+    assert taken(exchange) == 1000
+    assert failure_of(exchange) is failure
+    assert failure.chunks_received == 1000
+
+
+@pytest.mark.parametrize("bad", [b"xyz\r\n", b""])
+def test_broken_framing_waits_for_what_was_read_before_it(bad: bytes) -> None:
+    exchange = received(response(200, GZIP, compressed(MANY), framing="chunked")[:-5] + bad, eof=True)
+    assert taken(exchange) == 1000
+    assert str(failure_of(exchange)) == (
+        "the framing of the response is broken: Invalid character in chunk size"
+        if bad
+        else "the connection was closed before the end of the response"
+    )
+
+
+def test_what_is_compressed_behind_the_end_of_the_answer_is_not_decoded() -> None:
+    data = response(200, GZIP, compressed(HELLO + STOP + DONE + bytes(10_000_000)) + b"broken", framing="chunked")
+    exchange = received(data)
+    assert not exchange.has_more
+    assert taken(exchange) == 2
+    assert exchange.core.complete
+    assert exchange.reusable
+
+
+def test_an_outcome_from_elsewhere_ends_the_decoding() -> None:
+    exchange = received(response(200, GZIP, compressed(MANY), framing="chunked")[:-5])
+    exchange.fail(APIConnectionError("enough"))
+    assert not exchange.has_more
+    exchange.receive_data(b"5\r\nhello\r\n", NOW_S)
+    assert str(failure_of(exchange)) == "enough"
+
+
+def test_nothing_is_kept_of_a_body_once_the_outcome_is_known() -> None:
+    exchange = received(b"HTTP/1.1 500 x\r\ncontent-length: 99999999\r\n\r\nbusy")
+    exchange.fail(APIConnectionError("enough"))
+    exchange.receive_data(b"x" * MAX_ERROR_BODY_BYTES, NOW_S)
+    assert bytes(exchange._held) == b"busy"
+
+
+def test_a_deadline_passes_while_there_is_more_to_decode() -> None:
+    exchange = new_exchange(timeout=Timeout(first_chunk_s=5))
+    exchange.receive_data(response(200, GZIP, compressed(b": ping\n\n" * 100_000), framing="chunked"), NOW_S)
+    exchange.receive_more(NOW_S + 4.9)
+    assert exchange.has_more
+    exchange.receive_more(NOW_S + 5)
+    assert not exchange.has_more
+    assert str(failure_of(exchange)) == "no first chunk with anything in it from test:80 within 5 s (first_chunk_s)"
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_compressed_refusal_is_read_as_far_as_any(streamed: bool) -> None:
+    body = compressed(b"x" * MAX_ERROR_BODY_BYTES * 2)
+    exchange = received(response(500, GZIP, body), streamed=streamed)
+    assert exchange.has_more
+    assert taken(exchange) == 0
+    assert str(failure_of(exchange)) == f"the server answered 500 Internal Server Error: '{'x' * 200}'…"
+    assert len(exchange._held) <= MAX_ERROR_BODY_BYTES + MAX_PIECE_BYTES
+
+
+def test_a_compressed_answer_that_is_not_streamed() -> None:
+    body = compressed(json.dumps(completion("x" * 200_000)).encode())
+    exchange = received(response(200, {"content-encoding": "gzip"}, body), streamed=False)
+    assert taken(exchange) == 0
+    assert exchange.whole is not None
+    assert exchange.whole.text == "x" * 200_000

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import pytest
 
-from firsttoken._core.http1 import MAX_OVERHEAD_BYTES, ResponseParser
+from firsttoken._core.content_coding import MAX_PIECE_BYTES
+from firsttoken._core.http1 import MAX_OVERHEAD_BYTES, ResponseParser, may_begin_response
 from firsttoken.errors import ChatCompletionError, ResponseFormatError, StreamTruncatedError
 from tests.support.core import cut_every, every_split
 
@@ -168,6 +169,12 @@ def test_after_surplus_bytes_the_connection_is_done_for(surplus: bytes, connecti
         assert parse(pieces) == Parsed(b"hi", 200, True, False, None)
 
 
+def test_line_ends_behind_a_response_are_nothing() -> None:
+    whole = OK + b"content-length: 2\r\n\r\nhi"
+    for pieces in every_split(whole + b"\r\n\n\r"):
+        assert parse(pieces) == Parsed(b"hi", 200, True, True, None)
+
+
 TOO_MUCH = f"the response has more than {MAX_OVERHEAD_BYTES} bytes of headers"
 
 
@@ -250,3 +257,74 @@ def test_a_parser_that_was_let_go_is_not_kept_by_a_cycle() -> None:
         assert watcher() is None
     finally:
         gc.enable()
+
+
+def coded_response(body: bytes) -> bytes:
+    return OK + b"content-encoding: gzip\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
+
+
+def test_a_coded_body_is_given_in_pieces() -> None:
+    plain = b"x" * 200_000
+    parser = ResponseParser()
+    pieces = [parser.receive_data(coded_response(gzip.compress(plain)))]
+    assert parser.body_ended
+    parser.receive_eof()
+    while parser.has_more:
+        assert parser.failure is None
+        pieces.append(parser.next_piece())
+    assert b"".join(pieces) == plain
+    assert max(map(len, pieces)) == MAX_PIECE_BYTES
+    assert parser.reusable
+    assert parser.next_piece() == b""
+
+
+@pytest.mark.parametrize(
+    ("behind", "message"),
+    [
+        (b"xyz\r\n", "the framing of the response is broken: Invalid character in chunk size"),
+        (b"0\r\n\r\n", "the compressed body ended before its data did"),
+        (b"", "the connection was closed before the end of the response"),
+    ],
+)
+def test_a_failure_behind_a_coded_body_waits_until_it_was_given(behind: bytes, message: str) -> None:
+    coded = gzip.compress(b"x" * 200_000)[:-1]
+    parser = ResponseParser()
+    head = OK + b"content-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n"
+    given = parser.receive_data(head + b"%x\r\n%s\r\n" % (len(coded), coded) + behind)
+    parser.receive_eof()
+    assert parser.failure is None
+    while parser.has_more:
+        given += parser.next_piece()
+    assert given == b"x" * 200_000
+    assert str(parser.failure) == message
+    assert not parser.reusable
+
+
+def test_a_body_that_is_ignored_is_not_decoded() -> None:
+    parser = ResponseParser()
+    data = coded_response(gzip.compress(b"x" * 200_000) + b"not gzip")
+    parser.receive_data(data[:-3])
+    parser.ignore_body()
+    assert not parser.has_more
+    assert parser.next_piece() == b""
+    parser.receive_data(data[-3:])
+    assert parser.body_ended
+    assert parser.failure is None
+    assert parser.reusable
+
+
+def test_a_whole_body_has_no_more_and_no_coding() -> None:
+    parser = ResponseParser()
+    assert parser.receive_data(OK + b"content-length: 1\r\n\r\nx") == b"x"
+    assert not parser.has_more
+    assert parser.next_piece() == b""
+
+
+@pytest.mark.parametrize("data", [b"", b"H", b"HTTP/1.1 200 OK\r\n", b"\r\nHTTP/1.1 200 OK\r\n", b"\r\n"])
+def test_a_response_may_begin_so(data: bytes) -> None:
+    assert may_begin_response(data)
+
+
+@pytest.mark.parametrize("data", [b"0\r\n\r\n", b"garbage", b"HTML", b"\x00"])
+def test_a_response_does_not_begin_so(data: bytes) -> None:
+    assert not may_begin_response(data)

@@ -1,5 +1,6 @@
 """firsttoken._core.sse: the WHATWG grammar, each case at every split of its bytes."""
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -205,3 +206,19 @@ def test_an_event_is_not_alone_within_another_or_at_the_start_or_after_a_failure
     failed = started(max_event_bytes=10)
     failed.receive_data(b"data: 0123456789")
     assert failed.single(b"data: {}\n\n") is None
+
+
+def test_an_event_in_many_small_reads_takes_no_more_memory_than_its_size() -> None:
+    decoder = SSEDecoder()
+    pieces = [bytes([65 + number % 26, 66]) for number in range(200_000)]
+    tracemalloc.start()
+    try:
+        decoder.receive_data(b"data: ")
+        for piece in pieces:
+            decoder.receive_data(piece)
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert held < 2 * 400_000
+    (event,) = decoder.receive_data(b"\n\n")
+    assert event.data == b"".join(pieces)

@@ -51,6 +51,11 @@ def test_an_event_of_many_lines_costs_the_same_however_it_is_cut(line_end: bytes
 STREAMS: dict[str, Callable[[int], list[bytes]]] = {
     "text": lambda count: [event(chunk("word "))] * count,
     "unknown fields": lambda count: [event(chunk("word ", provider="x"))] * count,
+    "ever new fields": lambda count: [event(chunk("word ") | {f"field{number}": 1}) for number in range(count)],
+    "reasoning details": lambda count: (
+        [event(chunk(choices=[{"delta": {"reasoning_details": [{"type": "reasoning.text", "text": "ab"}]}}]))] * count
+    ),
+    "audio, each piece padded": lambda count: [event(chunk(choices=[{"delta": {"audio": {"data": "YQ=="}}}]))] * count,
     "one tool call": lambda count: (
         [event(chunk(choices=[{"delta": {"tool_calls": [{"function": {"arguments": "ab"}}]}}]))] * count
     ),

@@ -1,12 +1,13 @@
 """Drives an `Exchange` with the bytes of a response, at times that the test names."""
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from firsttoken import Timeout
 from firsttoken._core.deadlines import Deadlines
 from firsttoken._core.exchange import Exchange
+from firsttoken.types import ChatCompletionChunk
 from tests.support.core import drain, failure_summary
 
 NOW_S = 100.0
@@ -65,15 +66,23 @@ class Exchanged(NamedTuple):
     reusable: bool
 
 
+def drain_all(exchange: Exchange) -> Iterator[ChatCompletionChunk]:
+    """Hand out what is ready, and what was read and is not decoded yet."""
+    yield from drain(exchange.core)
+    while exchange.has_more:
+        exchange.receive_more(NOW_S)
+        yield from drain(exchange.core)
+
+
 def exchanged(pieces: Iterable[bytes], exchange: Exchange | None = None) -> Exchanged:
     """What comes of a response that arrives in these pieces, before the connection ends."""
     exchange = exchange or new_exchange()
     chunks: list[object] = []
     for piece in pieces:
         exchange.receive_data(piece, NOW_S)
-        chunks += drain(exchange.core)
+        chunks += drain_all(exchange)
     exchange.receive_eof(NOW_S)
-    chunks += drain(exchange.core)
+    chunks += drain_all(exchange)
     core = exchange.core
     return Exchanged(
         chunks=repr(chunks),

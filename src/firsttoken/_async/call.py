@@ -72,9 +72,8 @@ class Call:
             AbortedError: the call was closed.
         """
         self.course.resume()
-        self._unread_bytes = 0
-        if self._connection is not None and self._connection.is_paused:
-            self._connection.resume()
+        if not self.course.exchange.has_more:
+            self._read_on()
         while not (core := self.course.exchange.core).ready:
             if core.failure is not None:
                 await self._retry_or_raise()
@@ -133,7 +132,8 @@ class Call:
         self._is_silent = False
         exchange.receive_data(data, clock())
         self._unread_bytes += len(data)
-        if self._unread_bytes > HIGH_WATER_BYTES and exchange.core.ready and self._connection is not None:
+        is_behind = self._unread_bytes > HIGH_WATER_BYTES and (exchange.core.ready or exchange.has_more)
+        if is_behind and self._connection is not None:
             self._connection.pause()
         self._wake()
 
@@ -179,6 +179,10 @@ class Call:
         """A step towards an answer, to be awaited: a connection and the request sent, or news. No frame of its own."""
         if self.closed:
             raise AbortedError
+        exchange = self.course.exchange
+        if exchange.has_more:
+            exchange.receive_more(clock())
+            return asyncio.sleep(0)  # there may be much of it, and other tasks
         if self._connection is None:
             return self._attempt()
         exchange = self.course.exchange
@@ -187,6 +191,8 @@ class Call:
             if exchange.core.ended:
                 self._drop_connection()
                 return _nothing()
+        if self._connection.is_paused:
+            self._read_on()
         return self._news(exchange.until_s())
 
     async def _attempt(self) -> None:
@@ -226,6 +232,12 @@ class Call:
         connection.receiver = self
         deadlines.requesting(clock())
         connection.send(self._plan.message)
+
+    def _read_on(self) -> None:
+        """All that came is taken: more may come."""
+        self._unread_bytes = 0
+        if self._connection is not None and self._connection.is_paused:
+            self._connection.resume()
 
     async def _open(self, connection: Connection, until_s: float) -> None:
         """Connect, in a task of its own: `close` can cancel that one and leave the caller's alone."""

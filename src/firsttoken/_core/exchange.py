@@ -14,6 +14,7 @@ from firsttoken._core.http1 import ResponseParser
 from firsttoken._core.progress import has_token, is_progress
 from firsttoken._core.redaction import scrub
 from firsttoken._core.server_error import status_error
+from firsttoken._core.sse import MAX_EVENT_BYTES
 from firsttoken._core.stream import StreamCore
 from firsttoken._types.chunk import ChatCompletionChunk
 from firsttoken._types.completion import ChatCompletion
@@ -21,7 +22,9 @@ from firsttoken._types.wire import Headers, ResponseInfo
 from firsttoken.errors import ChatCompletionError, ResponseFormatError, StreamTruncatedError
 
 MAX_ERROR_BODY_BYTES = 1024 * 1024
-MAX_BODY_BYTES = 256 * 1024 * 1024
+MAX_BODY_BYTES = MAX_EVENT_BYTES
+"""The largest body that is one JSON object, in bytes: an answer that came in one event could not be larger either."""
+
 LONGEST_BLANK_HEAD = 4096
 """A body that begins with more white space than this, in bytes, is taken for events."""
 
@@ -67,8 +70,8 @@ class Exchange:
         self._http = ResponseParser()
         self._kind_known = False
         self._is_events = False
-        self._held: list[bytes] = []  # the body, as long as it is not known to be events
-        self._held_size = 0
+        self._held = bytearray()  # the body, as long as it is not known to be events
+        self._loss: ChatCompletionError | None = None  # of the connection, while what it brought is not all taken
         self._look_up_at_s = _NEVER  # when to see whether all that is wanted has come: see SETTLE_S
 
     @property
@@ -96,6 +99,18 @@ class Exchange:
         """Whether the connection may serve another request."""
         return self._http.body_ended and self.may_be_reusable
 
+    @property
+    def has_more(self) -> bool:
+        """Whether what was read holds more than was taken; where no chunk is ready, to be taken before any wait.
+
+        A compressed body is decoded no sooner, so that a small one can't fill the memory.
+        """
+        return self._http.has_more and not self.core.ended
+
+    def requesting(self, now_s: float) -> None:
+        """The request goes out."""
+        self._deadlines.requesting(now_s)
+
     def receive_data(self, data: bytes, now_s: float) -> None:
         """Take bytes of the connection, read at a time."""
         http = self._http
@@ -109,24 +124,33 @@ class Exchange:
                 self._watch(self.core.receive_data(body), now_s)
             else:
                 self._hold(body, now_s)
-        if http.failure is not None:
-            self.lose(http.failure)
-        elif http.body_ended:
-            self._end(now_s)
-        if self.core.failure is not None:
+        if http.has_more or http.failure is not None or http.body_ended:
+            self._settle(now_s)
+        elif self.core.failure is not None:
             self._clean(self.core.failure)
+
+    def receive_more(self, now_s: float) -> None:
+        """Take more of what was read before: one piece, so that its taker can look at something else between two."""
+        if now_s >= self.until_s():
+            self.expire(now_s)
+            return
+        body = self._http.next_piece()
+        if self._is_events:
+            self._watch(self.core.receive_data(body), now_s)
+        else:
+            self._hold(body, now_s)
+        self._settle(now_s)
 
     def receive_eof(self, now_s: float) -> None:
         """Take the end of the connection."""
         self._http.receive_eof()
-        if self._http.failure is None:
-            self._end(now_s)
-        else:
-            self.lose(self._http.failure)
+        self._settle(now_s)
 
     def lose(self, failure: ChatCompletionError) -> None:
         """Take the loss of the connection; where a refusal had begun, that is what counts."""
-        if self.response is not None and not self._says_yes():
+        if self.has_more:
+            self._loss = failure
+        elif self.response is not None and not self._says_yes():
             self._judge_refusal()
         else:
             self.fail(failure)
@@ -168,6 +192,20 @@ class Exchange:
     def _says_yes(self) -> bool:
         return 200 <= self._head.status <= 299
 
+    def _settle(self, now_s: float) -> None:
+        """Take what stands behind the body, once all of that was taken."""
+        if self._http.has_more:
+            if not self.core.ended:
+                return
+            self._http.ignore_body()
+        loss = self._http.failure or self._loss
+        if loss is not None:
+            self.lose(loss)
+        elif self._http.body_ended:
+            self._end(now_s)
+        if self.core.failure is not None:
+            self._clean(self.core.failure)
+
     def _watch(self, chunks: list[ChatCompletionChunk], now_s: float) -> None:
         if not chunks:
             return
@@ -180,16 +218,18 @@ class Exchange:
             self._deadlines.progressed(now_s)
 
     def _hold(self, body: bytes, now_s: float) -> None:
-        self._held.append(body)
-        self._held_size += len(body)
+        if self.core.ended:
+            return
+        self._held += body
         if not self._says_yes():
-            if self._held_size > MAX_ERROR_BODY_BYTES:
+            if len(self._held) > MAX_ERROR_BODY_BYTES:
                 self._judge_refusal()
             return
-        if self._held_size > MAX_BODY_BYTES:
+        if len(self._held) > MAX_BODY_BYTES:
             self.fail(ResponseFormatError(f"the response is larger than {MAX_BODY_BYTES} bytes"))
-        if not self._kind_known:
-            self._tell_kind(b"".join(self._held), now_s)
+            self._held.clear()
+        elif not self._kind_known:
+            self._tell_kind(bytes(self._held), now_s)
 
     def _tell_kind(self, head: bytes, now_s: float) -> None:
         content_type = self._content_type()
@@ -198,7 +238,7 @@ class Exchange:
             return
         self._kind_known = True
         if is_events or is_events is None:
-            self._held = []
+            self._held.clear()
             self._begin_events(head, now_s)
 
     def _begin_events(self, head: bytes, now_s: float) -> None:
@@ -221,14 +261,14 @@ class Exchange:
         elif not self._says_yes():
             self._judge_refusal()
         else:
-            self._judge_whole(b"".join(self._held).removeprefix(b"\xef\xbb\xbf"), now_s)
-            self._held = []
+            self._judge_whole(bytes(self._held).removeprefix(b"\xef\xbb\xbf"), now_s)
+            self._held.clear()
         if self.core.failure is not None:
             self._clean(self.core.failure)
 
     def _judge_refusal(self) -> None:
         head = self._head
-        self.fail(status_error(head.status, head.headers, b"".join(self._held), self._wall_clock()))
+        self.fail(status_error(head.status, head.headers, bytes(self._held), self._wall_clock()))
 
     def _judge_whole(self, body: bytes, now_s: float) -> None:
         content_type = self._content_type()

@@ -20,6 +20,12 @@ MAX_OVERHEAD_BYTES = 128 * 1024
 _REQUEST_ID_NAMES = ("x-request-id", "request-id", "apim-request-id", "x-ms-request-id", "cf-ray")
 
 
+def may_begin_response(data: bytes) -> bool:
+    """Whether the first bytes of a read can be a response's: else they are left over from the one before."""
+    begin = data.lstrip(b"\r\n")[:5]
+    return b"HTTP/".startswith(begin)
+
+
 class ResponseParser:
     """One response, from the bytes of its connection.
 
@@ -28,14 +34,16 @@ class ResponseParser:
 
     Attributes:
         info: status and headers, None until the head (of the final response: 1xx are skipped) is there.
+        has_more: whether `next_piece` may give more of a coded body that has come.
         body_ended: whether the whole body has come.
         reusable: whether the connection can serve another request once the body has ended.
-        failure: why the response can't be read on, None where nothing is wrong.
+        failure: why the response can't be read on, None where nothing is wrong; it stands behind the body that came.
     """
 
     def __init__(self, *, tunnel: bool = False) -> None:
         self._tunnel = tunnel
         self.info: ResponseInfo | None = None
+        self.has_more = False
         self.body_ended = False
         self.reusable = False
         self.failure: ChatCompletionError | None = None
@@ -44,7 +52,7 @@ class ResponseParser:
         self._overhead = 0
         self._ends_at_eof = False
         self._decoder: ContentDecoder | None = None
-        self._unreadable: ResponseFormatError | None = None
+        self._behind: ChatCompletionError | None = None  # a failure that waits until the body before it was given
         self._body: list[bytes] = []
         self.on_body = self._body.append  # httptools calls it for each piece: no Python frame in between
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
@@ -54,58 +62,76 @@ class ResponseParser:
         self._parser = None
 
     def receive_data(self, data: bytes) -> bytes:
-        """Take bytes of the connection, give the bytes of the body in them, decoded."""
+        """Take bytes of the connection, give the bytes of the body in them, decoded: the first, where it `has_more`."""
         if self._parser is None:
-            self.reusable = self.reusable and not data  # if more than the response comes, nothing can be trusted
+            # If more than the response comes, nothing can be trusted; llhttp skips line ends between responses.
+            self.reusable = self.reusable and not data.strip(b"\r\n")
             return b""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._fail(ResponseFormatError("the server wants to switch protocols, which was not asked for"))
+            self._behind = ResponseFormatError("the server wants to switch protocols, which was not asked for")
         except httptools.HttpParserError as error:
-            self._fail_parsing(error, data)
+            self._take_broken_framing(error, data)
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body.clear()
         self._overhead = 0 if body else self._overhead + len(data)
         if self._overhead > MAX_OVERHEAD_BYTES:
-            self._fail(ResponseFormatError(f"the response has more than {MAX_OVERHEAD_BYTES} bytes of headers"))
-        if self._unreadable is not None:
-            self._fail(self._unreadable)
-            body = b""
-        if self._decoder is not None and body:
-            body = self._decode(self._decoder, body)
-        if self.body_ended:
+            self._behind = ResponseFormatError(f"the response has more than {MAX_OVERHEAD_BYTES} bytes of headers")
+        if self._decoder is not None:
+            self._decoder.receive_data(body)
+            return self.next_piece()
+        if self._behind is not None or self.body_ended:
             self._end()
         return body
 
+    def next_piece(self) -> bytes:
+        """Give more of the body that has come; b"" where there is none.
+
+        A coded body may be far larger than what was read of it, so that it is decoded only as it is asked for.
+        """
+        decoder = self._decoder
+        if decoder is None:
+            return b""
+        piece = decoder.next_piece()
+        self.has_more = decoder.has_more
+        if decoder.failure is not None:
+            self._fail(decoder.failure)
+        elif self._behind is not None or self.body_ended:
+            self._end()
+        return piece
+
+    def ignore_body(self) -> None:
+        """Decode no more of the body: only where it ends is of interest."""
+        self._decoder = None
+        self.has_more = False
+
     def receive_eof(self) -> None:
         """Take the end of the connection."""
-        if self.body_ended or self.failure is not None:
+        if self.body_ended or self._behind is not None or self.failure is not None:
             return
         if self.info is not None and self._ends_at_eof:
             self.body_ended = True
-            self._end()
         else:
-            self._fail(StreamTruncatedError("the connection was closed before the end of the response"))
+            self._behind = StreamTruncatedError("the connection was closed before the end of the response")
+        self._end()
 
     def _end(self) -> None:
+        """Let go of the parser; once all of the body was given, take what stands behind it."""
         self.release()
-        if self._decoder is not None and not self._decoder.ended:
+        if self.has_more:
+            return
+        if self._behind is not None:
+            self._fail(self._behind)
+        elif self._decoder is not None and not self._decoder.ended:
             self._fail(StreamTruncatedError("the compressed body ended before its data did"))
-
-    def _decode(self, decoder: ContentDecoder, body: bytes) -> bytes:
-        try:
-            return decoder.decode(body)
-        except ResponseFormatError as error:
-            self._fail(error)
-            return b""
 
     def _fail(self, failure: ChatCompletionError) -> None:
         self.failure = self.failure or parked(failure)
         self.reusable = False
         self.release()
 
-    def _fail_parsing(self, error: httptools.HttpParserError, data: bytes) -> None:
+    def _take_broken_framing(self, error: httptools.HttpParserError, data: bytes) -> None:
         if self.body_ended:  # the surplus behind a whole response
             self.reusable = False
             return
@@ -114,7 +140,7 @@ class ResponseParser:
         else:
             failure = ResponseFormatError(f"the framing of the response is broken: {error}")
         failure.__cause__ = error
-        self._fail(failure)
+        self._behind = failure
 
     # What httptools calls while it is fed. Exceptions that leave these become HttpParserCallbackError.
 
@@ -151,13 +177,7 @@ class ResponseParser:
             return
         coding = headers.get("content-encoding", "identity").strip().lower()
         if coding not in ("", "identity"):
-            self._open_coding(coding)
-
-    def _open_coding(self, coding: str) -> None:
-        try:
             self._decoder = ContentDecoder(coding)
-        except ResponseFormatError as error:
-            self._unreadable = error  # not failed yet: httptools, whose callback this is, must not be released
 
     def on_message_complete(self) -> None:
         """A message has ended: a 1xx, or the response."""

@@ -50,8 +50,7 @@ class SSEDecoder:
     def __init__(self, *, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self.failure: ResponseFormatError | None = None
         self._max_event_bytes = max_event_bytes
-        self._parts: list[bytes] = []  # of the event that has not ended
-        self._size = 0
+        self._held = bytearray()  # of the event that has not ended; many small reads take no more room than a large one
         self._at_start = True
         self._after_cr = False
         self._is_between_events = False
@@ -67,8 +66,8 @@ class SSEDecoder:
         The standard throws such an event away; servers that close without the last blank line exist. Whether it is
         whole is the caller's to judge.
         """
-        block = b"".join(self._parts)
-        self._drop()
+        block = bytes(self._held)
+        self._held.clear()
         return self.events(block)
 
     def take(self, data: bytes) -> bytes:
@@ -77,7 +76,7 @@ class SSEDecoder:
         Line ends are LF by then, and blocks are separated by a blank line; more blank lines may stand anywhere.
         """
         ended = self._take(data)
-        self._is_between_events = not (self._parts or self._at_start or self._after_cr or self.failure)
+        self._is_between_events = not (self._held or self._at_start or self._after_cr or self.failure)
         return ended
 
     def _take(self, data: bytes) -> bytes:
@@ -85,18 +84,18 @@ class SSEDecoder:
             data = self._strip_bom(data)
         if self._after_cr or b"\r" in data:
             data = self._normalise_line_ends(data)
-        if not self._parts:
+        if not self._held:
             data = data.lstrip(b"\n")  # blank lines before an event: not a part of it, so not of its size either
         if not data or self.failure is not None:
             return b""
-        if self._parts:
-            straddles = data[0] == 0x0A and self._parts[-1][-1] == 0x0A
+        if self._held:
+            straddles = data[0] == 0x0A and self._held[-1] == 0x0A
             if not straddles and b"\n\n" not in data:
                 self._hold(data)
                 return b""
-            self._parts.append(data)
-            data = b"".join(self._parts)
-            self._drop()
+            self._held += data
+            data = bytes(self._held)
+            self._held.clear()
         cut = data.rfind(b"\n\n")
         if cut < 0:
             self._hold(data)
@@ -156,14 +155,9 @@ class SSEDecoder:
 
     def _hold(self, data: bytes) -> None:
         """Keep bytes of an event that has not ended. Comments count too: so is an endless one bounded."""
-        self._parts.append(data)
-        self._size += len(data)
-        if self._size - (data[-1] == 0x0A) > self._max_event_bytes:  # the LF may be the first of a blank line
+        self._held += data
+        if len(self._held) - (data[-1] == 0x0A) > self._max_event_bytes:  # the LF may be the first of a blank line
             self._refuse()
-
-    def _drop(self) -> None:
-        self._parts = []
-        self._size = 0
 
     def _before_too_large(self, ended: bytes) -> bytes:
         blocks = ended.split(b"\n\n")
@@ -174,15 +168,14 @@ class SSEDecoder:
         return ended
 
     def _refuse(self) -> None:
-        self._drop()
+        self._held.clear()
         self.failure = ResponseFormatError(f"an event of the stream is larger than {self._max_event_bytes} bytes")
 
     def _strip_bom(self, data: bytes) -> bytes:
-        data = b"".join([*self._parts, data])
-        self._drop()
+        data = bytes(self._held) + data
+        self._held.clear()
         if len(data) < len(_BOM) and _BOM.startswith(data):
-            if data:
-                self._parts.append(data)  # it may be no part of an event: no part of its size then
+            self._held += data
             return b""
         self._at_start = False
         return data.removeprefix(_BOM)

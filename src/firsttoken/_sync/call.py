@@ -119,9 +119,14 @@ class Call:
             self._wake.set()
 
     def _step(self) -> None:
-        """Take one step towards an answer: make a connection and send the request, or read once."""
-        connection = self._connection
-        if connection is None:
+        """Take one step towards an answer: take what was read, make a connection and send the request, or read once."""
+        exchange, connection = self.course.exchange, self._connection
+        if exchange.has_more:
+            with self._lock:
+                self._check_open()
+                self.course.left_at_s = now_s = clock()
+                exchange.receive_more(now_s)
+        elif connection is None:
             self._wait(self._attempt)
         else:
             self._read(connection)
