@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from benchmarks import load_async, load_core, load_size, load_start, load_sync
+from benchmarks import load_async, load_core, load_flavours, load_size, load_start, load_sync
 from benchmarks.report import Row, Scale
 
 LOADS: dict[str, Callable[[Scale], list[Row]]] = {
@@ -13,6 +13,7 @@ LOADS: dict[str, Callable[[Scale], list[Row]]] = {
     "wire": load_start.wire,
     "million": load_size.million,
     "event": load_size.large_event,
+    "flavours": load_flavours.run,
     "async-bulk": load_async.bulk,
     "async-many": load_async.many,
     "async-thousand": load_async.thousand,

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from benchmarks.chart import spread, ticks_around
+from benchmarks.flavours import FLAVOURS
 from benchmarks.report import Row, Scale, all_hold, at_least, at_most, within
 from benchmarks.sweep import FOLDER, Figures, chart
 
@@ -46,6 +47,15 @@ def test_a_quick_run_prints_a_table_and_forgives_what_is_missed_by_less_than_hal
     limits = [float(row[4].strip("<= x")) if row[4] != "-" else float("inf") for row in rows]
     missed_by_half = any(float(row[3]) > 1.5 * limit for row, limit in zip(rows, limits, strict=True))
     assert done.returncode == missed_by_half
+
+
+def test_the_flavours_of_servers_are_measured_side_by_side() -> None:
+    done = run("--quick", "flavours")
+    assert done.stderr == ""
+    rows = [re.split(" {2,}", line) for line in done.stdout.splitlines()[3:]]
+    names = [row[1].rpartition(": ")[0] for row in rows]
+    assert names[::3] == names[1::3] == names[2::3] == list(FLAVOURS)
+    assert [row[3] for row in rows[::3]] == ["1.00"] * len(FLAVOURS)
 
 
 def test_an_unknown_load_is_refused_with_the_names_of_those_there_are() -> None:

@@ -5,19 +5,30 @@ The recordings are other projects' data and not part of this repository: where t
 
 import json
 import random
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from firsttoken import Client, chat_completion_request
+from firsttoken._core import tolerant
+from firsttoken._core.payload import as_object, parse_json
 from firsttoken.errors import APIStatusError, ChatCompletionError, StreamTruncatedError
-from firsttoken.types import ChatCompletion, Choice
-from tests.support.core import Outcome, cut_every, run
+from firsttoken.sansio import Accumulator
+from firsttoken.types import ChatCompletion, ChatCompletionChunk, Choice
+from tests.support.clients import ClientOf
+from tests.support.core import Outcome, cut_at, cut_every, run
+from tests.support.server import Peer, Server
 
 STREAMS = Path(__file__).resolve().parents[3] / "shared" / "streams"
 INDEX = STREAMS / "index.jsonl"
 SMALL = 8_000
-"""Bytes up to which a stream is tried at every byte."""
+"""Bytes up to which a stream is cut between all events, and tried byte by byte in the core."""
+TINY = 3_000
+"""Bytes up to which a stream is sent byte by byte over a socket."""
 
 
 def load_index() -> list[dict[str, Any]]:
@@ -61,30 +72,122 @@ def as_indexed(outcome: Outcome) -> dict[str, Any]:
     }
 
 
+def body_of(entry: dict[str, Any]) -> bytes:
+    return (STREAMS / entry["file"]).read_bytes()
+
+
+def expected_of(entry: dict[str, Any]) -> dict[str, Any]:
+    return {name: entry[name] for name in ("outcome", "chunks", "usage", "choices")}
+
+
+def somewhere(entry: dict[str, Any], count: int) -> list[int]:
+    """Places in the body, the same in every run."""
+    rng = random.Random(entry["file"])
+    size = len(body_of(entry))
+    return [rng.randrange(size) for _ in range(count)]
+
+
+def cuts(entry: dict[str, Any]) -> list[int]:
+    """Places to end the body at: some anywhere, and the ends of events, of a small stream all of them."""
+    data = body_of(entry)
+    ends = [found.end() for found in re.finditer(rb"\r?\n\r?\n", data)]
+    return sorted({*somewhere(entry, 6), *(ends if len(data) <= SMALL else ends[:: 1 + len(ends) // 6])} - {len(data)})
+
+
 @each_stream
 def test_a_recorded_stream_gives_what_its_index_says(entry: dict[str, Any]) -> None:
-    data = (STREAMS / entry["file"]).read_bytes()
-    expected = {name: entry[name] for name in ("outcome", "chunks", "usage", "choices")}
-    for size in (len(data), 1000, *([1] if len(data) <= SMALL else [])):
-        assert as_indexed(run(cut_every(data, size))) == expected
+    data = body_of(entry)
+    splits = [[data], cut_every(data, 1000), *(cut_at(data, somewhere(entry, count)) for count in (1, 3, 9, 27))]
+    for pieces in splits + [cut_every(data, 1)] * (len(data) <= SMALL):
+        assert as_indexed(run(pieces)) == expected_of(entry)
+
+
+@each_stream
+def test_what_is_learned_on_the_way_changes_no_chunk(entry: dict[str, Any]) -> None:
+    for chunk in run(body_of(entry)).chunks:
+        value = as_object(parse_json(chunk.raw))
+        assert value is not None
+        assert chunk == msgspec.structs.replace(tolerant.read(chunk.raw, value, ChatCompletionChunk), raw=chunk.raw)
 
 
 @each_stream
 def test_a_recorded_stream_cut_short_is_an_error_or_complete_by_the_rule(entry: dict[str, Any]) -> None:
-    data = (STREAMS / entry["file"]).read_bytes()
+    data = body_of(entry)
     whole = run(data)
-    rng = random.Random(entry["file"])
-    for place in {rng.randrange(len(data)) for _ in range(6)}:
+    for place in cuts(entry):
         cut = run(data[:place])
-        texts = [chunk.raw for chunk in whole.chunks[: len(cut.chunks)]]
-        assert [chunk.raw for chunk in cut.chunks] == texts
-        begun = {choice.index for chunk in cut.chunks for choice in chunk.choices}
-        finished = {choice.index for chunk in cut.chunks for choice in chunk.choices if choice.finish_reason}
-        by_rule = bool(begun) and begun == finished
-        if cut.complete:
-            assert by_rule or b"[DONE]" in data[:place]
-        else:
-            assert isinstance(cut.failure, ChatCompletionError)
-            assert isinstance(cut.failure, APIStatusError) or not by_rule
+        assert [chunk.raw for chunk in cut.chunks] == [chunk.raw for chunk in whole.chunks[: len(cut.chunks)]]
+        assert cut.complete == (ended_by_rule(cut) or (bool(cut.chunks) and b"[DONE]" in data[:place]))
+        if not cut.complete:
             assert isinstance(cut.failure, APIStatusError | StreamTruncatedError)
             assert cut.failure.chunks_received == len(cut.chunks)
+            assert cut.failure.partial == (folded(cut.chunks) if cut.chunks else None)
+
+
+def ended_by_rule(outcome: Outcome) -> bool:
+    """Whether every choice seen has a finish reason, and no error came."""
+    begun = {choice.index for chunk in outcome.chunks for choice in chunk.choices}
+    finished = {choice.index for chunk in outcome.chunks for choice in chunk.choices if choice.finish_reason}
+    return bool(begun) and begun == finished and not isinstance(outcome.failure, APIStatusError)
+
+
+def folded(chunks: list[ChatCompletionChunk]) -> ChatCompletion:
+    accumulator = Accumulator()
+    accumulator.add_all(chunks)
+    return accumulator.completion
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """Sends the pieces that `SENT` has for the model's name, and then the end of the body."""
+
+    def serve(peer: Peer) -> None:
+        while (request := peer.read_request()) is not None:
+            peer.begin_stream()
+            for piece in SENT[request.json["model"]]:
+                peer.send_part(piece)
+            peer.send(b"0\r\n\r\n")
+
+    with Server(serve) as running:
+        yield running
+
+
+SENT: dict[str, list[bytes]] = {}
+
+
+def through(client: Client, name: str, pieces: list[bytes]) -> Outcome:
+    """The outcome of a body that is sent in these pieces, over a socket."""
+    SENT[name] = [piece for piece in pieces if piece]
+    stream = client.chat_completion_stream(chat_completion_request(name, "Hi"))
+    chunks: list[ChatCompletionChunk] = []
+    failure: ChatCompletionError | None = None
+    try:
+        chunks.extend(stream)  # keeps what came before an exception
+    except ChatCompletionError as error:
+        failure = error
+    return Outcome(chunks, stream.completion, stream.state == "complete", failure)
+
+
+@each_stream
+def test_both_clients_give_what_the_index_says(entry: dict[str, Any], server: Server, client_of: ClientOf) -> None:
+    data, client = body_of(entry), client_of(server)
+    splits = [[data], *(cut_at(data, somewhere(entry, count)) for count in (2, 20))]
+    for pieces in splits + [cut_every(data, 1)] * (len(data) <= TINY):
+        outcome = through(client, entry["file"], pieces)
+        assert as_indexed(outcome) == expected_of(entry)
+        assert outcome.completion == folded(outcome.chunks)
+
+
+@each_stream
+def test_both_clients_take_no_stream_that_is_cut_short_for_whole(
+    entry: dict[str, Any], server: Server, client_of: ClientOf
+) -> None:
+    data, client = body_of(entry), client_of(server)
+    for place in cuts(entry)[::4]:
+        cut, known = through(client, entry["file"], [data[:place]]), run(data[:place])
+        assert cut.complete == known.complete
+        assert [chunk.raw for chunk in cut.chunks] == [chunk.raw for chunk in known.chunks]
+        if known.failure is not None:
+            assert cut.failure is not None
+            assert (type(cut.failure), str(cut.failure)) == (type(known.failure), str(known.failure))
+            assert cut.failure.partial == known.failure.partial

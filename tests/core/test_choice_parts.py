@@ -1,5 +1,6 @@
 """firsttoken._core.choice_parts: one choice, field by field."""
 
+import base64
 from typing import Any
 
 import msgspec
@@ -97,6 +98,31 @@ def test_a_legacy_function_call() -> None:
     assert message(*({"function_call": call} for call in deltas)).function_call == FunctionCall(
         name="f", arguments="{}", extra={"x": 1}
     )
+
+
+def heard(*pieces: str) -> str | None:
+    audio = message(*({"audio": {"data": piece}} for piece in pieces)).audio
+    assert audio is not None
+    return audio.data
+
+
+@pytest.mark.parametrize("sizes", [(1, 2, 3, 4), (4, 4), (1,), (2, 6, 1), (0, 1, 0, 1, 0)])
+def test_audio_that_is_padded_piece_by_piece_is_padded_once(sizes: tuple[int, ...]) -> None:
+    pieces = [bytes(range(number, number + size)) for number, size in enumerate(sizes)]
+    whole = heard(*(base64.b64encode(piece).decode() for piece in pieces))
+    assert whole is not None
+    assert base64.b64decode(whole, validate=True) == b"".join(pieces)
+
+
+def test_audio_that_is_cut_anywhere_is_joined_as_it_came() -> None:
+    data = base64.b64encode(bytes(range(50))).decode()
+    assert heard(*data) == data
+    assert data[-1] == "="
+
+
+@pytest.mark.parametrize("pieces", [("ab=c", "d"), ("a=", "b"), ("=", "=", "a"), ("YQ==", "no base64!")])
+def test_audio_that_is_no_base64_is_joined_as_it_came(pieces: tuple[str, ...]) -> None:
+    assert heard(*pieces) == "".join(pieces)
 
 
 def test_audio() -> None:

@@ -7,12 +7,11 @@ import pytest
 
 from firsttoken._core.chunks import (
     DONE,
+    MAX_LESSONS,
+    ChunkDecoder,
     Decoded,
-    decode_blocks,
     decode_body_as_chunk,
     decode_completion,
-    decode_events,
-    decode_typed,
 )
 from firsttoken._core.sse import ServerSentEvent, SSEDecoder
 from firsttoken.errors import APIStatusError, BadRequestError, ResponseFormatError
@@ -29,7 +28,7 @@ ERROR = payload({"error": {"message": "no", "code": 400}})
 
 
 def blocks(*payloads: bytes) -> Decoded:
-    return decode_blocks(SSEDecoder(), b"\n\n".join(b"data: " + data for data in payloads))
+    return ChunkDecoder().blocks(SSEDecoder(), b"\n\n".join(b"data: " + data for data in payloads))
 
 
 def texts(decoded: Decoded) -> list[str]:
@@ -60,19 +59,19 @@ def test_a_read_of_plain_events(payloads: list[bytes], expected: list[str], done
 
 
 def test_a_read_of_other_events() -> None:
-    decoded = decode_blocks(SSEDecoder(), b": ping\n\ndata:" + HELLO + b"\n\nevent: chunk\ndata: " + ODD)
+    decoded = ChunkDecoder().blocks(SSEDecoder(), b": ping\n\ndata:" + HELLO + b"\n\nevent: chunk\ndata: " + ODD)
     assert texts(decoded) == ["Hello", "odd"]
 
 
 def test_the_typed_decode_keeps_the_bytes() -> None:
-    made = decode_typed(HELLO)
+    made = ChunkDecoder().typed(HELLO)
     assert made is not None
     assert (made.text, made.raw) == ("Hello", HELLO)
 
 
 @pytest.mark.parametrize("data", [ODD, b"[DONE]", b"{", b""])
 def test_what_the_types_do_not_know_whole_is_for_the_longer_way(data: bytes) -> None:
-    assert decode_typed(data) is None
+    assert ChunkDecoder().typed(data) is None
 
 
 @pytest.mark.parametrize("bad", [ERROR, b"{", b"\xff", b"[]"])
@@ -85,14 +84,14 @@ def test_a_read_ends_with_its_first_failure(bad: bytes, before: bytes) -> None:
 
 
 def test_a_failure_of_the_server_keeps_its_class() -> None:
-    failure = decode_events([ServerSentEvent("message", ERROR)]).failure
+    failure = ChunkDecoder().events([ServerSentEvent("message", ERROR)]).failure
     assert isinstance(failure, BadRequestError)
     assert str(failure) == "the server reported an error inside the stream: no"
 
 
 def test_an_error_event_is_an_error_whatever_it_holds() -> None:
     for data in (HELLO, DONE, b"words", b"[1]"):
-        failure = decode_events([ServerSentEvent("error", data)]).failure
+        failure = ChunkDecoder().events([ServerSentEvent("error", data)]).failure
         assert isinstance(failure, APIStatusError)
         assert failure.in_stream
 
@@ -102,6 +101,57 @@ def test_nesting_that_no_decoder_takes_is_a_failure() -> None:
     failure = blocks(HELLO, deep).failure
     assert isinstance(failure, ResponseFormatError)
     assert str(failure).startswith('the server sent JSON that is nested too deeply: \'{"annotations":[[[')
+
+
+# What a server adds is learned
+
+
+def own(**fields: Any) -> bytes:
+    return payload(chunk("x", **fields))
+
+
+def test_the_second_chunk_with_the_same_fields_makes_a_decoder_of_them() -> None:
+    decoder = ChunkDecoder()
+    assert decoder.typed(own(p="a")) is None
+    decoder.events([ServerSentEvent("message", own(p="a"))])
+    assert decoder.typed(own(p="a")) is None
+    decoder.events([ServerSentEvent("message", own(p="b"))])
+    made = decoder.typed(own(p="c"))
+    assert made is not None
+    assert (made.extra, made.text, made.raw) == ({"p": "c"}, "x", own(p="c"))
+    plain = decoder.typed(HELLO)
+    assert plain is not None
+    assert plain.extra == {}
+
+
+def test_another_field_is_learned_too() -> None:
+    decoder = ChunkDecoder()
+    for fields in ({"a": 1}, {"b": 1}, {"a": 1, "c": [1]}):
+        decoder.events([ServerSentEvent("message", own(**fields))])
+    made = decoder.typed(own(c={"d": 2}, a=3))
+    assert made is not None
+    assert made.extra == {"a": 3, "c": {"d": 2}}
+
+
+def test_learning_ends() -> None:
+    decoder = ChunkDecoder()
+    for number in range(MAX_LESSONS):
+        decoder.events([ServerSentEvent("message", own(**{f"field{number}": 1}))])
+    decoded = decoder.events([ServerSentEvent("message", own(late=1))] * 2)
+    assert [made.extra for made in decoded.chunks] == [{"late": 1}] * 2
+    assert decoder.typed(own(late=1)) is None
+    assert decoder.typed(own(field0=1, field7=2)) is not None
+
+
+def test_a_read_of_learned_chunks_keeps_the_bytes_and_its_end() -> None:
+    decoder, sse = ChunkDecoder(), SSEDecoder()
+    read = b"\n\n".join(b"data: " + data for data in (ODD, ODD, HELLO, ODD, DONE))
+    first, second = decoder.blocks(sse, read), decoder.blocks(sse, read)
+    for decoded in (first, second):
+        assert texts(decoded) == ["odd", "odd", "Hello", "odd"]
+        assert [made.raw for made in decoded.chunks] == [ODD, ODD, HELLO, ODD]
+        assert [made.extra for made in decoded.chunks] == [{"provider": "x"}] * 2 + [{}, {"provider": "x"}]
+        assert decoded.done
 
 
 # A body that is one JSON object

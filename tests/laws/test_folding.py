@@ -2,14 +2,19 @@
 
 import json
 import random
+from typing import Any
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firsttoken._core.chunks import decode_body_as_chunk, decode_completion
+from firsttoken._core.chunks import ChunkDecoder, decode_body_as_chunk, decode_completion
+from firsttoken._core.sse import ServerSentEvent
 from firsttoken.sansio import Accumulator
+from firsttoken.types import ChatCompletionChunk, ChoiceDelta, ChunkChoice, CompletionUsage
 from tests.support.answers import JSON, chunks_of, completions, events_of
-from tests.support.core import run
+from tests.support.core import failure_summary, run
+from tests.support.noise import as_json, odd_values, with_value_at
 
 randoms = st.integers(0, 2**32).map(random.Random)
 
@@ -53,3 +58,23 @@ def test_the_tolerant_path_reads_a_chunk_as_the_typed_path_does(completion: JSON
     ]
     del tolerant.completion.extra["unknown"]
     assert tolerant.completion == typed.completion
+
+
+def shown(chunks: list[ChatCompletionChunk]) -> str:
+    """All of it, in an order of its own: NaN can be compared in it, and the order of fields is no matter."""
+    return repr(msgspec.to_builtins(chunks, order="sorted"))
+
+
+@given(completions(), randoms, odd_values)
+def test_what_is_learned_on_the_way_changes_no_chunk(completion: JSON, rng: random.Random, value: Any) -> None:
+    chunks = chunks_of(completion, rng) * 3
+    place = rng.randrange(len(chunks))
+    chunks[place] = with_value_at(chunks[place], value, rng)
+    events = [ServerSentEvent("message", as_json(chunk)) for chunk in chunks]
+    learning = ChunkDecoder().events(events)
+    alone = [ChunkDecoder().events([event]) for event in events[: len(learning.chunks) + 1]]
+    assert shown(learning.chunks) == shown([chunk for decoded in alone for chunk in decoded.chunks])
+    assert failure_summary(learning.failure) == failure_summary(alone[-1].failure)
+    for chunk in learning.chunks:
+        parts = [chunk, *chunk.choices, *(choice.delta for choice in chunk.choices), chunk.usage or CompletionUsage()]
+        assert {type(part) for part in parts} <= {ChatCompletionChunk, ChunkChoice, ChoiceDelta, CompletionUsage}

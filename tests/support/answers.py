@@ -30,6 +30,10 @@ def _with_role(fields: JSON, extra: JSON) -> JSON:
     return {"role": "assistant"} | fields | extra
 
 
+def _reasoning_blocks(texts: list[str]) -> list[JSON]:
+    return [{"type": "reasoning.text", "index": index, "text": text} for index, text in enumerate(texts)]
+
+
 def _optional(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[JSON]:
     return st.fixed_dictionaries({}, optional=fields)
 
@@ -77,6 +81,7 @@ _messages: st.SearchStrategy[JSON] = st.builds(
             "function_call": _sometimes(_function_calls),
             "audio": _sometimes(_audio),
             "annotations": _sometimes(st.lists(st.dictionaries(_texts, _scalars, max_size=1), max_size=2)),
+            "reasoning_details": _sometimes(st.lists(_texts, min_size=1, max_size=2).map(_reasoning_blocks)),
         }
     ),
     _extras,
@@ -109,6 +114,8 @@ def completions(draw: st.DrawFn) -> JSON:
         "usage": draw(st.none() | _usages),
         "service_tier": draw(_sometimes(_words)),
         "system_fingerprint": draw(_sometimes(_words)),
+        "moderation": draw(_sometimes(st.dictionaries(_texts, _scalars, max_size=1))),
+        "metadata": draw(_sometimes(st.dictionaries(_texts, _texts, max_size=1))),
     }
     return head | rest | draw(_extras)
 
@@ -182,9 +189,14 @@ def _message_pieces(message: JSON, rng: random.Random) -> list[JSON]:
         )
     if message["annotations"] is not None:
         streams.append([{"annotations": part} for part in _split_list(message["annotations"], rng)])
+    if message["reasoning_details"] is not None:
+        pieces = [
+            block | {"text": text} for block in message["reasoning_details"] for text in _split(block["text"], rng)
+        ]
+        streams.append([{"reasoning_details": [piece]} for piece in pieces])
     deltas = [{"role": message["role"]}, *_interleaved(streams, rng, in_order=False)]
     known = {"role", "content", "refusal", "reasoning_content", "reasoning", "tool_calls", "function_call", "audio"}
-    rest = {name: value for name, value in message.items() if name not in known | {"annotations"}}
+    rest = {name: value for name, value in message.items() if name not in known | {"annotations", "reasoning_details"}}
     _scatter(rest, deltas, rng)
     return deltas
 

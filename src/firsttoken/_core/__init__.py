@@ -15,7 +15,8 @@
     stream ─────────────────────────────┐             StreamCore: parks chunks, and one failure behind them;
         │                               │             decides whether the answer is whole
         ├─ sse                          │             body bytes to events
-        ├─ chunks ── quirks ── shapes   │             events to chunks: typed, else by the table of deviations
+        ├─ chunks ── own_fields         │             events to chunks: typed, also with a server's own fields;
+        │     ├─ tolerant ── quirks     │             else one field at a time, by the table of deviations
         │     └─ payload, server_error  │
         ▼                               ▼
     deque ──▶ the caller            accumulator       looks on as chunks are handed out
@@ -23,6 +24,8 @@
 
     request, url, proxy, tunnel       what is sent, and where to
     pool, retry, progress             which connection, whether again, what counts as a sign of life
+    shapes, own_copies                the fields of the structs
+    content_parts                     content that is a list
     failures                          kept without tracebacks, so that no reference cycle is left
 
 What is left of the deque is paid for once a read; only taking from it is paid for once a chunk. Between rooms go

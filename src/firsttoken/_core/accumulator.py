@@ -27,7 +27,9 @@ class Accumulator:
         "_finished",
         "_headless",
         "_id",
+        "_metadata",
         "_model",
+        "_moderation",
         "_service_tier",
         "_system_fingerprint",
         "_uncompacted",
@@ -41,6 +43,8 @@ class Accumulator:
         self._model = ""
         self._service_tier: str | None = None
         self._system_fingerprint: str | None = None
+        self._moderation: dict[str, object] | None = None
+        self._metadata: dict[str, object] | None = None
         self._usage: CompletionUsage | None = None
         self._extra: dict[str, object] = {}
         self._choices: dict[int, ChoiceParts] = {}
@@ -69,6 +73,10 @@ class Accumulator:
                 self._service_tier = chunk.service_tier
             if chunk.system_fingerprint:
                 self._system_fingerprint = chunk.system_fingerprint
+            if chunk.moderation is not None:
+                self._moderation = chunk.moderation
+            if chunk.metadata is not None:
+                self._metadata = chunk.metadata
             if chunk.extra:
                 self._extra.update(chunk.extra)
             self._uncompacted += 1
@@ -115,5 +123,7 @@ class Accumulator:
             usage=copy.copy(self._usage),
             service_tier=self._service_tier,
             system_fingerprint=self._system_fingerprint,
+            moderation=copy.copy(self._moderation),
+            metadata=copy.copy(self._metadata),
             extra=dict(self._extra),
         )

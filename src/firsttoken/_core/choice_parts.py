@@ -1,7 +1,10 @@
 """One choice of a completion while it is being written."""
 
+import base64
+import re
 from typing import TypeVar
 
+from firsttoken._core.reasoning_details import ReasoningDetails
 from firsttoken._core.text_parts import TextParts
 from firsttoken._core.tool_calls import ToolCalls
 from firsttoken._types.chunk import ChoiceDelta, ChunkChoice, FunctionCallDelta
@@ -126,7 +129,7 @@ class RareParts:
         self._function_call: FunctionParts | None = None
         self._audio: AudioParts | None = None
         self._annotations: list[object] | None = None
-        self._details: list[object] | None = None
+        self._details: ReasoningDetails | None = None
 
     def add(self, delta: ChoiceDelta) -> None:
         """Fold in a delta."""
@@ -150,7 +153,10 @@ class RareParts:
                 self._audio = AudioParts()
             self._audio.add(delta.audio)
         self._annotations = _joined(self._annotations, delta.annotations)
-        self._details = _joined(self._details, delta.reasoning_details)
+        if delta.reasoning_details is not None:
+            if self._details is None:
+                self._details = ReasoningDetails()
+            self._details.add(delta.reasoning_details)
 
     def write(self, message: ChatCompletionMessage) -> None:
         """Put the parts into a message."""
@@ -160,7 +166,7 @@ class RareParts:
         message.function_call = self._function_call.so_far() if self._function_call else None
         message.audio = self._audio.so_far() if self._audio else None
         message.annotations = _copied(self._annotations)
-        message.reasoning_details = _copied(self._details)
+        message.reasoning_details = self._details.so_far() if self._details else None
 
 
 class FunctionParts:
@@ -187,14 +193,18 @@ class FunctionParts:
 
 
 class AudioParts:
-    """An audio answer: base64 pieces and transcript grow, the rest is set by the last that has it."""
+    """An audio answer: base64 pieces and transcript grow, the rest is set by the last that has it.
 
-    __slots__ = ("_data", "_expires_at", "_extra", "_id", "_transcript")
+    Pieces that are padded one by one can't just be joined: decoders stop at the padding, or refuse what follows.
+    """
+
+    __slots__ = ("_data", "_ends_padded", "_expires_at", "_extra", "_id", "_padded_within", "_transcript")
 
     def __init__(self) -> None:
         self._id: str | None = None
         self._expires_at: int | None = None
         self._data = TextParts()
+        self._ends_padded = self._padded_within = False
         self._transcript = TextParts()
         self._extra: dict[str, object] = {}
 
@@ -203,6 +213,8 @@ class AudioParts:
         self._id = audio.id or self._id
         self._expires_at = audio.expires_at if audio.expires_at is not None else self._expires_at
         if audio.data is not None:
+            self._padded_within = self._padded_within or (bool(audio.data) and self._ends_padded)
+            self._ends_padded = audio.data.endswith("=") or (not audio.data and self._ends_padded)
             self._data.append(audio.data)
             self._data.compact()
         if audio.transcript is not None:
@@ -214,12 +226,23 @@ class AudioParts:
         """The audio as far as it has come."""
         return Audio(
             id=self._id,
-            data=self._data.joined(),
+            data=_repadded("".join(self._data)) if self._padded_within else self._data.joined(),
             expires_at=self._expires_at,
             transcript=self._transcript.joined(),
             extra=dict(self._extra),
         )
 
+
+def _repadded(data: str) -> str:
+    """The same bytes in base64 that is padded at its end alone, as a decoder wants it; other text as it is."""
+    try:
+        parts = [base64.b64decode(part, validate=True) for part in _PADDED.findall(data)]
+    except ValueError:
+        return data
+    return base64.b64encode(b"".join(parts)).decode("ascii")
+
+
+_PADDED = re.compile(r"[^=]*=*")
 
 _Item = TypeVar("_Item", TokenLogprob, object)
 

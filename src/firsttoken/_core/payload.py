@@ -30,7 +30,7 @@ def parse_json(data: bytes) -> object:
         raise ResponseFormatError(f"the server sent JSON that is nested too deeply: {quoted(data)}") from error
     except ValueError as error:
         raise ResponseFormatError(f"the server sent data that is not JSON ({error}): {quoted(data)}") from error
-    if data.count(b"{") + data.count(b"[") > MAX_NESTING and _is_too_deep(value):
+    if data.count(b"{") + data.count(b"[") > MAX_NESTING and is_too_deep(value):
         raise ResponseFormatError(f"the server sent JSON that is nested too deeply: {quoted(data)}")
     return value
 
@@ -42,11 +42,14 @@ def _decode_any(data: bytes) -> object:
         return json.loads(data.decode("utf-8"))
 
 
-def _is_too_deep(value: object) -> bool:
+def is_too_deep(value: object) -> bool:
+    """Whether a value has more than `MAX_NESTING` objects and arrays in one another."""
     level = [value]
     for _ in range(MAX_NESTING + 1):
         level = [child for node in level for child in (*(as_object(node) or {}).values(), *(as_array(node) or ()))]
-    return bool(level)
+        if not level:
+            return False
+    return True
 
 
 def quoted(data: bytes) -> str:

@@ -1,122 +1,51 @@
-"""The tolerant path: what the typed decode refuses, read through one table of known deviations.
+"""The table of known deviations: what servers send that is not quite OpenAI's schema, or not quite its framing.
 
-Owns what is done with a field that is unknown, null or of another type than the schema's. A field of another type
-that no row of the table knows is moved to `extra`, so that nothing is lost and nothing breaks. Only where an answer
-has no shape left (choices that are no list; a choice, delta or message that is no object) it is a failure.
+This is the one place to look one up, or to add one. Most need no mending: the room that a row names takes them as a
+matter of course. Where a field has another type than the schema's, the row has the function that mends it.
+
+A row needs an example of the same name in `tests/deviations`, which is read in every way and at every split.
+`docs/reference/deviations.md` shows the table to users; `python -m tests.deviations` writes it.
 """
 
 import json
-from collections.abc import Callable
-from typing import Literal, NamedTuple, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Literal, NamedTuple
 
-import msgspec
+from firsttoken._core.content_parts import text_and_thinking
+from firsttoken._core.own_fields import COUNTS
+from firsttoken._core.payload import as_array, as_object
+from firsttoken._core.shapes import Node
 
-from firsttoken._core.payload import as_array, as_object, quoted
-from firsttoken._core.shapes import Node, Shape, objects, park_mistyped, park_unknown
-from firsttoken._types.chunk import ChatCompletionChunk
-from firsttoken._types.completion import ChatCompletion
-from firsttoken.errors import ResponseFormatError
-
-_Part = Literal["chunk", "choice", "delta", "tool_call", "usage"]
-_Answer = TypeVar("_Answer", ChatCompletionChunk, ChatCompletion)
-
-
-def read(data: bytes, value: Node, answer: type[_Answer]) -> _Answer:
-    """Make an answer of a JSON object that the typed decode refused.
-
-    Args:
-        data: the bytes that the object was decoded from, for messages.
-        value: the object; it is changed.
-        answer: what it is to become.
-
-    Raises:
-        ResponseFormatError: `choices` is no list, or a choice, delta or message is no object.
-    """
-    choices = _choices(data, value)
-    part = "delta" if answer is ChatCompletionChunk else "message"
-    deltas = [_delta(data, choice, part) for choice in choices]
-    shape = _SHAPES[answer]
-    park_unknown(value, shape)
-    try:
-        return msgspec.convert(value, answer)
-    except ValueError:
-        calls = [call for delta in deltas for call in objects(delta.get("tool_calls"))]
-        usage = objects([value.get("usage")])
-        _mend(DEVIATIONS, {"chunk": [value], "choice": choices, "delta": deltas, "tool_call": calls, "usage": usage})
-        park_unknown(value, shape)  # again: what was mended has new parts
-        park_mistyped(value, shape)
-        return msgspec.convert(value, answer)
-
-
-_SHAPES = {ChatCompletionChunk: Shape.of(ChatCompletionChunk), ChatCompletion: Shape.of(ChatCompletion)}
-
-
-def _choices(data: bytes, value: Node) -> list[Node]:
-    if value.get("choices") is None:
-        value["choices"] = []
-    choices = as_array(value["choices"])
-    if choices is None:
-        raise ResponseFormatError(f"the server sent choices that are no list: {quoted(data)}")
-    found = objects(choices)
-    if len(found) != len(choices):
-        raise ResponseFormatError(f"the server sent a choice that is no object: {quoted(data)}")
-    return found
-
-
-def _delta(data: bytes, choice: Node, part: str) -> Node:
-    """The delta (or message) of a choice; where a server sent the other one of the two, that."""
-    if choice.get(part) is None:
-        other = choice.pop("message" if part == "delta" else "delta", None)
-        choice[part] = {} if other is None else other
-    delta = as_object(choice[part])
-    if delta is None:
-        raise ResponseFormatError(f"the server sent a choice whose {part} is no object: {quoted(data)}")
-    return delta
+Part = Literal["framing", "error", "chunk", "choice", "delta", "tool_call", "usage"]
 
 
 class Deviation(NamedTuple):
-    """A row of the table: what is done to a part of an answer before it is decoded.
+    """A row of the table.
 
     Attributes:
-        part: the kind of object that it concerns.
-        what: what some servers send.
-        source: which.
-        mend: changes the object in place, and does nothing where the deviation is not there.
+        part: what of an answer it concerns.
+        name: of the row, and of its example in the tests.
+        room: the module of `firsttoken._core` that sees to it; its docstring has the rule.
+        what: is sent; in Markdown, for the docs.
+        source: who sends it, or where it is written.
+        mend: changes an object of that part in place, and does nothing where the deviation is not there. It is
+            called only for a chunk that the typed decode refuses; None where no field has a wrong type.
     """
 
-    part: _Part
+    part: Part
+    name: str
+    room: str
     what: str
     source: str
-    mend: Callable[[Node], None]
-
-
-def _mend(table: tuple[Deviation, ...], parts: dict[_Part, list[Node]]) -> None:
-    for row in table:
-        for node in parts[row.part]:
-            row.mend(node)
+    mend: Callable[[Node], None] | None = None
 
 
 def _join_content_parts(delta: Node) -> None:
     parts = as_array(delta.get("content"))
-    if parts is None:
-        return
-    delta["content"] = "".join(_part_text(part, "text") for part in parts) or None
-    thinking = "".join(_part_text(part, "thinking") for part in parts)
-    if thinking:
-        delta["thinking"] = thinking
-
-
-def _part_text(part: object, kind: str) -> str:
-    """The text of a content part of a kind, which may hold a list of parts again (Mistral's `thinking`)."""
-    if isinstance(part, str):
-        return part if kind == "text" else ""
-    fields = as_object(part) or {}
-    if fields.get("type", "text") != kind:
-        return ""
-    inner = fields.get(kind)
-    if isinstance(inner, str):
-        return inner
-    return "".join(_part_text(item, "text") for item in as_array(inner) or ())
+    if parts is not None:
+        delta["content"], thinking = text_and_thinking(parts)
+        if thinking:
+            delta["thinking"] = thinking
 
 
 def _list_the_call(delta: Node) -> None:
@@ -126,35 +55,239 @@ def _list_the_call(delta: Node) -> None:
 
 def _write_arguments_out(call: Node) -> None:
     function = as_object(call.get("function"))
-    if function is None or isinstance(function.get("arguments"), str | None):
-        return
-    function["arguments"] = json.dumps(function["arguments"], ensure_ascii=False)
+    if function is not None and not isinstance(function.get("arguments"), str | None):
+        function["arguments"] = json.dumps(function["arguments"], ensure_ascii=False)
 
 
 def _drop_null_counts(usage: Node) -> None:
-    for name in ("completion_tokens", "prompt_tokens", "total_tokens"):
+    for name in COUNTS:
         if usage.get(name, 0) is None:
             del usage[name]
+
+
+def _write_id_out(node: Node) -> None:
+    number = node.get("id")
+    if isinstance(number, int) and not isinstance(number, bool):
+        node["id"] = str(number)
 
 
 def _round_created(chunk: Node) -> None:
     created = chunk.get("created")
     if isinstance(created, float) and abs(created) < 2.0**63:
         chunk["created"] = int(created)
+    else:
+        _read_number(chunk, "created")
 
 
-def _number_the_choice(choice: Node) -> None:
-    index = choice.get("index", 0)
-    if isinstance(index, str) and index.isdecimal() and len(index) < 10:
-        choice["index"] = int(index)
+def _number(node: Node) -> None:
+    _read_number(node, "index")
 
 
-DEVIATIONS: tuple[Deviation, ...] = (
-    Deviation("chunk", "`created` as a float", "proxies", _round_created),
-    Deviation("choice", "`index` as text", "proxies", _number_the_choice),
-    Deviation("delta", "`content` as a list of parts", "Mistral", _join_content_parts),
-    Deviation("delta", "`tool_calls` as one object", "old Ollama", _list_the_call),
-    Deviation("tool_call", "`arguments` as an object", "old Ollama", _write_arguments_out),
-    Deviation("usage", "null counts until the last chunk", "Databricks", _drop_null_counts),
+def _read_number(node: Node, name: str) -> None:
+    digits = node.get(name)
+    if isinstance(digits, str) and digits.isascii() and digits.isdigit() and len(digits) < 18:
+        node[name] = int(digits)
+
+
+# fmt: off
+DEVIATIONS = (
+    Deviation("framing", "no-done", "stream",
+        "no `[DONE]`: the body ends after the finish reason", "Cerebras, Perplexity, Writer, TGI 1, llama-box"),
+    Deviation("framing", "event-after-done", "stream",
+        "an event after `[DONE]` (`cost`); it is not read", "OpenCode Zen"),
+    Deviation("framing", "crlf", "sse",
+        "lines that end in CRLF", "Perplexity, AI21"),
+    Deviation("framing", "cr", "sse",
+        "lines that end in CR", "WHATWG HTML, section 9.2.6"),
+    Deviation("framing", "comments", "sse",
+        "comments as a sign of life, before the first event and between events", "OpenRouter, Perplexity"),
+    Deviation("framing", "no-space", "sse",
+        "no space behind `data:`", "TGI 2.0"),
+    Deviation("framing", "blank-lines", "sse",
+        "blank lines before the first event, and more than one between events", "Doubleword, Avian"),
+    Deviation("framing", "other-fields", "sse",
+        "a byte-order mark, `id`, `event` and `retry` fields, data on several lines", "WHATWG HTML, section 9.2.6"),
+    Deviation("framing", "no-last-blank-line", "stream",
+        "no blank line behind the last event; it counts if it is whole", "proxies"),
+    Deviation("framing", "separators-in-text", "sse",
+        "U+2028, U+2029 and U+0085 in text, where some parsers see the end of a line", "any"),
+    Deviation("framing", "odd-json", "payload",
+        "NaN, Infinity and lone surrogates in JSON", "Python servers; text that is cut within an emoji"),
+    Deviation("framing", "whole-answer", "body",
+        "one JSON completion in place of a stream; it is one chunk", "proxies and emulators that do not stream"),
+
+    Deviation("error", "error-event", "server_error",
+        "`event: error`, first or after text; then the body ends", "Groq"),
+    Deviation("error", "error-field", "sse",
+        "an SSE field `error:` in place of `data:`", "llama-box, old llama.cpp"),
+    Deviation("error", "error-alone", "server_error",
+        '`{"error": {…}}` with a number as `code`', "OpenRouter"),
+    Deviation("error", "error-in-chunk", "server_error",
+        "`error` beside `choices` and a finish reason; usage follows, but no `[DONE]`", "OpenRouter"),
+    Deviation("error", "error-after-finish", "server_error",
+        "`error` beside the usage, after the finish reason; `[DONE]` follows", "OpenRouter"),
+    Deviation("error", "error-text", "server_error",
+        '`{"error": "text", "error_type": …}`', "TGI"),
+    Deviation("error", "error-object", "server_error",
+        '`{"object": "error", "message": …}`', "vLLM"),
+    Deviation("error", "error-object-in-error", "server_error",
+        '`{"error": {"object": "error", …}}`', "NVIDIA NIM"),
+    Deviation("error", "error-in-choice", "server_error",
+        "`error` inside a choice", "OpenRouter"),
+    Deviation("error", "finish-error", "server_error",
+        'finish reason "error"', "OpenRouter"),
+    Deviation("error", "finish-abort", "server_error",
+        'finish reason "abort"', "vLLM, SGLang"),
+    Deviation("error", "null-error", "own_fields",
+        '`"error": null` in every chunk; it is none', "proxies"),
+    Deviation("error", "refusal-flat", "server_error",
+        'a refusal as `{"message", "type", "code"}` beside one another', "Mistral, Doubleword"),
+    Deviation("error", "refusal-text", "server_error",
+        'a refusal as `{"error": "text"}`', "Venice, TGI"),
+    Deviation("error", "refusal-detail", "server_error",
+        'a refusal as `{"detail": [{"loc", "msg", "type"}]}`', "FastAPI servers"),
+    Deviation("error", "refusal-plain", "server_error",
+        "a refusal as plain text or HTML", "TGI; load balancers"),
+
+    Deviation("chunk", "own-fields", "own_fields",
+        "fields of its own in every chunk; they are in `extra`",
+        "OpenRouter, Azure, Mistral, vLLM, Cerebras, Together, Venice and more"),
+    Deviation("chunk", "padding", "own_fields",
+        "padding that hides the length of tokens: `p`, `obfuscation`", "Mistral, OpenAI"),
+    Deviation("chunk", "no-choices", "tolerant",
+        "no `choices`, or null", "OpenAI's audio"),
+    Deviation("chunk", "empty-choices", "accumulator",
+        "`choices: []` first (content filter results), in the middle or last", "Azure, GitHub, OpenAI"),
+    Deviation("chunk", "odd-head", "accumulator",
+        '`id`, `model`, `object` and `created` "" or 0 at first, or missing; the first real one counts',
+        "Azure, GitHub Copilot, TGI, Snowflake, z.ai, AI21"),
+    Deviation("chunk", "changing-head", "accumulator",
+        "another `id` or `created` in each chunk", "Groq compound, Avian, xAI, Ollama"),
+    Deviation("chunk", "null-head", "tolerant",
+        "null in any field of the schema", "proxies"),
+    Deviation("chunk", "odd-object", "tolerant",
+        "another `object`: `text_completion`, `chat.completion`, `chat.completion.done`", "TGI 2.0, Perplexity"),
+    Deviation("chunk", "created-odd", "quirks",
+        "`created` as a float or in digits", "proxies", _round_created),
+    Deviation("chunk", "id-number", "quirks",
+        "`id` as a number", "proxies", _write_id_out),
+
+    Deviation("choice", "finish-absent", "stream",
+        "no `finish_reason` until the last chunk", "xAI, z.ai, Cerebras, Cloudflare, GitHub Copilot, Perplexity"),
+    Deviation("choice", "finish-empty", "accumulator",
+        '`finish_reason` "" until the last chunk; "" is none', "proxies"),
+    Deviation("choice", "finish-never", "stream",
+        "no finish reason at all, but `[DONE]`; none is made up", "Snowflake, TGI with tools, OpenAI's audio"),
+    Deviation("choice", "finish-own-word", "accumulator",
+        "other finish reasons than OpenAI's: `eos`, `eos_token`, `model_length`", "Together, TGI, Mistral"),
+    Deviation("choice", "finish-repeated", "accumulator",
+        "a finish reason more than once; the last one counts", "OpenRouter, Doubleword, Avian"),
+    Deviation("choice", "finish-between-calls", "stream",
+        "a finish reason after each of two tool calls", "Together"),
+    Deviation("choice", "finish-with-text", "accumulator",
+        "text in the chunk with the finish reason", "OpenRouter, Mistral, Hugging Face, TGI, vLLM"),
+    Deviation("choice", "index-odd", "quirks",
+        "`index` missing, null or in digits; a missing one is 0", "proxies", _number),
+    Deviation("choice", "any-order", "accumulator",
+        "several choices in any order, in one chunk or in turns, the first not with index 0", "any, with n > 1"),
+    Deviation("choice", "message-beside-delta", "own_fields",
+        "the whole message so far beside each delta; it is in `extra`", "Perplexity, Writer"),
+    Deviation("choice", "message-for-delta", "tolerant",
+        "`message` in place of `delta`", "proxies and emulators that do not stream"),
+    Deviation("choice", "text-for-delta", "tolerant",
+        "`text` in place of `delta`", "servers of the older completions endpoint"),
+    Deviation("choice", "text-beside-delta", "own_fields",
+        "`text` beside `delta`, and token ids; they are in `extra`", "Together"),
+    Deviation("choice", "null-delta", "tolerant",
+        "`delta` null or missing", "proxies"),
+    Deviation("choice", "logprobs-odd", "tolerant",
+        "`logprobs` as a number, or as the legacy lists; it is in `extra`", "Together and DeepSeek through OpenRouter"),
+    Deviation("choice", "logprobs-own-fields", "tolerant",
+        "`reasoning_content` beside `content` in `logprobs`; it is in their `extra`", "DeepSeek"),
+
+    Deviation("delta", "role-repeated", "choice_parts",
+        "`role` in every chunk; it is set once", "OpenRouter, z.ai, Databricks, TGI, Ollama"),
+    Deviation("delta", "role-never", "choice_parts",
+        "`role` null or missing; it is `assistant` then", "Cloudflare, llama-box, Venice, DeepSeek on Azure"),
+    Deviation("delta", "content-parts", "own_fields",
+        "`content` as a list of parts, text or thinking, and as text later on", "Mistral", _join_content_parts),
+    Deviation("delta", "reasoning-content", "choice_parts",
+        "reasoning as `reasoning_content`", "DeepSeek, z.ai, xAI, llama.cpp, Qwen, Avian, Venice"),
+    Deviation("delta", "reasoning", "choice_parts",
+        "reasoning as `reasoning`", "Groq, Ollama, Cerebras, OpenRouter, Doubleword"),
+    Deviation("delta", "reasoning-twice", "choice_parts",
+        "the same reasoning under two or three names (`reasoning_details`); `reasoning_text` gives it once",
+        "OpenRouter, Doubleword, Vercel, Snowflake"),
+    Deviation("delta", "reasoning-pieces", "reasoning_details",
+        "`reasoning_details` word by word, and signed at the end; they are joined to whole blocks", "OpenRouter"),
+    Deviation("delta", "reasoning-own-name", "own_fields",
+        "reasoning under a name of its own, or in `<think>` tags; it stays in `extra`, or in the content",
+        "GitHub Copilot (`cot_summary`); DeepSeek-R1 on Fireworks"),
+    Deviation("delta", "audio-end", "choice_parts",
+        "`audio.expires_at` behind the usage, and no finish reason", "OpenAI"),
+    Deviation("delta", "audio-padded", "choice_parts",
+        "base64 of audio that is padded piece by piece; it is joined to one text", "proxies"),
+    Deviation("delta", "tool-calls-object", "quirks",
+        "`tool_calls` as one object", "old Ollama", _list_the_call),
+
+    Deviation("tool_call", "index-negative", "tool_calls",
+        "`index` -1", "z.ai"),
+    Deviation("tool_call", "index-reused", "tool_calls",
+        "several calls, all with index 0 and ids of their own", "Gemini through OpenRouter"),
+    Deviation("tool_call", "index-absent", "tool_calls",
+        "no `index`, or null", "Mistral"),
+    Deviation("tool_call", "index-from-one", "tool_calls",
+        "the first `index` is 1", "Anthropic's compatibility layer"),
+    Deviation("tool_call", "index-text", "quirks",
+        "`index` in digits", "proxies", _number),
+    Deviation("tool_call", "id-repeated", "tool_calls",
+        "`id`, `type` and `name` in every piece; they are set once", "TGI, Baseten"),
+    Deviation("tool_call", "id-blank", "tool_calls",
+        '`id` and `type` "" or null in later pieces', "Qwen, GLM, OpenRouter, Venice, Writer"),
+    Deviation("tool_call", "call-id-number", "quirks",
+        "`id` as a number", "proxies", _write_id_out),
+    Deviation("tool_call", "type-absent", "tool_calls",
+        "no `type`, or null", "Mistral, Writer"),
+    Deviation("tool_call", "whole-at-once", "tool_calls",
+        "a call whole in one chunk, also with the finish reason", "Groq, xAI, z.ai, Ollama, Mistral, OpenRouter"),
+    Deviation("tool_call", "two-in-one-delta", "tool_calls",
+        "two calls in one delta", "Mistral"),
+    Deviation("tool_call", "arguments-absent", "tool_calls",
+        "`arguments` null or missing", "Writer, DeepSeek through OpenRouter"),
+    Deviation("tool_call", "arguments-object", "quirks",
+        "`arguments` as an object", "old Ollama", _write_arguments_out),
+    Deviation("tool_call", "null-items", "tolerant",
+        "null among the calls, or for all of them", "proxies"),
+
+    Deviation("usage", "usage-in-own-chunk", "accumulator",
+        "usage in a chunk of its own, behind the finish reason", "OpenAI, Azure, xAI, llama.cpp, Ollama, vLLM"),
+    Deviation("usage", "usage-with-finish", "accumulator",
+        "usage in the chunk with the finish reason", "Mistral, DeepSeek, z.ai, Cerebras, GitHub Copilot"),
+    Deviation("usage", "usage-with-choice", "accumulator",
+        "usage behind the finish reason, in a chunk with a choice", "OpenRouter"),
+    Deviation("usage", "usage-in-each-chunk", "accumulator",
+        "usage so far in every chunk; the last one counts", "Perplexity, Hyperbolic, Baseten"),
+    Deviation("usage", "usage-twice", "own_fields",
+        "usage inside `x_groq` and once more in its place", "Groq"),
+    Deviation("usage", "null-counts", "own_fields",
+        "counts that are null until the last chunk", "Databricks", _drop_null_counts),
+    Deviation("usage", "null-details", "accumulator",
+        "`prompt_tokens_details` and the like null, or null inside", "Writer, TGI, Hugging Face, Doubleword"),
+    Deviation("usage", "own-figures", "own_fields",
+        "figures of its own, also as floats and text: `cost`, `queue_time`", "Groq, xAI, OpenRouter, Perplexity"),
+    Deviation("usage", "usage-odd", "tolerant",
+        "`usage` as a list, a number or text; it is in `extra`", "proxies"),
 )
-"""Rows about fields of another type than the schema's."""
+# fmt: on
+"""The table, in the order of an answer's parts."""
+
+_MENDING: list[tuple[Part, Callable[[Node], None]]] = [
+    (row.part, row.mend) for row in DEVIATIONS if row.mend is not None
+]
+
+
+def mend(parts: Mapping[Part, list[Node]]) -> None:
+    """Apply the rows that mend something to the parts of an answer."""
+    for part, change in _MENDING:
+        for node in parts.get(part, ()):
+            change(node)

@@ -22,20 +22,20 @@ class Shape:
 
     Attributes:
         names: of all its fields on the wire.
-        plain: the fields that hold no struct, by name, with their types.
+        plain: the fields that hold no struct, by name, with their types and the classes of values that surely fit.
         nested: those that hold a struct or a list of structs, by name, with its shape.
         lists: the names of those that hold a list of structs.
     """
 
     names: frozenset[str]
-    plain: dict[str, object]
+    plain: dict[str, tuple[object, frozenset[object]]]
     nested: dict[str, "Shape"]
     lists: frozenset[str]
 
     @classmethod
     def of(cls, struct: type[Wire]) -> "Shape":
         """The shape of a struct, and of those in it."""
-        plain: dict[str, object] = {}
+        plain: dict[str, tuple[object, frozenset[object]]] = {}
         nested: dict[str, Shape] = {}
         lists: set[str] = set()
         for field in msgspec.structs.fields(struct):
@@ -45,7 +45,7 @@ class Shape:
                 if is_list:
                     lists.add(field.encode_name)
             elif not field.encode_name.startswith("$"):  # ours are not on the wire
-                plain[field.encode_name] = field.type
+                plain[field.encode_name] = field.type, _classes(field.type)
         return cls(frozenset(plain) | frozenset(nested), plain, nested, frozenset(lists))
 
 
@@ -58,6 +58,15 @@ def _struct_in(annotation: object) -> tuple[type[Wire] | None, bool]:
         if found is not None:
             return found, is_list or typing.get_origin(annotation) is list
     return None, False
+
+
+_ALWAYS_FIT: frozenset[object] = frozenset({str, int, types.NoneType})
+
+
+def _classes(annotation: object) -> frozenset[object]:
+    """The classes that are a type, or are named in a union, whatever the value is: asking msgspec takes far longer."""
+    is_union = typing.get_origin(annotation) in (types.UnionType, typing.Union)
+    return _ALWAYS_FIT.intersection(typing.get_args(annotation) if is_union else [annotation])
 
 
 class _Parked(dict[str, object]):
@@ -86,8 +95,8 @@ def park_unknown(node: Node, shape: Shape) -> None:
 
 def park_mistyped(node: Node, shape: Shape) -> None:
     """Move the fields whose value a struct does not take to its `extra`, all the way down; nulls are dropped."""
-    for name, annotation in shape.plain.items():
-        if name in node and not _fits(node[name], annotation):
+    for name, (annotation, classes) in shape.plain.items():
+        if name in node and node[name].__class__ not in classes and not fits(node[name], annotation):
             _park(node, name)
     for name, inner in shape.nested.items():
         if name not in node:
@@ -116,7 +125,8 @@ def _park(node: Node, name: str) -> None:
         node[EXTRA_NAME] = _Parked({**(as_object(node.get(EXTRA_NAME)) or {}), name: value})
 
 
-def _fits(value: object, annotation: object) -> bool:
+def fits(value: object, annotation: object) -> bool:
+    """Whether a value is of a type."""
     try:
         msgspec.convert(value, annotation)
     except ValueError:

@@ -9,7 +9,7 @@ those that were handed out waits until the next read or until somebody asks for 
 from collections import deque
 
 from firsttoken._core.accumulator import Accumulator
-from firsttoken._core.chunks import Decoded, decode_blocks, decode_events, decode_typed
+from firsttoken._core.chunks import ChunkDecoder, Decoded
 from firsttoken._core.failures import parked
 from firsttoken._core.sse import MAX_EVENT_BYTES, SSEDecoder
 from firsttoken._types.chunk import ChatCompletionChunk
@@ -41,6 +41,7 @@ class StreamCore:
         self.complete = False
         self._failure_taken = False
         self._sse = SSEDecoder(max_event_bytes=max_event_bytes)
+        self._decoder = ChunkDecoder()
         self._accumulator = Accumulator()
         self._unfolded: list[ChatCompletionChunk] = []  # those handed out since the last fold, then those ready
         self._folded_count = 0
@@ -71,13 +72,13 @@ class StreamCore:
             self._fold()
         payload = self._sse.single(data)
         if payload is not None:
-            chunk = decode_typed(payload)
+            chunk = self._decoder.typed(payload)
             if chunk is not None:
                 self._unfolded.append(chunk)
                 self.ready.append(chunk)
                 return [chunk]
         blocks = self._sse.take(data)
-        chunks = self._park(decode_blocks(self._sse, blocks)) if blocks else []
+        chunks = self._park(self._decoder.blocks(self._sse, blocks)) if blocks else []
         if self._sse.failure is not None:
             self.fail(self._sse.failure)
         return chunks
@@ -87,7 +88,7 @@ class StreamCore:
         if self.ended:
             return []
         self._fold()
-        decoded = decode_events(self._sse.receive_eof())
+        decoded = self._decoder.events(self._sse.receive_eof())
         if isinstance(decoded.failure, ResponseFormatError):
             decoded.failure = None  # the event has no end because the stream was cut within it
         chunks = self._park(decoded)

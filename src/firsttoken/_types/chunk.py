@@ -51,12 +51,17 @@ class ChunkChoice(Wire):
     logprobs: ChoiceLogprobs | None = None
 
 
+_Object = object  # inside ChatCompletionChunk the name `object` is a field
+
+
 class ChatCompletionChunk(Wire):
     """One event of a stream.
 
     Attributes:
         choices: what is new for each choice; empty in chunks that only carry usage or a server's own fields.
         usage: tokens used; with `stream_options.include_usage`, which is on by default, in the last chunk.
+        moderation: what the moderation that the request asked for says of the prompt and of the answer.
+        metadata: the request's own, where a server sends a whole completion as its only chunk.
         obfuscation: padding that OpenAI adds to hide the lengths of tokens; without meaning.
         raw: the event's data, the exact bytes.
     """
@@ -69,6 +74,8 @@ class ChatCompletionChunk(Wire):
     usage: CompletionUsage | None = None
     service_tier: str | None = None
     system_fingerprint: str | None = None
+    moderation: dict[str, _Object] | None = None
+    metadata: dict[str, _Object] | None = None
     obfuscation: str | None = None
     raw: bytes = msgspec.field(default=b"", name=RAW_NAME)
 

@@ -151,6 +151,10 @@ class ChatCompletion(Wire, eq=False):
     """A completion: of the blocking call, or of what a stream has handed out so far.
 
     Two completions are equal when all their fields are, save `response` and `timing`.
+
+    Attributes:
+        moderation: what the moderation that the request asked for says of the prompt and of the answer.
+        metadata: the request's own, where the server repeats it.
     """
 
     id: str = ""
@@ -161,6 +165,8 @@ class ChatCompletion(Wire, eq=False):
     usage: CompletionUsage | None = None
     service_tier: str | None = None
     system_fingerprint: str | None = None
+    moderation: dict[str, _Object] | None = None
+    metadata: dict[str, _Object] | None = None
     response: ResponseInfo | None = msgspec.field(default=None, name=RESPONSE_NAME)
     timing: Timing | None = msgspec.field(default=None, name=TIMING_NAME)
 

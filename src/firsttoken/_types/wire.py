@@ -1,7 +1,7 @@
 """What every object that a server sends has in common: unknown fields are kept, not dropped.
 
 The structs refuse unknown fields (`forbid_unknown_fields`), so that one typed decode also proves that nothing was
-lost; what they refuse, `firsttoken._core.quirks` decodes again and puts into `extra`.
+lost; what they refuse, `firsttoken._core` decodes again, and puts into `extra`.
 """
 
 from collections.abc import Iterator, Mapping
