@@ -36,5 +36,9 @@ format:
 bench *ARGS:
     uv run --group bench python -m benchmarks {{ ARGS }}
 
+# look for bytes that break the core, each harness for so many seconds: just fuzz 600
+fuzz SECONDS="30":
+    uv run --group fuzz python -m fuzz --seconds {{ SECONDS }}
+
 # all that must pass before a change is merged
-check: lint test (bench "--quick")
+check: lint test (bench "--quick") fuzz

@@ -1,0 +1,82 @@
+"""The command: `python -m fuzz [--seconds 30] [harness …]`."""
+
+import argparse
+import importlib
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+HARNESSES = ["sse", "http1", "stream"]
+KEPT = Path(".fuzz")
+"""What was found, and for each harness a directory of the inputs that have led somewhere, to go on from."""
+
+LONGEST_BYTES = 256
+"""Long enough for a few events, short enough for thousands of inputs a second."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m fuzz", description="Look for bytes that break the core, with one harness after the other."
+    )
+    parser.add_argument(
+        "harnesses", nargs="*", metavar="harness", help=f"which of {', '.join(HARNESSES)}; default: all"
+    )
+    parser.add_argument("--seconds", type=int, default=30, help="how long each runs; default: %(default)s")
+    parser.add_argument("--in-process", action="store_true", help="run one harness, and end with it")
+    arguments = parser.parse_args()
+    names: list[str] = arguments.harnesses or HARNESSES
+    unknown = [name for name in names if name not in HARNESSES]
+    if unknown:
+        parser.error(f"no such harness: {', '.join(unknown)}; there are {', '.join(HARNESSES)}")
+    try:
+        atheris: Any = importlib.import_module("atheris")
+    except ImportError:
+        print("fuzz: skipped, there is no atheris for this Python and system; tests/fuzz replays what it has found")
+        return 0
+    if arguments.in_process:
+        _fuzz(atheris, names[0], arguments.seconds)
+    failed = [name for name in names if not _finds_nothing(name, arguments.seconds)]
+    return 1 if failed else 0
+
+
+def _finds_nothing(name: str, seconds: int) -> bool:
+    command = [sys.executable, "-m", "fuzz", "--in-process", "--seconds", str(seconds), name]
+    ended = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False
+    )
+    runs = next((line for line in ended.stdout.splitlines() if line.startswith("Done ")), None)
+    if ended.returncode == 0 and runs is not None:
+        print(f"fuzz: {name}: {runs.lower()}", flush=True)
+        return True
+    print(
+        ended.stdout, f"fuzz: {name} has found something; the input is in {KEPT}/, and belongs into tests/fuzz", sep=""
+    )
+    return False
+
+
+def _fuzz(atheris: Any, name: str, seconds: int) -> None:
+    """Run one harness. It ends the process: with status 0 when the time is over, with another at the first finding."""
+    with atheris.instrument_imports(include=["firsttoken"]):
+        harness: Any = importlib.import_module(f"fuzz.fuzz_{name}")
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as directory:
+        corpus, seeds, words = KEPT / name, Path(directory, "seeds"), Path(directory, "words")
+        corpus.mkdir(parents=True, exist_ok=True)
+        seeds.mkdir()
+        for number, seed in enumerate(harness.SEEDS):
+            Path(seeds, str(number)).write_bytes(b"\0\0" + seed)
+        words.write_text("".join(map(_dictionary_line, harness.TOKENS)))
+        limits = [f"-max_total_time={seconds}", f"-max_len={LONGEST_BYTES}"]
+        files = [f"-dict={words}", f"-artifact_prefix={KEPT}/{name}-", str(corpus), str(seeds)]
+        atheris.Setup([sys.argv[0], *limits, *files], harness.run)
+        atheris.Fuzz()
+
+
+def _dictionary_line(token: bytes) -> str:
+    escaped = "".join(f"\\x{byte:02x}" for byte in token)
+    return f'"{escaped}"\n'
+
+
+if __name__ == "__main__":
+    sys.exit(main())

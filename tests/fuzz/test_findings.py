@@ -1,0 +1,92 @@
+"""What the fuzzers have found, and what they should have: cases that once broke something, replayed at every split."""
+
+import zlib
+from typing import Any
+
+import pytest
+
+from fuzz import fuzz_http1, fuzz_sse, fuzz_stream
+from tests.support.core import every_split
+
+OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = OK + b"transfer-encoding: chunked\r\n"
+HELLO = b'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}]}\n\n'
+
+
+def gzipped(plain: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=31)
+    return packer.compress(plain) + packer.flush(zlib.Z_SYNC_FLUSH)
+
+
+def http_chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+SSE: dict[str, tuple[bytes, int]] = {
+    "a byte-order mark that is cut, and as long as events may be": (b"\xef\xbb", 2),
+    "line ends of all kinds before an event that is as long as events may be": (b"\r\n\r\r\n\ndata: 12\r\n\n", 8),
+    "a field that looks like data behind a byte-order mark in the middle": (b"data: a\n\xef\xbb\xbfdata: b\n\n", 100),
+}
+
+HTTP1: dict[str, bytes] = {
+    "line ends behind a response": CHUNKED + b"\r\n1\r\nx\r\n0\r\n\r\n\r\n",
+    "line ends behind a response that closes": OK + b"connection: close\r\ncontent-length: 1\r\n\r\nx\r\n",
+    "broken framing behind a broken coding": (
+        CHUNKED + b"content-encoding: gzip\r\n\r\n" + http_chunk(b"not gzip") + b"not a size\r\n"
+    ),
+    "broken framing behind a coding that is not known": CHUNKED + b"content-encoding: br\r\n\r\nnot a size\r\n",
+    "broken framing behind good gzip": (
+        CHUNKED + b"content-encoding: gzip\r\n\r\n" + http_chunk(gzipped(b"hello")) + b"not a size\r\n"
+    ),
+    "a gzip member with a wrong checksum": (
+        OK + b"content-encoding: gzip\r\ncontent-length: 25\r\n\r\n" + zlib.compress(b"hello", wbits=31)[:-8] + bytes(8)
+    ),
+    "no response at all": b"\0HTTP/1.1 200 OK\r\n\r\n",
+}
+
+STREAMS: dict[str, bytes] = {
+    "gzip that breaks behind a chunk": (
+        OK + b"content-encoding: gzip\r\n\r\n" + gzipped(HELLO.replace(b"stop", b"")) + b"\xff\xff\xff\xff"
+    ),
+    "gzip that breaks behind the end of the answer": (
+        OK + b"content-encoding: gzip\r\n\r\n" + gzipped(HELLO + b"data: [DONE]\n\n") + b"\xff\xff\xff\xff"
+    ),
+    "framing that breaks behind a gzipped chunk": (
+        CHUNKED + b"content-encoding: gzip\r\n\r\n" + http_chunk(gzipped(HELLO)) + b"not a size\r\n"
+    ),
+    "fields of the server's own that come and go": OK
+    + b"\r\n"
+    + (
+        b'data: {"choices":[{"delta":{}}],"z":null}\n\n'
+        b'data: {"own":[{"delta":{}}],"z":null}\n\n'
+        b'data: {"own":[{"delta":{"x":1},"y":{}}],"z":null}\n\n'
+        b'data: {"z":NaN,"own":NaN}\n\n'
+    ),
+    "[DONE] with something behind it at the end of the connection": OK + b"\r\n" + HELLO + b"data: [DONE]:\n",
+}
+
+
+@pytest.mark.parametrize("name", SSE)
+def test_events(name: str) -> None:
+    wire, cap = SSE[name]
+    for pieces in every_split(wire):
+        fuzz_sse.check(wire, pieces, cap)
+
+
+@pytest.mark.parametrize("name", HTTP1)
+def test_responses(name: str) -> None:
+    for pieces in every_split(HTTP1[name]):
+        fuzz_http1.check(HTTP1[name], pieces)
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_streams(name: str) -> None:
+    for pieces in every_split(STREAMS[name]):
+        fuzz_stream.check(STREAMS[name], pieces)
+
+
+@pytest.mark.parametrize("harness", [fuzz_sse, fuzz_http1, fuzz_stream])
+def test_every_harness_takes_what_it_starts_with(harness: Any) -> None:
+    for seed in harness.SEEDS:
+        for steering in range(256):
+            harness.run(bytes([steering, steering]) + seed)
