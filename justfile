@@ -11,12 +11,12 @@ ask *WORDS:
 
 # run the tests: just test tests/sync -k deadline
 test *ARGS:
-    uv run --group bench pytest {{ ARGS }}
+    uv run --group bench --group lint pytest {{ ARGS }}
 
 # run the tests and measure what they cover
 coverage:
     uv run --group bench coverage erase
-    uv run --group bench coverage run -m pytest
+    uv run --group bench --group lint coverage run -m pytest
     uv run --group bench coverage combine --quiet
     uv run --group bench coverage report
 
@@ -35,6 +35,10 @@ format:
 # measure, beside the official client and a bare socket: just bench --quick
 bench *ARGS:
     uv run --group bench python -m benchmarks {{ ARGS }}
+
+# write docs/reference/coverage.md anew, from the types of the official client
+fields:
+    uv run --group bench python -m tests.coverage_table
 
 # look for bytes that break the core, each harness for so many seconds: just fuzz 600
 fuzz SECONDS="30":

@@ -9,7 +9,14 @@ import pytest
 
 import firsttoken
 
-DOORS = ["firsttoken", "firsttoken.types", "firsttoken.errors", "firsttoken.sansio", "firsttoken.local"]
+DOORS = [
+    "firsttoken",
+    "firsttoken.types",
+    "firsttoken.errors",
+    "firsttoken.events",
+    "firsttoken.sansio",
+    "firsttoken.local",
+]
 PROMISED = {
     *("Client", "AsyncClient", "Timeout", "STOP", "ChatCompletionRequest", "chat_completion_request"),
     *("system_message", "developer_message", "user_message", "assistant_message", "tool_message"),

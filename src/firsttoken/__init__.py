@@ -6,8 +6,9 @@
     for chunk in client.chat_completion_stream(chat_completion_request("gpt-5-mini", "Why is the sky blue?")):
         print(chunk.text, end="", flush=True)
 
-`firsttoken.types` has the data, `firsttoken.errors` what can go wrong, `firsttoken.sansio` the parts without I/O,
-`firsttoken.local` a server with a real model.
+`firsttoken.types` has the data, `firsttoken.errors` what can go wrong, `firsttoken.events` what a stream tells,
+`firsttoken.sansio` the parts without I/O, `firsttoken.local` a server with a real model, `firsttoken.testing` one that
+fails on purpose.
 
 Importing this package loads nothing but this file: each name is imported when it is first asked for.
 """

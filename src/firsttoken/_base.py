@@ -5,7 +5,7 @@ import enum
 import os
 import random
 import time
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
 from firsttoken._core.deadlines import Deadlines
 from firsttoken._core.exchange import Exchange
@@ -14,6 +14,9 @@ from firsttoken._settings import Plan
 from firsttoken._types.completion import ChatCompletion
 from firsttoken._types.wire import Headers, ResponseInfo, Timing
 from firsttoken.errors import APIConnectionError, ChatCompletionError, ConfigurationError, StreamTruncatedError
+
+if TYPE_CHECKING:
+    from firsttoken._core.events import EventMaker
 
 SHORTEST_PAUSE_S = 0.01
 """What a caller does between two chunks is not counted, if it takes so long that it could matter."""
@@ -40,7 +43,8 @@ class Course:
         self.exchange = self._new_exchange()
 
     def _new_exchange(self) -> Exchange:
-        return Exchange(
+        make = Exchange if self.plan.recorder is None else self.plan.recorder.maker_of_exchange(self.plan)
+        return make(
             streamed=self.plan.streamed,
             choices_wanted=self.plan.choices_wanted,
             deadlines=self.deadlines,
@@ -51,6 +55,16 @@ class Course:
     def begin_attempt(self) -> None:
         """Start over with an empty answer."""
         self.exchange = self._new_exchange()
+
+    def authorize(self, token: object) -> Plan:
+        """Take the token for the attempt that begins; give the plan that has it.
+
+        Raises:
+            ConfigurationError: it is no token.
+        """
+        self.plan = self.plan.with_token(token)
+        self.begin_attempt()  # the token is one more word to keep out of errors
+        return self.plan
 
     def take_failure(self) -> ChatCompletionError:
         """The failure of the attempt, as a copy: the traceback of what is raised refers to all that keeps it."""
@@ -96,7 +110,9 @@ class Course:
             self.exchange.pause(away_s, now_s)
 
     def dressed(self, completion: ChatCompletion, ended_s: float | None = None) -> ChatCompletion:
-        """The completion, with the response and the timing that it came with."""
+        """The whole completion, with the response and the timing that it came with."""
+        completion.complete = True
+        completion._answer_type = self.plan.answer_type
         completion.response = self.exchange.response
         completion.timing = self.timing(clock() if ended_s is None else ended_s)
         return completion
@@ -114,6 +130,9 @@ class Course:
 
     def _since_start(self, moment_s: float | None) -> float | None:
         return None if moment_s is None else moment_s - self.started_s
+
+
+NO_TOKEN = "no token from the token provider"  # noqa: S105 - what has not come, for messages
 
 
 class Stop(enum.Enum):
@@ -153,6 +172,7 @@ class StreamBase(Generic[_Call]):
     _outcome: Outcome | None = None
     _ended_s: float | None = None
     _failure: ChatCompletionError | ConfigurationError | None = None
+    _event_maker: "EventMaker | None" = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.state}, {self.timing.chunks} chunks>"
@@ -178,11 +198,28 @@ class StreamBase(Generic[_Call]):
     def completion(self) -> ChatCompletion:
         """The chunks handed out so far, folded: at any time; its choices are [] before the first chunk."""
         if self._call is None:
-            return ChatCompletion()
+            return ChatCompletion(complete=False)
         completion = self._call.completion()
+        self._dress(completion, self._call)
+        return completion
+
+    def _dress(self, completion: ChatCompletion, call: CallLike) -> None:
+        """Write into a completion how it came, and whether it is whole."""
         completion.response = self.response
         completion.timing = self.timing
-        return completion
+        completion.complete = self.state == "complete"
+        completion._answer_type = call.course.plan.answer_type
+
+    def _events(self) -> "EventMaker":
+        """The maker of this stream's events, kept so that a second loop goes on where the first was left."""
+        if self._event_maker is None:
+            from firsttoken._core.events import EventMaker
+
+            self._event_maker = EventMaker()
+        return self._event_maker
+
+    def _chunks_handed_out(self) -> int:
+        return 0 if self._call is None else self._call.course.exchange.core.chunks_handed_out
 
     def _is_whole(self) -> bool:
         """Whether every chunk of a whole answer was handed out."""
@@ -198,9 +235,8 @@ class StreamBase(Generic[_Call]):
 
     def _fail(self, failure: ChatCompletionError | ConfigurationError) -> None:
         self._end("failed")
-        if isinstance(failure, ChatCompletionError) and failure.partial is not None:
-            failure.partial.response = self.response
-            failure.partial.timing = self.timing
+        if isinstance(failure, ChatCompletionError) and failure.partial is not None and self._call is not None:
+            self._dress(failure.partial, self._call)
         self._failure = copied(failure)  # without the traceback, which refers to this stream
 
     def _not_whole(self) -> ChatCompletionError | ConfigurationError:
@@ -208,10 +244,14 @@ class StreamBase(Generic[_Call]):
             return copied(self._failure)
         count = self.timing.chunks
         error = StreamTruncatedError(f"the stream was stopped after {count} chunks, before the answer was whole")
-        error.chunks_received = count
-        error.partial = self.completion if count else None
-        error.request_id = self.response.request_id if self.response is not None else None
+        self._fill_in(error)
         return error
+
+    def _fill_in(self, error: ChatCompletionError) -> None:
+        """Write into an error what was handed out before it."""
+        error.chunks_received = self.timing.chunks
+        error.partial = self.completion if error.chunks_received else None
+        error.request_id = self.response.request_id if self.response is not None else None
 
 
 _Failure = TypeVar("_Failure", bound=BaseException)
@@ -228,9 +268,27 @@ class BusyError(Exception):
     """Another thread or task waits for this stream already."""
 
 
+def check_all_seen(seen: int, handed_out: int) -> None:
+    """Check that whoever makes something of all chunks has seen all of them.
+
+    Raises:
+        ConfigurationError: it has not.
+    """
+    if seen != handed_out:
+        raise ConfigurationError(
+            f"iter_events has seen {seen} of the {handed_out} chunks that this stream has handed out",
+            hint="read the stream with iter_events() alone: an event of the others would be missing",
+        )
+
+
 def busy_failure() -> ConfigurationError:
     """What a stream raises where two want to wait for it; the one that waits is not disturbed."""
     return ConfigurationError("another thread or task waits for this stream already", hint="give each its own stream")
+
+
+def provider_stopped(error: Exception) -> RuntimeError:
+    """What to raise for a token provider's `StopIteration`, which would end the caller's loop as if it were the end."""
+    return RuntimeError(f"the token provider raised {type(error).__name__}")
 
 
 def connection_failure(error: Exception, plan: Plan, what: str) -> APIConnectionError:

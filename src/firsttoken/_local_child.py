@@ -28,6 +28,7 @@ def serve(
     threads: int,
     host: str,
     port: int,
+    chat_template: str | None = None,
 ) -> NoReturn:
     """Serves until the parent is gone. Exits with status 1, the reasons in the log, where the server can't start."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -38,6 +39,8 @@ def serve(
     params.n_parallel = parallel
     params.hostnames = [host]
     params.port = port
+    if chat_template is not None:
+        params.chat_template = chat_template
     server = _load(params)
     os.write(report, f"{server.listening_address}\n".encode())
     os.close(report)

@@ -1,18 +1,23 @@
 """What a client was made with, and what one call does with it: checked, encoded, ready to be sent."""
 
+import copy
 import os
 import sys
-from collections.abc import Mapping
-from typing import Literal, Protocol
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from firsttoken._core.proxy import Proxy, proxy_for
 from firsttoken._core.redaction import secrets_of_headers, secrets_of_query
 from firsttoken._core.request import check_header_value, check_headers, encode_body, encode_head
 from firsttoken._core.url import Endpoint, chat_completions_endpoint
+from firsttoken._types.parsing import AnswerType, answer_type
 from firsttoken._types.request import ChatCompletionRequest
 from firsttoken._types.timeout import Timeout
 from firsttoken._version import __version__
 from firsttoken.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from firsttoken._core.exchange import Exchange
 
 OPENAI_BASE_URL = "https://api.openai.com/v1"
 SHORTEST_SECRET = 8
@@ -31,7 +36,7 @@ class Settings:
     def __init__(
         self,
         *,
-        api_key: str | None,
+        api_key: "str | TokenProvider | None",
         base_url: str | None,
         organization: str | None,
         project: str | None,
@@ -44,13 +49,9 @@ class Settings:
         environment = os.environ
         self.base_url = base_url or environment.get("OPENAI_BASE_URL") or OPENAI_BASE_URL
         self.endpoint = chat_completions_endpoint(self.base_url)
-        self.timeout = check_timeout(timeout)
-        self.max_retries = check_max_retries(max_retries)
-        self.proxy = proxy if http_client is None else ""
-        self.http_client = http_client
-        headers = {"content-type": "application/json", "user-agent": _USER_AGENT}
+        headers: dict[str, str] = {}
         key = environment.get("OPENAI_API_KEY") if api_key is None else api_key
-        if key:
+        if key and not callable(key):
             headers["authorization"] = f"Bearer {check_header_value('api_key', key)}"
         for name, given, variable in (
             ("openai-organization", organization, "OPENAI_ORG_ID"),
@@ -59,12 +60,37 @@ class Settings:
             value = given or environment.get(variable)
             if value:
                 headers[name] = check_header_value(name, value)
-        self.headers = headers | check_headers({} if default_headers is None else default_headers)
-        if self.endpoint.origin.host == "api.openai.com" and "authorization" not in self.headers:
+        self._keep(headers, key if callable(key) else None, timeout, max_retries, default_headers, proxy, http_client)
+        has_key = "authorization" in self.headers or self.token_provider is not None
+        if self.endpoint.origin.host == "api.openai.com" and not has_key:
             raise ConfigurationError(
                 "there is no key for api.openai.com",
                 hint="set OPENAI_API_KEY or pass api_key=; for another server set OPENAI_BASE_URL or pass base_url=",
             )
+
+    def _keep(
+        self,
+        headers: dict[str, str],
+        token_provider: "TokenProvider | None",
+        timeout: Timeout,
+        max_retries: int,
+        default_headers: Mapping[str, str] | None,
+        proxy: str | None,
+        http_client: "HTTPClient | None",
+    ) -> None:
+        """Check and keep what is alike for all servers."""
+        self.timeout = check_timeout(timeout)
+        self.max_retries = check_max_retries(max_retries)
+        self.proxy = proxy if http_client is None else ""
+        self.http_client = http_client
+        self.token_provider = token_provider
+        self.recorder: Recorder | None = None  # who listens to the calls, for as long as somebody does
+        ours = {"content-type": "application/json", "user-agent": _USER_AGENT}
+        self.headers = ours | headers | check_headers({} if default_headers is None else default_headers)
+
+    def endpoint_of(self, model: object) -> Endpoint:  # noqa: ARG002 - Azure's depends on it
+        """Where a request for a model goes."""
+        return self.endpoint
 
     @property
     def shown_url(self) -> str:
@@ -100,16 +126,21 @@ class Settings:
         accept = {"accept": "text/event-stream", "accept-encoding": "identity"}
         if not streamed:
             accept = {"accept": "application/json", "accept-encoding": "gzip, deflate"}
+        endpoint = self.endpoint_of(extra.get("model", request.model))
+        all_headers = accept | self.headers | check_headers({} if headers is None else headers)
         return Plan(
-            endpoint=self.endpoint,
-            proxy=proxy_for(self.endpoint.origin, self.proxy, os.environ),
-            headers=accept | self.headers | check_headers({} if headers is None else headers),
+            endpoint=endpoint,
+            proxy=proxy_for(endpoint.origin, self.proxy, os.environ),
+            headers=all_headers,
+            token_provider=None if "authorization" in all_headers else self.token_provider,
             body=encode_body(request, stream=streamed),
             streamed=streamed,
             choices_wanted=_check_n(extra.get("n", request.n)),
             timeout=self.timeout if timeout is None else check_timeout(timeout),
             max_retries=self.max_retries if max_retries is None else check_max_retries(max_retries),
             client_headers={} if self.http_client is None else self.http_client.headers,
+            answer_type=answer_type(request.response_format),
+            recorder=None if self.recorder is None else self.recorder.begin_call(),
         )
 
 
@@ -147,6 +178,24 @@ def check_max_retries(max_retries: int) -> int:
     if not isinstance(max_retries, int) or isinstance(max_retries, bool) or max_retries < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError(f"max_retries must be an int of 0 or more: {max_retries!r}")
     return max_retries
+
+
+TokenProvider = Callable[[], object]
+"""Gives the token for one request, or something to await for it."""
+
+
+def bearer(token: object) -> str:
+    """The value of the header `authorization`, for what a token provider gave.
+
+    Raises:
+        ConfigurationError: it is no token. The message does not show it.
+    """
+    if not isinstance(token, str) or not token:
+        raise ConfigurationError(
+            f"the token provider must give a str, not {'an empty one' if token == '' else type(token).__name__}",
+            hint="an async one is for AsyncClient" if hasattr(token, "__await__") else None,
+        )
+    return f"Bearer {check_header_value('the token', token)}"
 
 
 class HTTPClient(Protocol):
@@ -192,11 +241,28 @@ def check_http_client(http_client: object, wanted: Literal["Client", "AsyncClien
             )
 
 
+class CallRecorder(Protocol):
+    """Listens to a call."""
+
+    def maker_of_exchange(self, plan: "Plan") -> "Callable[..., Exchange]":
+        """What makes the exchange of the next attempt, as `Exchange` would."""
+        ...
+
+
+class Recorder(Protocol):
+    """Listens to the calls of a client."""
+
+    def begin_call(self) -> CallRecorder:
+        """Listen to another call."""
+        ...
+
+
 class Plan:
     """One call: where it goes, what it sends, and its limits."""
 
     __slots__ = (
-        *("choices_wanted", "endpoint", "headers", "max_retries", "message", "proxy", "secrets", "streamed", "timeout"),
+        *("answer_type", "choices_wanted", "endpoint", "headers", "max_retries", "message", "proxy", "recorder"),
+        *("secrets", "streamed", "target", "timeout", "token_provider"),
     )
 
     def __init__(
@@ -211,13 +277,19 @@ class Plan:
         timeout: Timeout,
         max_retries: int,
         client_headers: Mapping[str, str],
+        token_provider: TokenProvider | None = None,
+        answer_type: AnswerType | None = None,
+        recorder: CallRecorder | None = None,
     ) -> None:
+        self.answer_type = answer_type
+        self.recorder = recorder
         self.endpoint = endpoint
         self.proxy = proxy
         self.streamed = streamed
         self.choices_wanted = choices_wanted
         self.timeout = timeout
         self.max_retries = max_retries
+        self.token_provider = token_provider
         origin, target = endpoint
         sent = dict(headers)
         if proxy is not None and origin.scheme == "http":
@@ -225,12 +297,26 @@ class Plan:
             if proxy.authorization:
                 sent["proxy-authorization"] = proxy.authorization
         self.headers = sent
+        self.target = target
         self.message = encode_head(target, origin.authority, sent, len(body)) + body
         words = secrets_of_headers(sent) + secrets_of_headers(client_headers)
         words += secrets_of_query(endpoint.target.partition("?")[2])
         if proxy is not None:
             words += proxy.secrets
         self.secrets = tuple(dict.fromkeys(word for word in words if len(word) >= SHORTEST_SECRET))
+
+    def with_token(self, token: object) -> "Plan":
+        """This call with a token of the provider.
+
+        Raises:
+            ConfigurationError: it is none.
+        """
+        plan = copy.copy(self)
+        plan.headers = self.headers | {"authorization": bearer(token)}
+        body = self.body
+        plan.message = encode_head(self.target, self.endpoint.origin.authority, plan.headers, len(body)) + body
+        plan.secrets = (*self.secrets, *(word for word in (str(token),) if len(word) >= SHORTEST_SECRET))
+        return plan
 
     @property
     def body(self) -> bytes:

@@ -16,7 +16,8 @@
     ├── APIConnectionError(ConnectionError)  no connection, or it was reset
     ├── APITimeoutError(TimeoutError)        .phase "connect" | "first_chunk" | "idle" | "total"
     ├── ResponseFormatError(ValueError)      not a chat completion: content type, JSON, UTF-8, shape, event too large
-    └── StreamTruncatedError(EOFError)       the stream ended, the answer had not
+    ├── StreamTruncatedError(EOFError)       the stream ended, the answer had not
+    └── RefusalError                         an answer was to be parsed, and the model refused to give it    .refusal
     ConfigurationError(ValueError)           no key, bad URL, wrong method for the request
 
 Every exception that leaves a call or an iteration is one of these, save what the caller's own code raised,
@@ -41,6 +42,7 @@ __all__ = [
     "NotFoundError",
     "PermissionDeniedError",
     "RateLimitError",
+    "RefusalError",
     "ResponseFormatError",
     "StreamTruncatedError",
     "TimeoutPhase",
@@ -175,7 +177,7 @@ class APITimeoutError(ChatCompletionError, TimeoutError):
 
     def __init__(self, message: str, *, phase: TimeoutPhase, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
-        self.phase = phase
+        self.phase: TimeoutPhase = phase  # or pyright takes it for any str
         self.retryable = phase == "connect"
 
 
@@ -184,7 +186,23 @@ class ResponseFormatError(ChatCompletionError, ValueError):
 
 
 class StreamTruncatedError(ChatCompletionError, EOFError):
-    """The stream ended, the answer had not: no `[DONE]`, and a choice without a finish reason."""
+    """The stream ended, the answer had not: no `[DONE]`, and a choice without a finish reason.
+
+    Also raised where a value or a tool call is asked of an answer that is not whole (`completion.parse()`,
+    `completion.tool_calls`).
+    """
+
+
+class RefusalError(ChatCompletionError):
+    """A value was asked of an answer (`completion.parse()`), and the answer is a refusal.
+
+    Attributes:
+        refusal: the model's words.
+    """
+
+    def __init__(self, message: str, *, refusal: str = "", hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.refusal = refusal
 
 
 class ConfigurationError(_PicklableError, ValueError):

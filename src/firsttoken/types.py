@@ -44,8 +44,11 @@ from firsttoken._types.request import (
     Message,
     Messages,
     StreamOptions,
+    Tool,
     chat_completion_request,
 )
+from firsttoken._types.schema import json_schema_format
+from firsttoken._types.tools import function_tool
 from firsttoken._types.wire import Headers, ResponseInfo, Timing
 
 __all__ = [
@@ -76,6 +79,7 @@ __all__ = [
     "SystemMessage",
     "Timing",
     "TokenLogprob",
+    "Tool",
     "ToolCall",
     "ToolCallDelta",
     "ToolMessage",
@@ -84,6 +88,8 @@ __all__ = [
     "assistant_message",
     "chat_completion_request",
     "developer_message",
+    "function_tool",
+    "json_schema_format",
     "system_message",
     "tool_message",
     "user_message",

@@ -9,6 +9,7 @@ import pytest
 
 from firsttoken import STOP, AsyncChatCompletionStream, AsyncClient, ChatCompletionChunk
 from firsttoken.errors import BadRequestError, ConfigurationError, StreamTruncatedError
+from firsttoken.events import TextEvent
 from tests.async_.conftest import Run
 from tests.support.clients import KEY, REQUEST
 from tests.support.server import DONE, WAIT_S, Peer, Server, chunk, completion, event
@@ -197,6 +198,11 @@ def test_break_closes_at_once_without_the_garbage_collector(run: Run) -> None:
         client = client_of(server)
         async for piece in client.chat_completion_stream(REQUEST):
             assert piece.text == "Hel"
+            break
+        await stalling.until_left()
+        stalling.left.clear()
+        async for happened in client.chat_completion_stream(REQUEST).iter_events():
+            assert happened == TextEvent(choice_index=0, delta="Hel")
             break
         await stalling.until_left()
         stalling.left.clear()

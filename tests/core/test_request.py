@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -19,6 +20,8 @@ from firsttoken.types import (
     assistant_message,
     chat_completion_request,
     developer_message,
+    function_tool,
+    json_schema_format,
     system_message,
     tool_message,
     user_message,
@@ -297,3 +300,34 @@ def test_the_head() -> None:
 
 def test_the_types_encode_in_full_without_us() -> None:
     assert json.loads(msgspec.json.encode(user_message("Hi"))) == {"role": "user", "content": "Hi"}
+
+
+@dataclass
+class City:
+    name: str
+
+
+def get_weather(city: str) -> str:
+    return city
+
+
+def test_a_type_is_sent_as_its_schema_and_stays_in_the_request() -> None:
+    request = chat_completion_request("m", "Hi", response_format=City)
+    for _ in range(2):
+        body = json.loads(encode_body(request, stream=True))
+        assert body["response_format"] == json_schema_format(City)
+    assert request.response_format is City
+    assert sent(response_format={"type": "json_object"})["response_format"] == {"type": "json_object"}
+
+
+def test_functions_are_sent_as_tools_also_when_they_were_set_later() -> None:
+    assert sent(tools=[get_weather])["tools"] == [function_tool(get_weather)]
+    request = chat_completion_request("m", "Hi")
+    request.tools = [get_weather, {"type": "own"}]
+    assert json.loads(encode_body(request, stream=False))["tools"] == [function_tool(get_weather), {"type": "own"}]
+    assert request.tools == [get_weather, {"type": "own"}]
+
+
+def test_a_type_that_can_not_be_asked_for_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="an answer must be a JSON object, and int is something else"):
+        sent(response_format=int)

@@ -184,7 +184,10 @@ def test_the_wait_that_was_asked_for_is_an_attribute() -> None:
         (
             401,
             {},
-            "the server answered 401 Unauthorized\nhint: is OPENAI_API_KEY (or api_key=) the key of this server?",
+            (
+                "the server answered 401 Unauthorized\n"
+                "hint: is api_key= (or OPENAI_API_KEY, AZURE_OPENAI_API_KEY) the key of this server?"
+            ),
         ),
         (403, {}, "the server answered 403 Forbidden\nhint: the key is known, but may not do this"),
         (
@@ -192,7 +195,7 @@ def test_the_wait_that_was_asked_for_is_an_attribute() -> None:
             {},
             (
                 "the server answered 404 Not Found\n"
-                "hint: check the model's name and base_url (most servers want it to end in /v1)"
+                "hint: check the name of the model (or deployment) and base_url (most servers want it to end in /v1)"
             ),
         ),
         (
@@ -257,3 +260,10 @@ def test_what_is_an_error(value: dict[str, object]) -> None:
 )
 def test_what_is_no_error(value: dict[str, object]) -> None:
     assert not is_error(value)
+
+
+@pytest.mark.parametrize(
+    ("status", "told", "retryable"), [(400, "true", True), (503, "false", False), (503, "?", True)]
+)
+def test_the_server_says_whether_its_refusal_may_pass(status: int, told: str, retryable: bool) -> None:
+    assert status_error(status, {"x-should-retry": told}, b"", 0.0).retryable is retryable

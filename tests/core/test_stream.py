@@ -359,3 +359,32 @@ def test_raw_is_the_exact_bytes_of_the_event() -> None:
     body = b"".join(b"data: " + payload + b"\n\n" for payload in payloads)
     assert [made.raw for made in run(body).chunks] == payloads
     assert run(b'data: {\ndata:  "id": "x"}\n\n').chunks[0].raw == b'{\n "id": "x"}'
+
+
+# What a completion says of itself
+
+
+def test_a_completion_is_complete_when_all_of_a_whole_answer_was_handed_out() -> None:
+    core = StreamCore()
+    assert core.completion.complete is False
+    core.receive_data(HELLO + STOP + DONE)
+    assert core.complete
+    for _ in range(2):
+        assert core.completion.complete is False
+        core.next_chunk()
+    assert core.completion.complete is True
+
+
+def test_a_completion_of_which_chunks_were_dropped_is_never_complete() -> None:
+    core = StreamCore()
+    core.receive_data(HELLO + STOP + DONE)
+    core.stop()
+    assert core.complete
+    assert core.completion.complete is False
+
+
+def test_what_a_failure_holds_is_not_complete() -> None:
+    failure = run(HELLO).failure
+    assert failure is not None
+    assert failure.partial is not None
+    assert failure.partial.complete is False

@@ -314,6 +314,24 @@ def test_a_connection_closed_as_the_request_comes_is_replaced(client_of: ClientO
     assert server.connections == 2
 
 
+@pytest.mark.parametrize("surplus", [b"garbage\r\n\r\n", b"0\r\n\r\n", b'data: {"choices":[]}\n\n', b"\x00"])
+def test_a_reused_connection_with_data_left_over_is_replaced(client_of: ClientOf, surplus: bytes) -> None:
+    """What belongs to the answer before can arrive when the next request is under way: it answers nothing."""
+
+    def serve(peer: Peer) -> None:
+        peer.read_request()
+        hello(peer)
+        if peer.read_request() is not None:
+            peer.send(surplus)
+            peer.wait_until_left()
+
+    with Server(serve) as server:
+        client = client_of(server, max_retries=0)
+        for _ in range(2):
+            assert drain(client.chat_completion_stream(REQUEST)) == (["Hel", "lo", ""], None)
+    assert server.connections == 2
+
+
 def test_a_reused_connection_that_began_to_answer_is_not_replaced(client_of: ClientOf) -> None:
     def serve(peer: Peer) -> None:
         peer.read_request()

@@ -5,11 +5,12 @@ The event loop runs in a thread of its own, and each blocking call waits for a c
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from firsttoken import AsyncChatCompletionStream, AsyncClient, ChatCompletion, ChatCompletionChunk
+from firsttoken.events import StreamEvent
 
 _T = TypeVar("_T")
 
@@ -64,10 +65,18 @@ class BlockingStream:
             raise StopIteration from None
 
     def iter_text(self) -> Iterator[str]:
-        texts = self._stream.iter_text()
+        return self._blocking(self._stream.iter_text())
+
+    def iter_events(self) -> Iterator[StreamEvent]:
+        return self._blocking(self._stream.iter_events())
+
+    def iter_partial(self) -> Iterator[object]:
+        return self._blocking(self._stream.iter_partial())
+
+    def _blocking(self, items: AsyncIterator[_T]) -> Iterator[_T]:
         while True:
             try:
-                yield self._loop.run(texts.__anext__())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+                yield self._loop.run(items.__anext__())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
             except StopAsyncIteration:
                 return
 
@@ -81,9 +90,17 @@ class BlockingStream:
 class BlockingAsyncClient:
     """The interface of `Client`, over `AsyncClient`."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: Any, make: Callable[..., AsyncClient] = AsyncClient, **options: Any) -> None:
         self._loop = Loop()
-        self._client = AsyncClient(*args, **options)
+        try:
+            self._client = make(*args, **options)
+        except BaseException:
+            self._loop.close()
+            raise
+
+    @classmethod
+    def azure(cls, *args: Any, **options: Any) -> Self:
+        return cls(*args, make=AsyncClient.azure, **options)
 
     def __enter__(self) -> Self:
         return self

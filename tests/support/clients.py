@@ -22,7 +22,7 @@ KEY = "sk-test-0123456789abcdef"
 def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
     """No keys, proxies or certificates of whoever runs the tests."""
     for name in os.environ:
-        if name.startswith(("OPENAI_", "SSL_CERT")) or name.lower().endswith("_proxy"):
+        if name.startswith(("OPENAI_", "AZURE_OPENAI_", "SSL_CERT")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
 
 

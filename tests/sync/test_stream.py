@@ -17,6 +17,7 @@ from firsttoken.errors import (
     InternalServerError,
     StreamTruncatedError,
 )
+from firsttoken.events import TextEvent
 from tests.support.clients import REQUEST, ClientOf, drain
 from tests.support.server import Peer, Server, chunk, completion, event, in_turn
 from tests.support.stalls import Stall, stall
@@ -208,6 +209,15 @@ def test_dropping_iter_text_closes_the_connection_at_once(client_of: ClientOf) -
     with Server(in_turn(endless)) as server, without_gc():
         client = client_of(server)
         assert list(itertools.islice(client.chat_completion_stream(REQUEST).iter_text(), 2)) == ["Hel", "lo"]
+        assert server.was_left()
+
+
+def test_break_out_of_iter_events_closes_the_connection_at_once(client_of: ClientOf) -> None:
+    with Server(in_turn(endless)) as server, without_gc():
+        client = client_of(server)
+        for piece in client.chat_completion_stream(REQUEST).iter_events():
+            assert piece == TextEvent(choice_index=0, delta="Hel")
+            break
         assert server.was_left()
 
 

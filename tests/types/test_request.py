@@ -1,12 +1,21 @@
 """firsttoken._types.request: a request and its fields."""
 
 import inspect
+import pickle
+from typing import Any
 
 import msgspec
 import pytest
 
 from firsttoken._types.request import _Fields
-from firsttoken.types import ChatCompletionRequest, StreamOptions, chat_completion_request, user_message
+from firsttoken.errors import ConfigurationError
+from firsttoken.types import (
+    ChatCompletionRequest,
+    StreamOptions,
+    chat_completion_request,
+    function_tool,
+    user_message,
+)
 
 
 def test_text_is_one_user_message() -> None:
@@ -48,3 +57,31 @@ def test_a_repr_shows_what_was_set() -> None:
         "ChatCompletionRequest(model='m', messages=[UserMessage(content='Hi')], n=1)"
     )
     assert msgspec.structs.replace(chat_completion_request("m", "Hi"), n=1).n == 1
+
+
+def get_weather(city: str) -> str:
+    """Get the weather of a city."""
+    return city
+
+
+def test_functions_become_tools_at_once() -> None:
+    ready = {"type": "function", "function": {"name": "other"}}
+    given = [get_weather, ready]
+    request = chat_completion_request("m", "Hi", tools=given)
+    assert request.tools == [function_tool(get_weather), ready]
+    assert given == [get_weather, ready]
+    assert pickle.loads(pickle.dumps(request)) == request
+    assert "function get_weather" not in repr(request)
+    assert msgspec.json.decode(msgspec.json.encode(request))["tools"] == request.tools
+
+
+def test_tools_that_are_dicts_stay_what_they_are() -> None:
+    tools = [{"type": "function"}]
+    assert chat_completion_request("m", "Hi", tools=tools).tools is tools
+
+
+@pytest.mark.parametrize("tools", [get_weather, "get_weather", 5])
+def test_tools_must_be_a_sequence(tools: Any) -> None:
+    with pytest.raises(ConfigurationError, match="tools must be a sequence of dicts and functions, not ") as caught:
+        chat_completion_request("m", "Hi", tools=tools)
+    assert str(caught.value).endswith("\nhint: as in tools=[get_weather]")

@@ -5,14 +5,19 @@ What arrives goes into the exchange in the callback that brings it, whether or n
 """
 
 import asyncio
-from collections.abc import Awaitable
+import inspect
+from collections.abc import Awaitable, Coroutine
+from typing import TypeVar
 
 from firsttoken._async.connection import AbortedError, Connection, DeadlineError
 from firsttoken._async.transport import Transport
-from firsttoken._base import Course, clock, connection_failure
-from firsttoken._settings import Plan
+from firsttoken._base import NO_TOKEN, Course, clock, connection_failure, provider_stopped
+from firsttoken._core.http1 import may_begin_response
+from firsttoken._settings import Plan, TokenProvider
 from firsttoken._types.completion import ChatCompletion
 from firsttoken.errors import ChatCompletionError, ConfigurationError
+
+_T = TypeVar("_T")
 
 DRAIN_S = 0.1
 HIGH_WATER_BYTES = 256 * 1024
@@ -42,7 +47,7 @@ class Call:
         self._may_reuse = True
         self._unread_bytes = 0
         self._raised: BaseException | None = None  # by code of the caller, in a client of its own
-        self._opening: asyncio.Task[None] | None = None
+        self._opening: asyncio.Task[object] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at_s = 0.0
@@ -128,6 +133,11 @@ class Call:
 
     def on_data(self, data: bytes) -> None:
         """Take bytes of the answer; stop the reading when the caller does not keep up."""
+        connection = self._connection
+        if self._is_silent and not may_begin_response(data) and connection is not None and connection.used:
+            connection.close()
+            self.on_lost(None)
+            return
         exchange = self.course.exchange
         self._is_silent = False
         exchange.receive_data(data, clock())
@@ -176,7 +186,7 @@ class Call:
             self.close()  # the loop was closed in this moment
 
     def _step(self) -> Awaitable[None]:
-        """A step towards an answer, to be awaited: a connection and the request sent, or news. No frame of its own."""
+        """A step towards an answer, to be awaited: more of what was read, an attempt, or news. No frame of its own."""
         if self.closed:
             raise AbortedError
         exchange = self.course.exchange
@@ -185,7 +195,6 @@ class Call:
             return asyncio.sleep(0)  # there may be much of it, and other tasks
         if self._connection is None:
             return self._attempt()
-        exchange = self.course.exchange
         if self._timer is None and not exchange.core.ended and clock() >= exchange.until_s():
             exchange.expire(clock())
             if exchange.core.ended:
@@ -203,6 +212,8 @@ class Call:
                 raise raised
             finally:
                 del raised  # its traceback refers to this frame
+        if self._plan.token_provider is not None and not await self._authorize(self._plan.token_provider):
+            return
         deadlines = self.course.deadlines
         connection = self._transport.take_idle(self._plan) if self._may_reuse else None
         self._is_silent = True
@@ -230,8 +241,30 @@ class Call:
             raise AbortedError
         self._connection = connection
         connection.receiver = self
-        deadlines.requesting(clock())
+        self.course.exchange.requesting(clock())
         connection.send(self._plan.message)
+
+    async def _authorize(self, token_provider: TokenProvider) -> bool:
+        """Get a token for the attempt; False where none came in time."""
+        deadlines = self.course.deadlines
+        deadlines.requesting(clock())
+        token, in_time = None, False
+        try:
+            token = token_provider()
+            if inspect.isawaitable(token):
+                token = await self._in_task(_awaited(token, deadlines.at_s))
+            in_time = clock() < deadlines.at_s
+        except DeadlineError:
+            pass
+        except (StopIteration, StopAsyncIteration) as error:
+            raise provider_stopped(error) from error
+        if not in_time:
+            self.course.exchange.lose(deadlines.error(NO_TOKEN))
+            return False
+        if self.closed:
+            raise AbortedError
+        self._plan = self.course.authorize(token)
+        return True
 
     def _read_on(self) -> None:
         """All that came is taken: more may come."""
@@ -240,10 +273,13 @@ class Call:
             self._connection.resume()
 
     async def _open(self, connection: Connection, until_s: float) -> None:
-        """Connect, in a task of its own: `close` can cancel that one and leave the caller's alone."""
-        opening = self._opening = self._loop.create_task(self._transport.open(connection, self._plan, until_s))
+        await self._in_task(self._transport.open(connection, self._plan, until_s))
+
+    async def _in_task(self, work: Coroutine[object, object, _T]) -> _T:
+        """Wait for something in a task of its own: `close` can cancel that one and leave the caller's alone."""
+        opening = self._opening = self._loop.create_task(work)
         try:
-            await opening
+            return await opening
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if self.closed and not (task is not None and task.cancelling()):
@@ -270,6 +306,7 @@ class Call:
 
     async def _finish(self) -> None:
         """Give the connection back, if the end of the body is there or comes at once."""
+        self._read_on()
         exchange = self.course.exchange
         until_s = clock() + DRAIN_S
         while self._connection is not None and exchange.may_be_reusable and not exchange.body_ended:
@@ -322,3 +359,15 @@ class Call:
 
 async def _nothing() -> None:
     pass
+
+
+async def _awaited(work: Awaitable[_T], until_s: float) -> _T:
+    """What the caller's own code gives, if it does before a moment."""
+    limit = asyncio.timeout(None if until_s == float("inf") else max(0.0, until_s - clock()))
+    try:
+        async with limit:
+            return await work
+    except TimeoutError:
+        if limit.expired():
+            raise DeadlineError from None
+        raise

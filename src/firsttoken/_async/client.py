@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import httpx2
 
 OnChunk = Callable[[ChatCompletionChunk], object] | Callable[[ChatCompletionChunk], Awaitable[object]]
+AsyncTokenProvider = Callable[[], str | Awaitable[str]]
 
 
 class AsyncClient:
@@ -30,7 +31,9 @@ class AsyncClient:
     manager: leaving it closes the idle connections.
 
     Args:
-        api_key: the key; None takes `OPENAI_API_KEY`. Only OpenAI's own address needs one.
+        api_key: the key, or a function that gives one, called for each attempt to send a request, and
+            awaited where it gives something to await; None takes
+            `OPENAI_API_KEY`. Only OpenAI's own address needs one.
         base_url: of the API; None takes `OPENAI_BASE_URL`, else OpenAI's. Most servers want it to end in /v1.
         organization: None takes `OPENAI_ORG_ID`.
         project: None takes `OPENAI_PROJECT_ID`.
@@ -48,7 +51,7 @@ class AsyncClient:
 
     def __init__(
         self,
-        api_key: str | None = None,
+        api_key: str | AsyncTokenProvider | None = None,
         base_url: str | None = None,
         *,
         organization: str | None = None,
@@ -62,7 +65,7 @@ class AsyncClient:
     ) -> None:
         if http_client is not None:
             check_http_client(http_client, "AsyncClient", ssl_context=ssl_context, proxy=proxy)
-        self._settings = Settings(
+        settings = Settings(
             api_key=api_key,
             base_url=base_url,
             organization=organization,
@@ -73,6 +76,69 @@ class AsyncClient:
             proxy=proxy,
             http_client=http_client,
         )
+        self._begin(settings, ssl_context, http_client)
+
+    @classmethod
+    def azure(
+        cls,
+        endpoint: str | None = None,
+        *,
+        deployment: str | None = None,
+        api_version: str | None = None,
+        api_key: str | None = None,
+        token_provider: AsyncTokenProvider | None = None,
+        timeout: Timeout = Timeout(),  # noqa: B008 - it is frozen
+        max_retries: int = 2,
+        default_headers: Mapping[str, str] | None = None,
+        ssl_context: "ssl.SSLContext | None" = None,
+        proxy: str | None = None,
+        http_client: "httpx2.AsyncClient | None" = None,
+    ) -> Self:
+        """Make a client of Azure OpenAI.
+
+        Args:
+            endpoint: of the resource, as in https://my-resource.openai.azure.com; None takes `AZURE_OPENAI_ENDPOINT`.
+            deployment: which one to ask, where `api_version` is a date; None takes the model that a request names.
+            api_version: a date, as in "2024-10-21", for `/openai/deployments/…`; "v1" or "preview" for `/openai/v1`,
+                where the model that a request names is the deployment. None takes `OPENAI_API_VERSION`, else "v1".
+            api_key: the resource's key; None takes a token from `AZURE_OPENAI_AD_TOKEN`, else `AZURE_OPENAI_API_KEY`.
+            token_provider: in place of a key: a function that gives a token, as `azure.identity.aio` makes them. It is
+                called for each attempt to send a request, and awaited where it gives something to await.
+                What it raises propagates.
+            timeout: as for the class; so are those that follow.
+            max_retries: how often a call that failed is repeated.
+            default_headers: sent with each call.
+            ssl_context: for https.
+            proxy: the URL of an http proxy, "" for none.
+            http_client: an `httpx2.AsyncClient` of your own.
+
+        Raises:
+            ConfigurationError: one of them can't be used, or there is no endpoint or no key.
+        """
+        from firsttoken._azure import AzureSettings
+
+        if http_client is not None:
+            check_http_client(http_client, "AsyncClient", ssl_context=ssl_context, proxy=proxy)
+        settings = AzureSettings(
+            endpoint=endpoint,
+            deployment=deployment,
+            api_version=api_version,
+            api_key=api_key,
+            token_provider=token_provider,
+            timeout=timeout,
+            max_retries=max_retries,
+            default_headers=default_headers,
+            proxy=proxy,
+            http_client=http_client,
+        )
+        client = cls.__new__(cls)
+        client._begin(settings, ssl_context, http_client)
+        return client
+
+    def _begin(
+        self, settings: Settings, ssl_context: "ssl.SSLContext | None", http_client: "httpx2.AsyncClient | None"
+    ) -> None:
+        self._settings = settings
         self._transport = Transport(ssl_context) if http_client is None else _transport_of(http_client)
 
     def __repr__(self) -> str:

@@ -3,16 +3,20 @@
 from collections import deque
 from collections.abc import AsyncIterator, Generator
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from firsttoken._async.call import Call
 from firsttoken._async.connection import AbortedError
 from firsttoken._async.transport import Transport
-from firsttoken._base import StreamBase, busy_failure
+from firsttoken._base import StreamBase, busy_failure, check_all_seen
 from firsttoken._settings import Plan
 from firsttoken._types.chunk import ChatCompletionChunk
 from firsttoken._types.completion import ChatCompletion
 from firsttoken.errors import ChatCompletionError, ConfigurationError
+
+if TYPE_CHECKING:
+    from firsttoken._core.events import EventMaker
+    from firsttoken.events import StreamEvent
 
 
 class AsyncChatCompletionStream(StreamBase[Call]):
@@ -66,6 +70,37 @@ class AsyncChatCompletionStream(StreamBase[Call]):
     def iter_text(self) -> AsyncIterator[str]:
         """Iterate over the non-empty text of choice 0."""
         return _TextIterator(self)
+
+    def iter_events(self) -> "AsyncIterator[StreamEvent]":
+        """Iterate over what happens, as the events of `firsttoken.events`, of all choices.
+
+        A second call goes on where the first was left.
+
+        Raises:
+            ConfigurationError: when iterated over: a chunk was taken from the stream in another way, and no event tells
+                of it.
+        """
+        return _EventIterator(self, self._events())
+
+    def iter_partial(self) -> AsyncIterator[object]:
+        """Iterate over the growing value of choice 0's content, which is to be JSON, as plain Python.
+
+        A value is given when it differs from the one before. Text at its end may be cut, and fields are still to come;
+        a number at its end waits until it has ended. It fits no type yet, and is none: that is `completion.parse()`,
+        once the stream has ended. A stream that fails raises behind the last value, one that is stopped just ends.
+
+        What one read has brought is looked at once, and the chunks of it are handed out. What was taken from the
+        stream in another way, before or in between, is in the value all the same. Each look parses from the
+        start: up to 16 KiB of text at each read; beyond, when a 64th more has come, so that the work stays linear.
+
+        Raises:
+            ConfigurationError: at once: jiter is not installed (extra `structured`).
+            ResponseFormatError: when iterated over: the content is not JSON; of what stands behind the JSON only the
+                end of the stream tells. The stream stays as it is.
+        """
+        from firsttoken._async.partial import PartialIterator
+
+        return PartialIterator(self)
 
     async def final_completion(self) -> ChatCompletion:
         """Read the rest, and give the whole.
@@ -164,6 +199,33 @@ class _TextIterator:
         while not (text := (await anext(self._stream)).text):
             pass
         return text
+
+
+class _EventIterator:
+    """The events of a stream. A class, not a generator: dropping it drops the stream at once."""
+
+    __slots__ = ("_maker", "_stream")
+
+    def __init__(self, stream: AsyncChatCompletionStream, maker: "EventMaker") -> None:
+        self._stream = stream
+        self._maker = maker
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> "StreamEvent":
+        maker, stream = self._maker, self._stream
+        while not maker.ready:
+            check_all_seen(maker.chunks, stream._chunks_handed_out())
+            try:
+                chunk = await anext(stream)
+            except StopAsyncIteration:
+                if maker.finished or stream.state != "complete":
+                    raise
+                maker.finish(stream.completion)
+            else:
+                maker.add(chunk)
+        return maker.ready.popleft()
 
 
 AsyncChatCompletionStream.__module__ = "firsttoken"  # the door, for reprs, tracebacks and pickles

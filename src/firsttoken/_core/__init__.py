@@ -20,9 +20,12 @@
         │     └─ payload, server_error  │
         ▼                               ▼
     deque ──▶ the caller            accumulator       looks on as chunks are handed out
-                                        └─ choice_parts, tool_calls, text_parts
+                                        └─ choice_parts, tool_calls, reasoning_details, text_parts
+                                    events            chunks to events, for `iter_events` alone
+                                    partial_json      text that is JSON to its growing value, for `iter_partial` alone
 
-    request, url, proxy, tunnel       what is sent, and where to
+    request, url, azure               what is sent, and where to
+    proxy, tunnel                     the way there
     pool, retry, progress             which connection, whether again, what counts as a sign of life
     shapes, own_copies                the fields of the structs
     content_parts                     content that is a list

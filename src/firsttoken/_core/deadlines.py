@@ -83,12 +83,13 @@ class Deadlines:
         """Seconds until the total deadline; None where there is none."""
         return None if self._total_at_s == _NEVER else self._total_at_s - now_s
 
-    def error(self) -> APITimeoutError:
-        """The failure of the next deadline's passing."""
+    def error(self, lacking: str | None = None) -> APITimeoutError:
+        """The failure of the next deadline's passing; `lacking` says what has not come, if not the server's."""
         phase: TimeoutPhase = "total" if self._total_at_s < self._phase_at_s else self.phase
         setting = _SETTINGS[phase]
         value_s = getattr(self.timeout, setting)
-        return APITimeoutError(f"{_MEANINGS[phase]} {self._server} within {value_s:g} s ({setting})", phase=phase)
+        lacking = lacking or f"{_MEANINGS[phase]} {self._server}"
+        return APITimeoutError(f"{lacking} within {value_s:g} s ({setting})", phase=phase)
 
 
 def _seconds(limit_s: float | None) -> float:

@@ -14,7 +14,7 @@ import msgspec
 from firsttoken._core.payload import as_array, as_object
 from firsttoken._types.completion import ChatCompletionMessage
 from firsttoken._types.messages import AssistantMessage, user_message
-from firsttoken._types.request import ChatCompletionRequest, StreamOptions
+from firsttoken._types.request import ChatCompletionRequest, StreamOptions, as_response_format, as_tools
 from firsttoken._types.wire import Wire
 from firsttoken.errors import ConfigurationError
 
@@ -44,6 +44,10 @@ def encode_body(request: ChatCompletionRequest, *, stream: bool) -> bytes:
     extra = body.pop("extra", None)
     body.pop("stream", None)
     options = body.pop("stream_options", None)
+    if request.tools is not None:
+        body["tools"] = as_tools(request.tools)  # again: it may have been set since the request was made
+    if request.response_format is not None:
+        body["response_format"] = as_response_format(request.response_format)
     try:
         body["messages"] = [_plain_message(message) for message in _messages(request.messages)]
     except RecursionError as error:

@@ -33,7 +33,7 @@ def retry_delay_s(
     Returns:
         Seconds; None where the attempt is not to be repeated.
     """
-    if not _is_retryable(error, headers.get("x-should-retry", "").strip().lower()):
+    if not may_be_retried(error, headers):
         return None
     asked_s = error.retry_after_s if isinstance(error, APIStatusError) else None
     if asked_s is None:
@@ -45,11 +45,13 @@ def retry_delay_s(
     return None if left_s is not None and delay_s >= left_s else delay_s
 
 
-def _is_retryable(error: ChatCompletionError, told: str) -> bool:
-    """What the server told counts for its refusals; of a lost connection it can only say that it is not to be retried.
+def may_be_retried(error: ChatCompletionError, headers: Mapping[str, str]) -> bool:
+    """Whether an error is of a kind that may pass, by what the server told in `x-should-retry`, else by its own.
 
-    Of other failures it knew nothing when it sent the head: a timeout is the caller's own limit.
+    What the server told counts for its refusals; of a lost connection it can only say that it is not to be retried. Of
+    other failures it knew nothing when it sent the head: a timeout is the caller's own limit.
     """
+    told = headers.get("x-should-retry", "").strip().lower()
     if told == "true" and isinstance(error, APIStatusError):
         return not _out_of_credit(error)
     if told == "false" and isinstance(error, (APIStatusError, APIConnectionError)):

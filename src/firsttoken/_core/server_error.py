@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 from firsttoken._core.payload import as_array, as_object, as_text, parse_json, quoted
-from firsttoken._core.retry import retry_after_s
+from firsttoken._core.retry import may_be_retried, retry_after_s
 from firsttoken.errors import APIStatusError, ResponseFormatError, status_error_class
 
 _HINTS = {
-    401: "is OPENAI_API_KEY (or api_key=) the key of this server?",
+    401: "is api_key= (or OPENAI_API_KEY, AZURE_OPENAI_API_KEY) the key of this server?",
     403: "the key is known, but may not do this",
-    404: "check the model's name and base_url (most servers want it to end in /v1)",
+    404: "check the name of the model (or deployment) and base_url (most servers want it to end in /v1)",
     407: "the proxy wants a user and a password: http://user:password@host:port",
 }
 
@@ -30,6 +30,7 @@ def status_error(status: int, headers: Mapping[str, str], body: bytes, wall_cloc
         status, value, f"the server answered {phrase}" + (f": {words}" if words else ""), _hint(status, headers)
     )
     error.retry_after_s = retry_after_s(headers, wall_clock_s)
+    error.retryable = may_be_retried(error, headers)
     return error
 
 

@@ -45,6 +45,7 @@ class StreamCore:
         self._accumulator = Accumulator()
         self._unfolded: list[ChatCompletionChunk] = []  # those handed out since the last fold, then those ready
         self._folded_count = 0
+        self._has_dropped = False
 
     @property
     def ended(self) -> bool:
@@ -121,6 +122,7 @@ class StreamCore:
                 break
             dropped += 1
         if dropped:
+            self._has_dropped = True
             del self._unfolded[-dropped:]
 
     def next_chunk(self) -> ChatCompletionChunk | None:
@@ -136,7 +138,9 @@ class StreamCore:
     def completion(self) -> ChatCompletion:
         """Exactly the chunks handed out, folded; its choices are [] before the first."""
         self._fold()
-        return self._accumulator.completion
+        completion = self._accumulator.completion
+        completion.complete = self.complete and not self.ready and not self._has_dropped
+        return completion
 
     def has_finished(self, choices: int) -> bool:
         """Whether so many choices have finished, and every one that was begun, in the chunks handed out."""

@@ -9,12 +9,13 @@ from firsttoken._types.chunk import ToolCallDelta
 from firsttoken._types.completion import CustomToolCall, FunctionCall, ToolCall
 
 
-class _Call:
+class OpenCall:
     """A call that is still being written. Id, type and name are set once; only arguments and input grow."""
 
-    __slots__ = ("arguments", "extra", "id", "inner_extra", "input", "is_custom", "name", "type")
+    __slots__ = ("arguments", "extra", "id", "inner_extra", "input", "is_custom", "name", "position", "type")
 
-    def __init__(self) -> None:
+    def __init__(self, position: int) -> None:
+        self.position = position  # among the calls of its message
         self.id = ""
         self.type = ""
         self.name = ""
@@ -60,19 +61,21 @@ class ToolCalls:
     __slots__ = ("_by_id", "_by_index", "_calls")
 
     def __init__(self) -> None:
-        self._calls: list[_Call] = []
-        self._by_id: dict[str, _Call] = {}
-        self._by_index: dict[int, _Call] = {}
+        self._calls: list[OpenCall] = []
+        self._by_id: dict[str, OpenCall] = {}
+        self._by_index: dict[int, OpenCall] = {}
 
-    def add(self, delta: ToolCallDelta) -> None:
-        """Take a piece."""
-        self._call_of(delta).add(delta)
+    def add(self, delta: ToolCallDelta) -> OpenCall:
+        """Take a piece; give the call that it is of."""
+        call = self._call_of(delta)
+        call.add(delta)
+        return call
 
     def so_far(self) -> list[ToolCall]:
         """The calls as far as they have come."""
         return [call.so_far() for call in self._calls]
 
-    def _call_of(self, delta: ToolCallDelta) -> _Call:
+    def _call_of(self, delta: ToolCallDelta) -> OpenCall:
         call_id = _word(delta.id)
         if call_id:
             return self._by_id.get(call_id) or self._call_of_new_id(call_id, delta)
@@ -82,14 +85,14 @@ class ToolCalls:
             return self._calls[-1]
         return self._open(delta)
 
-    def _call_of_new_id(self, call_id: str, delta: ToolCallDelta) -> _Call:
+    def _call_of_new_id(self, call_id: str, delta: ToolCallDelta) -> OpenCall:
         known = None if delta.index is None or _name(delta) else self._by_index.get(delta.index)
         call = known or self._open(delta)
         self._by_id[call_id] = call
         return call
 
-    def _open(self, delta: ToolCallDelta) -> _Call:
-        call = _Call()
+    def _open(self, delta: ToolCallDelta) -> OpenCall:
+        call = OpenCall(len(self._calls))
         self._calls.append(call)
         if delta.index is not None:
             self._by_index[delta.index] = call

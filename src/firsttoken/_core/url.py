@@ -57,14 +57,14 @@ def chat_completions_endpoint(base_url: str) -> Endpoint:
     return Endpoint(origin, f"{target}?{query}" if query else target)
 
 
-def split_url(url: str, what: str) -> tuple[Origin, str, str]:
+def split_url(url: str, what: str, hint: str = _HINT) -> tuple[Origin, str, str]:
     """Origin, path and query of an http or https URL.
 
     Raises:
         ConfigurationError: it is none, or holds a user or a password, which would end up in logs, or port 0.
     """
     if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigurationError(f"{what} must be a str, not {type(url).__name__}", hint=_HINT)
+        raise ConfigurationError(f"{what} must be a str, not {type(url).__name__}", hint=hint)
     shown = repr(url.partition("?")[0])  # a query may hold a key
     try:
         parts = urlsplit(url)
@@ -75,7 +75,7 @@ def split_url(url: str, what: str) -> tuple[Origin, str, str]:
     if has_user:
         raise ConfigurationError(f"{what} holds a user or a password", hint="use api_key= or default_headers=")
     if parts.scheme not in _PORTS or not parts.hostname:
-        raise ConfigurationError(f"{what} is no http or https URL: {shown}", hint=_HINT)
+        raise ConfigurationError(f"{what} is no http or https URL: {shown}", hint=hint)
     if port == 0:
         raise ConfigurationError(f"{what} has the port 0, to which nothing can connect: {shown}")
     rest = parts.path + parts.query

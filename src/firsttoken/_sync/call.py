@@ -8,8 +8,9 @@ import os
 import threading
 from collections.abc import Callable
 
-from firsttoken._base import BusyError, Course, clock, connection_failure
-from firsttoken._settings import Plan
+from firsttoken._base import NO_TOKEN, BusyError, Course, clock, connection_failure, provider_stopped
+from firsttoken._core.http1 import may_begin_response
+from firsttoken._settings import Plan, TokenProvider
 from firsttoken._sync.connection import AbortedError, Connection, DeadlineError
 from firsttoken._sync.transport import Transport
 from firsttoken._types.completion import ChatCompletion
@@ -169,6 +170,8 @@ class Call:
 
     def _attempt(self) -> None:
         """Send the request over an idle connection, or over a new one."""
+        if self._plan.token_provider is not None and not self._authorize(self._plan.token_provider):
+            return
         deadlines = self.course.deadlines
         connection = self._transport.take_idle(self._plan) if self._may_reuse else None
         self._is_silent = True
@@ -191,6 +194,22 @@ class Call:
         else:
             self._send(connection)
 
+    def _authorize(self, token_provider: TokenProvider) -> bool:
+        """Get a token for the attempt; False where none came in time. The caller's code: it runs without the lock."""
+        deadlines = self.course.deadlines
+        deadlines.requesting(clock())
+        try:
+            token = token_provider()
+        except (StopIteration, StopAsyncIteration) as error:
+            raise provider_stopped(error) from error
+        if clock() >= deadlines.at_s:
+            self._fail(deadlines.error(NO_TOKEN))
+            return False
+        with self._lock:
+            self._check_open()
+            self._plan = self.course.authorize(token)
+        return True
+
     def _adopt(self, connection: Connection) -> None:
         with self._lock:
             self._connection = connection  # a closed call drops it when the waiting ends
@@ -198,7 +217,7 @@ class Call:
 
     def _send(self, connection: Connection) -> None:
         deadlines = self.course.deadlines
-        deadlines.requesting(clock())
+        self.course.exchange.requesting(clock())
         try:
             connection.send(self._plan.message, deadlines.at_s)
         except DeadlineError:
@@ -225,7 +244,9 @@ class Call:
             if self.closed:
                 self._drop_connection()
                 raise AbortedError
-            if data:
+            if self._is_silent and not may_begin_response(data) and connection.used:
+                self._lose(connection, ConnectionResetError("the connection had data left over"))
+            elif data:
                 self._is_silent = False
                 self.course.left_at_s = now_s = clock()
                 exchange.receive_data(data, now_s)

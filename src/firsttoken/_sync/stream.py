@@ -4,9 +4,9 @@ from collections import deque
 from collections.abc import Iterator
 from operator import attrgetter
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from firsttoken._base import BusyError, StreamBase, busy_failure
+from firsttoken._base import BusyError, StreamBase, busy_failure, check_all_seen
 from firsttoken._settings import Plan
 from firsttoken._sync.call import Call
 from firsttoken._sync.connection import AbortedError
@@ -14,6 +14,10 @@ from firsttoken._sync.transport import Transport
 from firsttoken._types.chunk import ChatCompletionChunk
 from firsttoken._types.completion import ChatCompletion
 from firsttoken.errors import ChatCompletionError, ConfigurationError
+
+if TYPE_CHECKING:
+    from firsttoken._core.events import EventMaker
+    from firsttoken.events import StreamEvent
 
 _text_of = attrgetter("text")
 
@@ -65,6 +69,37 @@ class ChatCompletionStream(StreamBase[Call]):
     def iter_text(self) -> Iterator[str]:
         """Iterate over the non-empty text of choice 0."""
         return filter(None, map(_text_of, self))
+
+    def iter_events(self) -> "Iterator[StreamEvent]":
+        """Iterate over what happens, as the events of `firsttoken.events`, of all choices.
+
+        A second call goes on where the first was left.
+
+        Raises:
+            ConfigurationError: when iterated over: a chunk was taken from the stream in another way, and no event tells
+                of it.
+        """
+        return _EventIterator(self, self._events())
+
+    def iter_partial(self) -> Iterator[object]:
+        """Iterate over the growing value of choice 0's content, which is to be JSON, as plain Python.
+
+        A value is given when it differs from the one before. Text at its end may be cut, and fields are still to come;
+        a number at its end waits until it has ended. It fits no type yet, and is none: that is `completion.parse()`,
+        once the stream has ended. A stream that fails raises behind the last value, one that is stopped just ends.
+
+        What one read has brought is looked at once, and the chunks of it are handed out. What was taken from the
+        stream in another way, before or in between, is in the value all the same. Each look parses from the
+        start: up to 16 KiB of text at each read; beyond, when a 64th more has come, so that the work stays linear.
+
+        Raises:
+            ConfigurationError: at once: jiter is not installed (extra `structured`).
+            ResponseFormatError: when iterated over: the content is not JSON; of what stands behind the JSON only the
+                end of the stream tells. The stream stays as it is.
+        """
+        from firsttoken._sync.partial import PartialIterator
+
+        return PartialIterator(self)
 
     def final_completion(self) -> ChatCompletion:
         """Read the rest, and give the whole.
@@ -137,6 +172,33 @@ class ChatCompletionStream(StreamBase[Call]):
             if self._outcome is not None:  # another thread closed the stream this moment, and found no call to close
                 call.close()
         return call
+
+
+class _EventIterator:
+    """The events of a stream. A class, not a generator: dropping it drops the stream at once."""
+
+    __slots__ = ("_maker", "_stream")
+
+    def __init__(self, stream: ChatCompletionStream, maker: "EventMaker") -> None:
+        self._stream = stream
+        self._maker = maker
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> "StreamEvent":
+        maker, stream = self._maker, self._stream
+        while not maker.ready:
+            check_all_seen(maker.chunks, stream._chunks_handed_out())
+            try:
+                chunk = next(stream)
+            except StopIteration:
+                if maker.finished or stream.state != "complete":
+                    raise
+                maker.finish(stream.completion)
+            else:
+                maker.add(chunk)
+        return maker.ready.popleft()
 
 
 ChatCompletionStream.__module__ = "firsttoken"  # the door, for reprs, tracebacks and pickles

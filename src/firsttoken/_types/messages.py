@@ -34,13 +34,14 @@ class UserMessage(_Message, tag_field="role", tag="user"):
 
 
 class AssistantMessage(_Message, tag_field="role", tag="assistant"):
-    """What the model said before."""
+    """What the model said before. `function_call` is what old answers have in place of tool calls."""
 
     content: Content | None = None
     name: str | None = None
     refusal: str | None = None
     tool_calls: Sequence[Mapping[str, object] | msgspec.Struct] | None = None
     audio: Mapping[str, object] | None = None
+    function_call: Mapping[str, object] | None = None
 
 
 class ToolMessage(_Message, tag_field="role", tag="tool"):

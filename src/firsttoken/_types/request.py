@@ -1,7 +1,7 @@
 """A request, field by field as the API reference lists them."""
 
-from collections.abc import Mapping, Sequence
-from typing import TypedDict, Unpack
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypedDict, Unpack, cast
 
 import msgspec
 
@@ -14,6 +14,9 @@ from firsttoken._types.messages import (
     UserMessage,
     user_message,
 )
+from firsttoken._types.schema import json_schema_format
+from firsttoken._types.tools import function_tool
+from firsttoken.errors import ConfigurationError
 
 Message = (
     DeveloperMessage
@@ -44,6 +47,10 @@ class StreamOptions(msgspec.Struct, kw_only=True, omit_defaults=True):
     include_obfuscation: bool | None = None
 
 
+Tool = JSONObject | Callable[..., object]
+"""A tool of a request: a definition, or a function that one is made of (see `firsttoken.types.function_tool`)."""
+
+
 class _Fields(TypedDict, total=False):
     audio: JSONObject | None
     frequency_penalty: float | None
@@ -55,14 +62,16 @@ class _Fields(TypedDict, total=False):
     max_tokens: int | None
     metadata: Mapping[str, str] | None
     modalities: Sequence[str] | None
+    moderation: JSONObject | None
     n: int | None
     parallel_tool_calls: bool | None
     prediction: JSONObject | None
     presence_penalty: float | None
     prompt_cache_key: str | None
+    prompt_cache_options: JSONObject | None
     prompt_cache_retention: str | None
     reasoning_effort: str | None
-    response_format: JSONObject | None
+    response_format: type[object] | JSONObject | None
     safety_identifier: str | None
     seed: int | None
     service_tier: str | None
@@ -72,7 +81,7 @@ class _Fields(TypedDict, total=False):
     stream_options: StreamOptions | JSONObject | None
     temperature: float | None
     tool_choice: str | JSONObject | None
-    tools: Sequence[JSONObject] | None
+    tools: Sequence[Tool] | None
     top_logprobs: int | None
     top_p: float | None
     user: str | None
@@ -86,6 +95,12 @@ class ChatCompletionRequest(msgspec.Struct, kw_only=True, omit_defaults=True, re
 
     The meaning of each field is that of the API reference. `extra` holds a server's own fields: they are merged into
     the JSON body as they are, and win over a field of the same name.
+
+    `tools` takes Python functions too, which are replaced by their definitions at once. `response_format` takes a type
+    too, whose schema is sent: a msgspec Struct, a dataclass, a TypedDict or a pydantic model.
+
+    Raises:
+        ConfigurationError: a function can't be a tool; the message names the parameter.
     """
 
     model: str
@@ -100,14 +115,16 @@ class ChatCompletionRequest(msgspec.Struct, kw_only=True, omit_defaults=True, re
     max_tokens: int | None = None
     metadata: Mapping[str, str] | None = None
     modalities: Sequence[str] | None = None
+    moderation: JSONObject | None = None
     n: int | None = None
     parallel_tool_calls: bool | None = None
     prediction: JSONObject | None = None
     presence_penalty: float | None = None
     prompt_cache_key: str | None = None
+    prompt_cache_options: JSONObject | None = None
     prompt_cache_retention: str | None = None
     reasoning_effort: str | None = None
-    response_format: JSONObject | None = None
+    response_format: type[object] | JSONObject | None = None
     safety_identifier: str | None = None
     seed: int | None = None
     service_tier: str | None = None
@@ -117,7 +134,7 @@ class ChatCompletionRequest(msgspec.Struct, kw_only=True, omit_defaults=True, re
     stream_options: StreamOptions | JSONObject | None = None
     temperature: float | None = None
     tool_choice: str | JSONObject | None = None
-    tools: Sequence[JSONObject] | None = None
+    tools: Sequence[Tool] | None = None
     top_logprobs: int | None = None
     top_p: float | None = None
     user: str | None = None
@@ -128,6 +145,37 @@ class ChatCompletionRequest(msgspec.Struct, kw_only=True, omit_defaults=True, re
     def __post_init__(self) -> None:
         if isinstance(self.messages, str):
             self.messages = [user_message(self.messages)]
+        self.tools = as_tools(self.tools)
+
+
+def as_tools(tools: Sequence[Tool] | None) -> Sequence[JSONObject] | None:
+    """The tools of a request with functions replaced by their definitions.
+
+    Raises:
+        ConfigurationError: one of them is neither a dict nor a function, or a function can't be a tool.
+    """
+    if tools is None:
+        return None
+    if not isinstance(tools, Sequence) or isinstance(tools, (str, bytes)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(
+            f"tools must be a sequence of dicts and functions, not {type(tools).__name__}",
+            hint="as in tools=[get_weather]",
+        )
+    if all(isinstance(tool, Mapping) for tool in tools):
+        return cast("Sequence[JSONObject]", tools)  # the caller's own, as every other field is
+    return [
+        tool if isinstance(tool, Mapping) else function_tool(tool)  # pyright: ignore[reportUnknownVariableType]
+        for tool in tools
+    ]
+
+
+def as_response_format(response_format: type[object] | JSONObject) -> JSONObject:
+    """The `response_format` of a request with a type replaced by its schema.
+
+    Raises:
+        ConfigurationError: the type has no such schema.
+    """
+    return response_format if isinstance(response_format, Mapping) else json_schema_format(response_format)
 
 
 def chat_completion_request(model: str, messages: Messages, **fields: Unpack[_Fields]) -> ChatCompletionRequest:
@@ -140,5 +188,8 @@ def chat_completion_request(model: str, messages: Messages, **fields: Unpack[_Fi
 
     Returns:
         A request that can be sent as often as you like; no call changes it.
+
+    Raises:
+        ConfigurationError: one of `tools` is neither a dict nor a function, or a function can't be a tool.
     """
     return ChatCompletionRequest(model=model, messages=messages, **fields)

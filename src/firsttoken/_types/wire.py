@@ -15,6 +15,8 @@ EXTRA_NAME = "$firsttoken.extra"
 RAW_NAME = "$firsttoken.raw"
 RESPONSE_NAME = "$firsttoken.response"
 TIMING_NAME = "$firsttoken.timing"
+COMPLETE_NAME = "$firsttoken.complete"
+ANSWER_TYPE_NAME = "$firsttoken.answer_type"
 
 
 if TYPE_CHECKING:

@@ -1,0 +1,182 @@
+"""What happens in a stream, as events with names of their own: `stream.iter_events()` gives them.
+
+    for event in client.chat_completion_stream(request).iter_events():
+        match event:
+            case TextEvent():
+                print(event.delta, end="")
+            case ToolCallFinishedEvent():
+                answer(event.call)
+
+An event says in `type` what it is, and of which choice in `choice_index`. What is still being written comes in a
+`delta`, and its `snapshot` is the text up to and with it, put together when it is asked for.
+
+`ToolCallFinishedEvent`, `UsageEvent` and `FinishedEvent` come only when the answer is known to be whole: first the
+usage, then for each choice its calls and its end. A stream that fails raises behind the last event, as it does behind
+the last chunk; one that is stopped just ends.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Literal, Self, TypeVar
+
+import msgspec
+
+from firsttoken._types.completion import CompletionUsage, ToolCall
+
+__all__ = [
+    "FinishedEvent",
+    "ReasoningEvent",
+    "RefusalEvent",
+    "StreamEvent",
+    "TextEvent",
+    "ToolCallArgumentsEvent",
+    "ToolCallFinishedEvent",
+    "ToolCallStartedEvent",
+    "UsageEvent",
+]
+
+
+class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    pass
+
+
+class _Piece(_Event, frozen=True, kw_only=True, dict=True):
+    """A piece of a text that grows.
+
+    The text is shared by all its pieces and stands in the instance's dictionary: it is no field, so that it is neither
+    compared, nor shown, nor encoded.
+    """
+
+    choice_index: int
+    delta: str
+
+    @property
+    def snapshot(self) -> str:
+        """The text up to and with `delta`. Each call puts it together anew."""
+        so_far: tuple[Sequence[str], int] | None = vars(self).get("so_far")
+        return self.delta if so_far is None else "".join(so_far[0])[: so_far[1]]
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _restored, (type(self), msgspec.structs.asdict(self), self.snapshot)
+
+
+_AnyPiece = TypeVar("_AnyPiece", bound=_Piece)
+
+
+def ending(event: _AnyPiece, text: Sequence[str], length: int) -> _AnyPiece:
+    """The event, as the piece that ends the first `length` characters of a text."""
+    vars(event)["so_far"] = text, length
+    return event
+
+
+def _restored(kind: Callable[..., _Piece], fields: dict[str, object], snapshot: str) -> _Piece:
+    return ending(kind(**fields), (snapshot,), len(snapshot))
+
+
+class TextEvent(_Piece, frozen=True, kw_only=True, tag="text"):
+    """A piece of the answer's text, never ""."""
+
+    type: ClassVar[Literal["text"]] = "text"
+
+
+class ReasoningEvent(_Piece, frozen=True, kw_only=True, tag="reasoning"):
+    """A piece of what the model thinks before it answers, under whichever name the server sends it; never ""."""
+
+    type: ClassVar[Literal["reasoning"]] = "reasoning"
+
+
+class RefusalEvent(_Piece, frozen=True, kw_only=True, tag="refusal"):
+    """A piece of the words with which the model refuses, never ""."""
+
+    type: ClassVar[Literal["refusal"]] = "refusal"
+
+
+class ToolCallStartedEvent(_Event, frozen=True, kw_only=True, tag="tool_call_started"):
+    """The model has begun to call a tool: its name is known, or its arguments have begun.
+
+    Attributes:
+        choice_index: the choice whose message the call is in.
+        call_index: its place among the calls of the message, from 0, whatever the server numbers them.
+        id: what the server calls it; "" where that has not come.
+        name: the tool's name.
+    """
+
+    choice_index: int
+    call_index: int
+    id: str
+    name: str
+    type: ClassVar[Literal["tool_call_started"]] = "tool_call_started"
+
+
+class ToolCallArgumentsEvent(_Piece, frozen=True, kw_only=True, tag="tool_call_arguments"):
+    """A piece of a call's arguments, or of a custom tool's input; never "".
+
+    What has come so far is no whole JSON: `ToolCallFinishedEvent` has the whole.
+
+    Attributes:
+        call_index: the call's place among those of its message, from 0.
+        id: what the server calls it; "" where that has not come.
+        name: the tool's name.
+    """
+
+    call_index: int
+    id: str
+    name: str
+    type: ClassVar[Literal["tool_call_arguments"]] = "tool_call_arguments"
+
+
+class ToolCallFinishedEvent(_Event, frozen=True, kw_only=True, tag="tool_call_finished"):
+    """A whole tool call.
+
+    Comes when the answer is whole, and not for a choice that was cut off (finish reason "length" or
+    "content_filter"): which of its calls are whole nobody can say.
+
+    Attributes:
+        choice_index: the choice whose message the call is in.
+        call_index: its place among the calls of the message, from 0.
+        id: what the server calls it, "" where it has no name for it.
+        name: the tool's name.
+        call: the call, as the completion has it.
+    """
+
+    choice_index: int
+    call_index: int
+    id: str
+    name: str
+    call: ToolCall
+    type: ClassVar[Literal["tool_call_finished"]] = "tool_call_finished"
+
+
+class UsageEvent(_Event, frozen=True, kw_only=True, tag="usage"):
+    """The tokens used; at most once, when the answer is whole, though some servers send a count with each chunk."""
+
+    usage: CompletionUsage
+    type: ClassVar[Literal["usage"]] = "usage"
+
+
+class FinishedEvent(_Event, frozen=True, kw_only=True, tag="finished"):
+    """A choice has ended, and the stream is whole; the answer may have been cut, as its reason says.
+
+    Attributes:
+        choice_index: which.
+        finish_reason: why the model stopped; None where the server sent none.
+    """
+
+    choice_index: int
+    finish_reason: str | None
+    type: ClassVar[Literal["finished"]] = "finished"
+
+
+StreamEvent = (
+    TextEvent
+    | ReasoningEvent
+    | RefusalEvent
+    | ToolCallStartedEvent
+    | ToolCallArgumentsEvent
+    | ToolCallFinishedEvent
+    | UsageEvent
+    | FinishedEvent
+)
+"""What `iter_events` gives."""

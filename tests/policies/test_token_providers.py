@@ -1,0 +1,203 @@
+"""A function in place of a key: when it is called, where its token goes, and what it may do."""
+
+import itertools
+import pickle
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from firsttoken import AsyncClient, Client, Timeout
+from firsttoken.errors import APITimeoutError, AuthenticationError, ConfigurationError, RateLimitError
+from tests.support.clients import KEY, REQUEST, ClientOf, drain, failure_of
+from tests.support.httpx2_clients import ClientOver, client_over
+from tests.support.server import Peer, Server, completion, in_turn
+
+__all__ = ["client_over"]
+
+
+def answer(peer: Peer) -> None:
+    peer.answer_json(200, completion())
+
+
+def hello(peer: Peer) -> None:
+    peer.stream("Hello")
+
+
+def busy(peer: Peer) -> None:
+    peer.answer_json(429, {"error": {"message": "later"}}, {"retry-after-ms": "1"})
+
+
+class Tokens:
+    """A provider of ever new tokens."""
+
+    def __init__(self) -> None:
+        self.given: list[str] = []
+
+    def __call__(self) -> str:
+        self.given.append(f"token-number-{len(self.given)}")
+        return self.given[-1]
+
+
+def bearers(server: Server) -> list[str]:
+    return [request.headers["authorization"].removeprefix("Bearer ") for request in server.requests]
+
+
+def test_each_attempt_asks_for_a_token(client_of: ClientOf) -> None:
+    tokens = Tokens()
+    with Server(in_turn(busy, answer, hello)) as server:
+        client = client_of(server, api_key=tokens, max_retries=1)
+        assert client.chat_completion(REQUEST).text == "Hello"
+        assert drain(client.chat_completion_stream(REQUEST)) == (["Hello", ""], None)
+    assert bearers(server) == tokens.given == ["token-number-0", "token-number-1", "token-number-2"]
+
+
+def test_a_stream_asks_when_it_is_sent(client_of: ClientOf) -> None:
+    tokens = Tokens()
+    with Server(in_turn(hello)) as server:
+        stream = client_of(server, api_key=tokens).chat_completion_stream(REQUEST)
+        assert tokens.given == []
+        with stream:
+            assert tokens.given == ["token-number-0"]
+
+
+def test_an_own_client_sends_it_too(client_over: ClientOver) -> None:
+    tokens = Tokens()
+    with Server(in_turn(busy, answer)) as server:
+        assert client_over(server, api_key=tokens, max_retries=1).chat_completion(REQUEST).text == "Hello"
+    assert bearers(server) == tokens.given == ["token-number-0", "token-number-1"]
+
+
+@pytest.mark.parametrize("where", ["default_headers", "headers"])
+def test_an_explicit_header_goes_before_it(client_of: ClientOf, where: str) -> None:
+    tokens, header = Tokens(), {"Authorization": "Basic abcdefgh"}
+    with Server(in_turn(answer)) as server:
+        if where == "headers":
+            client_of(server, api_key=tokens).chat_completion(REQUEST, headers=header)
+        else:
+            client_of(server, api_key=tokens, default_headers=header).chat_completion(REQUEST)
+    assert server.requests[0].headers["authorization"] == "Basic abcdefgh"
+    assert tokens.given == []
+
+
+def test_it_will_do_for_openai_itself() -> None:
+    assert repr(Client(api_key=Tokens())) == "Client(base_url='https://api.openai.com/v1')"
+    assert repr(AsyncClient(api_key=Tokens())) == "AsyncClient(base_url='https://api.openai.com/v1')"
+
+
+def test_its_token_is_in_no_error(client_of: ClientOf) -> None:
+    def refuse(peer: Peer) -> None:
+        peer.answer_json(401, {"error": {"message": f"what is {server.requests[-1].headers['authorization']}?"}})
+
+    with Server(in_turn(refuse)) as server:
+        failure = failure_of(client_of(server, api_key=Tokens()).chat_completion_stream(REQUEST))
+    assert isinstance(failure, AuthenticationError)
+    assert "what is Bearer [redacted]?" in str(failure)
+    assert b"token-number" not in pickle.dumps(failure)
+    assert "token-number" not in repr(vars(failure))
+
+
+@pytest.mark.parametrize("kind", [StopIteration, StopAsyncIteration])
+def test_one_that_has_run_out_does_not_end_the_loop(client_of: ClientOf, kind: type[Exception]) -> None:
+    def provider() -> str:
+        raise kind
+
+    stream = client_of("http://127.0.0.1:1/v1", api_key=provider).chat_completion_stream(REQUEST)
+    with pytest.raises(RuntimeError, match=f"^the token provider raised {kind.__name__}$"):
+        drain(stream)
+    assert stream.state == "stopped"
+
+
+def test_what_it_raises_is_left_as_it_is(client_of: ClientOf) -> None:
+    class OwnError(Exception):
+        pass
+
+    def provider() -> str:
+        raise OwnError("no luck")
+
+    with Server(in_turn(answer)) as server:
+        client = client_of(server, api_key=provider, max_retries=2)
+        with pytest.raises(OwnError, match="no luck"):
+            client.chat_completion(REQUEST)
+        stream = client.chat_completion_stream(REQUEST)
+        with pytest.raises(OwnError, match="no luck"):
+            next(stream)
+        assert stream.state == "stopped"
+    assert server.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("token", "words"),
+    [
+        (None, "the token provider must give a str, not NoneType"),
+        ("", "the token provider must give a str, not an empty one"),
+        (
+            "two\nlines",
+            "the value of the token has a line break, a blank at an end or a character that is not printable",
+        ),
+    ],
+)
+def test_what_is_no_token(client_of: ClientOf, token: Any, words: str) -> None:
+    with Server(in_turn(answer)) as server:
+        stream = client_of(server, api_key=lambda: token).chat_completion_stream(REQUEST)
+        with pytest.raises(ConfigurationError) as caught:
+            next(stream)
+        assert str(caught.value).startswith(words)
+        assert stream.state == "failed"
+    assert server.connections == 0
+
+
+def test_a_token_that_comes_too_late_is_not_sent(client_of: ClientOf) -> None:
+    def provider() -> str:
+        late.wait(0.05)
+        return KEY
+
+    late = threading.Event()
+    with Server(in_turn(answer)) as server:
+        client = client_of(server, api_key=provider, timeout=Timeout(total_s=0.01), max_retries=2)
+        with pytest.raises(APITimeoutError) as caught:
+            client.chat_completion(REQUEST)
+        assert str(caught.value) == "no token from the token provider within 0.01 s (total_s)"
+        assert caught.value.phase == "total"
+    assert server.connections == 0
+
+
+def test_it_may_use_the_client_that_it_is_of(client_of: ClientOf) -> None:
+    """No lock is held while it runs, or this would stand still."""
+    entered: list[Callable[[], object]] = []
+
+    def provider() -> str:
+        stream = entered.pop() if entered else None
+        if stream is not None:
+            stream()
+        return KEY
+
+    with Server(in_turn(hello, hello)) as server:
+        stream = client_of(server, api_key=provider).chat_completion_stream(REQUEST)
+        entered.append(lambda: stream.completion)
+        assert drain(stream)[0] == ["Hello", ""]
+
+
+def test_a_stale_connection_is_replaced_with_a_token_of_its_own(client_of: ClientOf) -> None:
+    turn = itertools.count()
+
+    def serve(peer: Peer) -> None:
+        while peer.read_request() is not None:
+            if next(turn) == 1:
+                return  # closed without an answer
+            answer(peer)
+
+    tokens = Tokens()
+    with Server(serve) as server:
+        client = client_of(server, api_key=tokens)
+        client.chat_completion(REQUEST)
+        client.chat_completion(REQUEST)
+    assert bearers(server) == tokens.given == ["token-number-0", "token-number-1", "token-number-2"]
+
+
+def test_when_retries_end_the_last_error_is_raised(client_of: ClientOf) -> None:
+    tokens = Tokens()
+    with Server(in_turn(busy, busy)) as server, pytest.raises(RateLimitError, match="later"):
+        client_of(server, api_key=tokens, max_retries=1).chat_completion(REQUEST)
+    assert len(tokens.given) == 2
