@@ -1,0 +1,42 @@
+"""Fixtures that these tests share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firsttoken.local import LocalServer
+from tests.support.clients import _bare_environment, client_of
+from tests.support.litellm import LiteLLM, environment, running
+from tests.support.nginx import WAYS, Way
+
+TEMPLATE = Path(__file__).parents[1] / "support" / "tools.jinja"
+
+__all__ = ["_bare_environment", "client_of", "litellm", "way"]
+
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest) -> Way:
+    """One of the ways to set nginx up."""
+    return WAYS[request.param]
+
+
+@pytest.fixture(scope="session")
+def litellm(
+    local_server: LocalServer, tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> Iterator[LiteLLM]:
+    """LiteLLM, for all tests of a run, with the models "local", "tools" and "scripted"."""
+    capture: Any = pytestconfig.pluginmanager.getplugin("capturemanager")
+
+    def tell(text: str) -> None:
+        with capture.global_and_fixture_disabled():
+            print(f"\n{text}", flush=True)
+
+    python = environment(tell)
+    folder = tmp_path_factory.mktemp("litellm")
+    with (
+        LocalServer(context_tokens=2048, parallel=1, chat_template=TEMPLATE.read_text()) as tools,
+        running(python, folder, local=local_server.base_url, tools=tools.base_url) as proxy,
+    ):
+        yield proxy
