@@ -7,7 +7,8 @@ from firsttoken._core.azure import AzureResource
 from firsttoken._core.redaction import secrets_of_headers
 from firsttoken._core.request import check_header_value
 from firsttoken._core.url import Endpoint
-from firsttoken._settings import HTTPClient, Settings, TokenProvider
+from firsttoken._plan import TokenProvider
+from firsttoken._settings import HTTPClient, Settings
 from firsttoken._types.timeout import Timeout
 from firsttoken.errors import ConfigurationError
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import httpx2
 
-from firsttoken._base import Course, clock, connection_failure
 from firsttoken._core.deadlines import Deadlines
 from firsttoken._core.server_error import status_error
-from firsttoken._settings import Plan
+from firsttoken._course import Course, clock, connection_failure
+from firsttoken._plan import Plan
 from firsttoken.errors import (
     APIConnectionError,
     APITimeoutError,

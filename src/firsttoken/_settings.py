@@ -1,27 +1,21 @@
-"""What a client was made with, and what one call does with it: checked, encoded, ready to be sent."""
+"""What a client was made with, checked; and the plan of a call that it makes."""
 
-import copy
 import os
 import sys
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Literal, Protocol
+from collections.abc import Mapping
+from typing import Literal, Protocol
 
-from firsttoken._core.proxy import Proxy, proxy_for
-from firsttoken._core.redaction import secrets_of_headers, secrets_of_query
-from firsttoken._core.request import check_header_value, check_headers, encode_body, encode_head
+from firsttoken._core.proxy import proxy_for
+from firsttoken._core.request import check_header_value, check_headers, encode_body
 from firsttoken._core.url import Endpoint, chat_completions_endpoint
-from firsttoken._types.parsing import AnswerType, answer_type
+from firsttoken._plan import Plan, Recorder, TokenProvider
+from firsttoken._types.parsing import answer_type
 from firsttoken._types.request import ChatCompletionRequest
 from firsttoken._types.timeout import Timeout
 from firsttoken._version import __version__
 from firsttoken.errors import ConfigurationError
 
-if TYPE_CHECKING:
-    from firsttoken._core.exchange import Exchange
-
 OPENAI_BASE_URL = "https://api.openai.com/v1"
-SHORTEST_SECRET = 8
-"""Keys that are shorter are placeholders for servers that want none; masking "test" would only garble messages."""
 
 
 class Settings:
@@ -36,7 +30,7 @@ class Settings:
     def __init__(
         self,
         *,
-        api_key: "str | TokenProvider | None",
+        api_key: str | TokenProvider | None,
         base_url: str | None,
         organization: str | None,
         project: str | None,
@@ -71,7 +65,7 @@ class Settings:
     def _keep(
         self,
         headers: dict[str, str],
-        token_provider: "TokenProvider | None",
+        token_provider: TokenProvider | None,
         timeout: Timeout,
         max_retries: int,
         default_headers: Mapping[str, str] | None,
@@ -105,7 +99,7 @@ class Settings:
         timeout: Timeout | None,
         max_retries: int | None,
         headers: Mapping[str, str] | None,
-    ) -> "Plan":
+    ) -> Plan:
         """What one call will do; nothing of `request` is needed afterwards.
 
         Raises:
@@ -180,24 +174,6 @@ def check_max_retries(max_retries: int) -> int:
     return max_retries
 
 
-TokenProvider = Callable[[], object]
-"""Gives the token for one request, or something to await for it."""
-
-
-def bearer(token: object) -> str:
-    """The value of the header `authorization`, for what a token provider gave.
-
-    Raises:
-        ConfigurationError: it is no token. The message does not show it.
-    """
-    if not isinstance(token, str) or not token:
-        raise ConfigurationError(
-            f"the token provider must give a str, not {'an empty one' if token == '' else type(token).__name__}",
-            hint="an async one is for AsyncClient" if hasattr(token, "__await__") else None,
-        )
-    return f"Bearer {check_header_value('the token', token)}"
-
-
 class HTTPClient(Protocol):
     """What a plan needs to know of a caller's own client."""
 
@@ -239,91 +215,3 @@ def check_http_client(http_client: object, wanted: Literal["Client", "AsyncClien
                 f"{name} is of firsttoken's own connections, and http_client brings others",
                 hint=f"give {name} to the httpx2 client" if name == "proxy" else "give verify= to the httpx2 client",
             )
-
-
-class CallRecorder(Protocol):
-    """Listens to a call."""
-
-    def maker_of_exchange(self, plan: "Plan") -> "Callable[..., Exchange]":
-        """What makes the exchange of the next attempt, as `Exchange` would."""
-        ...
-
-
-class Recorder(Protocol):
-    """Listens to the calls of a client."""
-
-    def begin_call(self) -> CallRecorder:
-        """Listen to another call."""
-        ...
-
-
-class Plan:
-    """One call: where it goes, what it sends, and its limits."""
-
-    __slots__ = (
-        *("answer_type", "choices_wanted", "endpoint", "headers", "max_retries", "message", "proxy", "recorder"),
-        *("secrets", "streamed", "target", "timeout", "token_provider"),
-    )
-
-    def __init__(
-        self,
-        *,
-        endpoint: Endpoint,
-        proxy: Proxy | None,
-        headers: Mapping[str, str],
-        body: bytes,
-        streamed: bool,
-        choices_wanted: int,
-        timeout: Timeout,
-        max_retries: int,
-        client_headers: Mapping[str, str],
-        token_provider: TokenProvider | None = None,
-        answer_type: AnswerType | None = None,
-        recorder: CallRecorder | None = None,
-    ) -> None:
-        self.answer_type = answer_type
-        self.recorder = recorder
-        self.endpoint = endpoint
-        self.proxy = proxy
-        self.streamed = streamed
-        self.choices_wanted = choices_wanted
-        self.timeout = timeout
-        self.max_retries = max_retries
-        self.token_provider = token_provider
-        origin, target = endpoint
-        sent = dict(headers)
-        if proxy is not None and origin.scheme == "http":
-            target = endpoint.url
-            if proxy.authorization:
-                sent["proxy-authorization"] = proxy.authorization
-        self.headers = sent
-        self.target = target
-        self.message = encode_head(target, origin.authority, sent, len(body)) + body
-        words = secrets_of_headers(sent) + secrets_of_headers(client_headers)
-        words += secrets_of_query(endpoint.target.partition("?")[2])
-        if proxy is not None:
-            words += proxy.secrets
-        self.secrets = tuple(dict.fromkeys(word for word in words if len(word) >= SHORTEST_SECRET))
-
-    def with_token(self, token: object) -> "Plan":
-        """This call with a token of the provider.
-
-        Raises:
-            ConfigurationError: it is none.
-        """
-        plan = copy.copy(self)
-        plan.headers = self.headers | {"authorization": bearer(token)}
-        body = self.body
-        plan.message = encode_head(self.target, self.endpoint.origin.authority, plan.headers, len(body)) + body
-        plan.secrets = (*self.secrets, *(word for word in (str(token),) if len(word) >= SHORTEST_SECRET))
-        return plan
-
-    @property
-    def body(self) -> bytes:
-        """What the message has behind its head."""
-        return self.message.partition(b"\r\n\r\n")[2]
-
-    @property
-    def pool_key(self) -> tuple[object, ...]:
-        """Connections are alike when they go to the same origin by the same way."""
-        return self.endpoint.origin, self.proxy

@@ -8,8 +8,8 @@ from collections.abc import Generator
 
 import pytest
 
-from firsttoken._base import clock
 from firsttoken._core.url import Origin
+from firsttoken._course import clock
 from firsttoken._sync import connection as room
 from firsttoken._sync.connection import AbortedError, Connection, DeadlineError
 from firsttoken._sync.resolve import Address

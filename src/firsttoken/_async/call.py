@@ -11,9 +11,9 @@ from typing import TypeVar
 
 from firsttoken._async.connection import AbortedError, Connection, DeadlineError
 from firsttoken._async.transport import Transport
-from firsttoken._base import NO_TOKEN, Course, clock, connection_failure, provider_stopped
 from firsttoken._core.http1 import may_begin_response
-from firsttoken._settings import Plan, TokenProvider
+from firsttoken._course import NO_TOKEN, Course, clock, connection_failure, provider_stopped
+from firsttoken._plan import Plan, TokenProvider
 from firsttoken._types.completion import ChatCompletion
 from firsttoken.errors import ChatCompletionError, ConfigurationError
 
@@ -40,7 +40,6 @@ class Call:
         self.course = Course(plan)
         self.closed = False
         self._transport = transport
-        self._plan = plan
         self._loop = asyncio.get_running_loop()
         self._connection: Connection | None = None
         self._is_silent = True  # no byte of the response has come
@@ -158,11 +157,11 @@ class Call:
                 self._may_reuse = False
             else:
                 error = error or ConnectionResetError("the server closed the connection without an answer")
-                exchange.lose(connection_failure(error, self._plan, "lost the connection to"))
+                exchange.lose(connection_failure(error, self.course.plan, "lost the connection to"))
         elif error is None:
             exchange.receive_eof(clock())
         else:
-            exchange.lose(connection_failure(error, self._plan, "lost the connection to"))
+            exchange.lose(connection_failure(error, self.course.plan, "lost the connection to"))
         self._wake()
 
     def on_raised(self, error: BaseException) -> None:
@@ -212,10 +211,10 @@ class Call:
                 raise raised
             finally:
                 del raised  # its traceback refers to this frame
-        if self._plan.token_provider is not None and not await self._authorize(self._plan.token_provider):
+        if self.course.plan.token_provider is not None and not await self._authorize(self.course.plan.token_provider):
             return
         deadlines = self.course.deadlines
-        connection = self._transport.take_idle(self._plan) if self._may_reuse else None
+        connection = self._transport.take_idle(self.course.plan) if self._may_reuse else None
         self._is_silent = True
         if connection is None:
             connection = self._transport.new_connection(self.course)
@@ -231,7 +230,7 @@ class Call:
             except ConfigurationError:  # a ValueError, too
                 raise
             except (OSError, ValueError) as error:
-                self.course.exchange.lose(connection_failure(error, self._plan, "no connection to"))
+                self.course.exchange.lose(connection_failure(error, self.course.plan, "no connection to"))
                 return
             except BaseException:
                 connection.close()  # cancelled in the very turn of the loop in which it was opened
@@ -242,7 +241,7 @@ class Call:
         self._connection = connection
         connection.receiver = self
         self.course.exchange.requesting(clock())
-        connection.send(self._plan.message)
+        connection.send(self.course.plan.message)
 
     async def _authorize(self, token_provider: TokenProvider) -> bool:
         """Get a token for the attempt; False where none came in time."""
@@ -263,7 +262,7 @@ class Call:
             return False
         if self.closed:
             raise AbortedError
-        self._plan = self.course.authorize(token)
+        self.course.authorize(token)
         return True
 
     def _read_on(self) -> None:
@@ -273,7 +272,7 @@ class Call:
             self._connection.resume()
 
     async def _open(self, connection: Connection, until_s: float) -> None:
-        await self._in_task(self._transport.open(connection, self._plan, until_s))
+        await self._in_task(self._transport.open(connection, self.course.plan, until_s))
 
     async def _in_task(self, work: Coroutine[object, object, _T]) -> _T:
         """Wait for something in a task of its own: `close` can cancel that one and leave the caller's alone."""
@@ -323,7 +322,7 @@ class Call:
         connection, self._connection = self._connection, None
         if connection is not None:
             if exchange.reusable and not self.closed:
-                self._transport.give_back(connection, self._plan)
+                self._transport.give_back(connection, self.course.plan)
             else:
                 connection.close()
 

@@ -11,10 +11,10 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Protocol, cast
 
-from firsttoken._base import clock
 from firsttoken._core.proxy import Proxy
 from firsttoken._core.tunnel import Tunnel
 from firsttoken._core.url import Origin
+from firsttoken._course import clock
 from firsttoken._sockets import Address, look_up, new_socket
 
 if TYPE_CHECKING:

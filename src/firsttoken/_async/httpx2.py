@@ -10,9 +10,9 @@ import httpx2
 
 from firsttoken._async.connection import Connection
 from firsttoken._async.transport import Transport
-from firsttoken._base import Course
+from firsttoken._course import Course
 from firsttoken._httpx2 import END, Trail, failure_of, framed, head, read_already, request_for
-from firsttoken._settings import Plan
+from firsttoken._plan import Plan
 from firsttoken.errors import ChatCompletionError
 
 

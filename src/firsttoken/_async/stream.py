@@ -9,7 +9,7 @@ from firsttoken._async.call import Call
 from firsttoken._async.connection import AbortedError
 from firsttoken._async.transport import Transport
 from firsttoken._base import StreamBase, busy_failure, check_all_seen
-from firsttoken._settings import Plan
+from firsttoken._plan import Plan
 from firsttoken._types.chunk import ChatCompletionChunk
 from firsttoken._types.completion import ChatCompletion
 from firsttoken.errors import ChatCompletionError, ConfigurationError

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from firsttoken._async.connection import Connection
-from firsttoken._base import Course, clock
 from firsttoken._core.pool import Pool
-from firsttoken._settings import Plan
+from firsttoken._course import Course, clock
+from firsttoken._plan import Plan
 
 if TYPE_CHECKING:
     import ssl

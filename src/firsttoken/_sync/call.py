@@ -8,9 +8,10 @@ import os
 import threading
 from collections.abc import Callable
 
-from firsttoken._base import NO_TOKEN, BusyError, Course, clock, connection_failure, provider_stopped
+from firsttoken._base import BusyError
 from firsttoken._core.http1 import may_begin_response
-from firsttoken._settings import Plan, TokenProvider
+from firsttoken._course import NO_TOKEN, Course, clock, connection_failure, provider_stopped
+from firsttoken._plan import Plan, TokenProvider
 from firsttoken._sync.connection import AbortedError, Connection, DeadlineError
 from firsttoken._sync.transport import Transport
 from firsttoken._types.completion import ChatCompletion
@@ -36,7 +37,6 @@ class Call:
         self.course = Course(plan)
         self.closed = False
         self._transport = transport
-        self._plan = plan
         self._process = os.getpid()
         self._lock = threading.RLock()
         self._wake = threading.Event()
@@ -170,17 +170,17 @@ class Call:
 
     def _attempt(self) -> None:
         """Send the request over an idle connection, or over a new one."""
-        if self._plan.token_provider is not None and not self._authorize(self._plan.token_provider):
+        if self.course.plan.token_provider is not None and not self._authorize(self.course.plan.token_provider):
             return
         deadlines = self.course.deadlines
-        connection = self._transport.take_idle(self._plan) if self._may_reuse else None
+        connection = self._transport.take_idle(self.course.plan) if self._may_reuse else None
         self._is_silent = True
         try:
             if connection is None:
                 connection = self._transport.new_connection(self.course)
                 self._adopt(connection)
                 deadlines.connecting(clock())
-                self._transport.open(connection, self._plan, deadlines.at_s)
+                self._transport.open(connection, self.course.plan, deadlines.at_s)
             else:
                 self._adopt(connection)
         except DeadlineError:
@@ -190,7 +190,7 @@ class Call:
         except ConfigurationError:  # a ValueError, too
             raise
         except (OSError, ValueError) as error:
-            self._fail(connection_failure(error, self._plan, "no connection to"))
+            self._fail(connection_failure(error, self.course.plan, "no connection to"))
         else:
             self._send(connection)
 
@@ -207,7 +207,7 @@ class Call:
             return False
         with self._lock:
             self._check_open()
-            self._plan = self.course.authorize(token)
+            self.course.authorize(token)
         return True
 
     def _adopt(self, connection: Connection) -> None:
@@ -219,7 +219,7 @@ class Call:
         deadlines = self.course.deadlines
         self.course.exchange.requesting(clock())
         try:
-            connection.send(self._plan.message, deadlines.at_s)
+            connection.send(self.course.plan.message, deadlines.at_s)
         except DeadlineError:
             self._fail(deadlines.error())
         except OSError:
@@ -275,7 +275,7 @@ class Call:
             self._may_reuse = False
             self._drop_connection()
         else:
-            self._fail(connection_failure(error, self._plan, "lost the connection to"))
+            self._fail(connection_failure(error, self.course.plan, "lost the connection to"))
 
     def _fail(self, failure: ChatCompletionError) -> None:
         with self._lock:
@@ -313,7 +313,7 @@ class Call:
         with self._lock:
             exchange.release()
             if exchange.reusable and self._connection is not None and not self.closed:
-                self._transport.give_back(self._connection, self._plan)
+                self._transport.give_back(self._connection, self.course.plan)
                 self._connection = None
         self._drop_connection()
 

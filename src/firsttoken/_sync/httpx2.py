@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping
 
 import httpx2
 
-from firsttoken._base import Course, clock
+from firsttoken._course import Course, clock
 from firsttoken._httpx2 import END, Trail, failure_of, framed, head, read_already, request_for
-from firsttoken._settings import Plan
+from firsttoken._plan import Plan
 from firsttoken._sync.connection import _LONGEST_WAIT_S, AbortedError, Connection, DeadlineError, _shut_down
 from firsttoken._sync.transport import Transport
 

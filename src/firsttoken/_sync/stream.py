@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from firsttoken._base import BusyError, StreamBase, busy_failure, check_all_seen
-from firsttoken._settings import Plan
+from firsttoken._plan import Plan
 from firsttoken._sync.call import Call
 from firsttoken._sync.connection import AbortedError
 from firsttoken._sync.transport import Transport

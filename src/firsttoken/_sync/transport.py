@@ -6,9 +6,9 @@ Owns the pool and the TLS contexts. A process has its own: what a parent left id
 import os
 from typing import TYPE_CHECKING
 
-from firsttoken._base import Course, clock
 from firsttoken._core.pool import Pool
-from firsttoken._settings import Plan
+from firsttoken._course import Course, clock
+from firsttoken._plan import Plan
 from firsttoken._sync.connection import Connection
 
 if TYPE_CHECKING:
