@@ -16,6 +16,7 @@ DOORS = [
     "firsttoken.events",
     "firsttoken.sansio",
     "firsttoken.local",
+    "firsttoken.testing",
 ]
 PROMISED = {
     *("Client", "AsyncClient", "Timeout", "STOP", "ChatCompletionRequest", "chat_completion_request"),

@@ -11,16 +11,24 @@ MASK = "[redacted]"
 SHORTEST_RUN = 8
 """The beginning of a secret is masked too, from so many characters on."""
 
+PUBLIC_PARAMETERS = ("api-version",)
+"""What a query may show: Azure's, whose errors name the version."""
+
 _SECRET_NAMES = ("auth", "cookie", "key", "secret", "token")
-_PUBLIC_PARAMETERS = ("api-version",)  # Azure's; its errors name the version
+
+
+def holds_secret(header: str) -> bool:
+    """Whether a header's name says that it holds a secret."""
+    lower = header.lower()
+    return any(part in lower for part in _SECRET_NAMES)
 
 
 def secrets_of_headers(headers: Mapping[str, str]) -> list[str]:
     """The words of the headers whose names say that they hold a secret."""
     found: list[str] = []
     for name, value in headers.items():
-        lower = name.lower()
-        if any(part in lower for part in _SECRET_NAMES):
+        if holds_secret(name):
+            lower = name.lower()
             words = re.split(r"[\s;,]+", value)
             if lower.endswith("authorization"):
                 words = words[1:] or words  # without the scheme
@@ -35,7 +43,7 @@ def secrets_of_query(query: str) -> list[str]:
     found: list[str] = []
     for field in query.split("&"):
         name, equals, value = field.partition("=")
-        if name not in _PUBLIC_PARAMETERS:
+        if name not in PUBLIC_PARAMETERS:
             word = value if equals else name
             found += (word, unquote(word))
     return found
@@ -73,14 +81,14 @@ def _masked(text: str, secrets: set[str]) -> str:
     """The text without the runs; two that overlap, as those of keys that begin alike do, are masked as one."""
     parts: list[str] = []
     shown = 0
-    for start, end in sorted(run for secret in secrets for run in _runs(text, secret)):
+    for start, end in sorted(run for secret in secrets for run in runs_of(text, secret)):
         if start >= shown:
             parts += (text[shown:start], MASK)
         shown = max(shown, end)
     return "".join(parts) + text[shown:]
 
 
-def _runs(text: str, secret: str) -> Iterator[tuple[int, int]]:
+def runs_of(text: str, secret: str) -> Iterator[tuple[int, int]]:
     """Where the text has the secret, or as much of its beginning as counts: start and end."""
     beginning = secret[:SHORTEST_RUN]
     start = text.find(beginning)
