@@ -36,6 +36,10 @@ format:
 bench *ARGS:
     uv run --group bench python -m benchmarks {{ ARGS }}
 
+# write docs/reference/faults.md anew, from what the faults are seen to do to a client
+faults:
+    uv run --group bench python -m tests.faults.page
+
 # write docs/reference/coverage.md anew, from the types of the official client
 fields:
     uv run --group bench python -m tests.coverage_table

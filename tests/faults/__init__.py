@@ -1,0 +1,1 @@
+"""Every fault of `firsttoken.testing`, put in the way of every client."""
