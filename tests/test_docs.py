@@ -28,9 +28,14 @@ def name(page: Path) -> str:
 @pytest.mark.model
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=name)
 def test_the_python_runs(
-    page: Path, local_server: LocalServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    page: Path,
+    local_server: LocalServer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
-    """The blocks of a page run one after the other, as a reader would type them."""
+    """The blocks of a page run one after the other, as a reader would type them, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPENAI_BASE_URL", local_server.base_url)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-docs")
     monkeypatch.setenv("NO_PROXY", "*")
@@ -93,7 +98,7 @@ def test_the_recipes_that_are_named_exist() -> None:
 
 def test_the_page_of_the_command_has_its_options_and_statuses() -> None:
     page = (ROOT / "docs" / "reference" / "command.md").read_text(encoding="utf-8")
-    helps = command.run("ask", "--help").stdout + command.run("serve", "--help").stdout
+    helps = "".join(command.run(name, "--help").stdout for name in ("ask", "replay", "serve"))
     options = set(re.findall(r"--[a-z-]+", helps)) - {"--help"}
     assert options == set(re.findall(r"`(?:-\w`, `)?(--[a-z-]+)", page))
     statuses = re.findall(r"^    (\d+)  +(.+)$", helps, re.MULTILINE)

@@ -17,7 +17,7 @@ from firsttoken._cli.target import Target, chosen_target
 from firsttoken._cli.terminal import Answer, OutputError, note, waiting
 from firsttoken.errors import APIStatusError
 
-__all__ = ["Question", "ask"]
+__all__ = ["Question", "ask", "report", "write_answer"]
 
 
 class Question(NamedTuple):
@@ -30,6 +30,7 @@ class Question(NamedTuple):
     max_tokens: int | None
     temperature: float | None
     stats: bool
+    record: str | None
 
 
 def ask(question: Question) -> Status:
@@ -43,25 +44,48 @@ def ask(question: Question) -> Status:
     except OutputError as error:
         return error.report()
     except EXPECTED_ERRORS as error:
-        status = status_of(error)
-        incomplete = "the answer is incomplete: " if status is Status.BROKEN_OFF else ""
-        note(f"firsttoken: {incomplete}{error}{_model_hint(question, error)}")
-        return status
+        return report(error, _model_hint(question, error))
 
 
 def _ask(question: Question, target: Target, answer: Answer) -> Status:
     with Client(base_url=target.base_url, proxy=target.proxy) as client:
-        stream = client.chat_completion_stream(_request(question, target))
-        try:
-            _write_answer(stream, answer)
-        except BaseException:
-            answer.break_off()
-            raise
-        finally:
-            if question.stats:
-                note(_stats(stream))
+        request = _request(question, target)
+        if question.record is None:
+            return write_answer(client, request, answer, stats=question.stats)
+        from firsttoken._cli.record import recorded
+
+        with recorded(client, question.record) as status:
+            write_answer(client, request, answer, stats=question.stats)
+        return status()
+
+
+def write_answer(client: Client, request: ChatCompletionRequest, answer: Answer, *, stats: bool) -> Status:
+    """Asks, writes the answer to stdout as it comes, and what there is to say about it to stderr.
+
+    Raises:
+        OutputError: stdout takes no more.
+        ChatCompletionError: there is no whole answer.
+        ConfigurationError: the request can't be made.
+    """
+    stream = client.chat_completion_stream(request)
+    try:
+        _write_texts(stream, answer)
+    except BaseException:
+        answer.break_off()
+        raise
+    finally:
+        if stats:
+            note(_stats(stream))
     _remark(stream.completion)
     return Status.WHOLE_ANSWER
+
+
+def report(error: Exception, hint: str = "") -> Status:
+    """Says what has failed, one of `EXPECTED_ERRORS`; gives the exit status."""
+    status = status_of(error)
+    incomplete = "the answer is incomplete: " if status is Status.BROKEN_OFF else ""
+    note(f"firsttoken: {incomplete}{error}{hint}")
+    return status
 
 
 def _model_hint(question: Question, error: Exception) -> str:
@@ -78,7 +102,7 @@ def _request(question: Question, target: Target) -> ChatCompletionRequest:
     return request
 
 
-def _write_answer(stream: ChatCompletionStream, answer: Answer) -> None:
+def _write_texts(stream: ChatCompletionStream, answer: Answer) -> None:
     with closing(stream):  # entering the stream itself would wait for its head, unseen
         texts = iter(stream.iter_text())
         with waiting("waiting for the first token ..."):

@@ -30,8 +30,8 @@ HELP = """\
 \b
 Exit status:
   0    the whole answer was written
-  1    the answer could not be written (disk full, ...)
-  2    usage: the command line or standard input is wrong
+  1    the answer, or its recording, could not be written (disk full, ...)
+  2    usage: the command line, standard input or a recording is wrong
   3    key or configuration: no key or a wrong one, bad URL, no local model
   4    the server refused the request
   5    the server is overloaded or failing, after retries
