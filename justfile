@@ -48,5 +48,9 @@ fields:
 fuzz SECONDS="30":
     uv run --group fuzz python -m fuzz --seconds {{ SECONDS }}
 
+# an hour's worth of good and bad streams in three minutes; nothing may be lost or left: just soak 5000
+soak STREAMS="36000":
+    uv run --group bench python -m tests.soak {{ STREAMS }}
+
 # all that must pass before a change is merged
 check: lint test (bench "--quick") fuzz
