@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from firsttoken import AsyncClient, Client, Timeout, chat_completion_request
-from firsttoken._settings import Plan, Settings
+from firsttoken._plan import Plan
+from firsttoken._settings import Settings
 from firsttoken._version import __version__
 from firsttoken.errors import ConfigurationError
 
