@@ -5,6 +5,7 @@ import importlib
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ LONGEST_BYTES = 256
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m fuzz", description="Look for bytes that break the core, with one harness after the other."
+        prog="python -m fuzz", description="Look for bytes that break the core, with all harnesses at once."
     )
     parser.add_argument(
         "harnesses", nargs="*", metavar="harness", help=f"which of {', '.join(HARNESSES)}; default: all"
@@ -37,8 +38,9 @@ def main() -> int:
         return 0
     if arguments.in_process:
         _fuzz(atheris, names[0], arguments.seconds)
-    failed = [name for name in names if not _finds_nothing(name, arguments.seconds)]
-    return 1 if failed else 0
+    with ThreadPoolExecutor(len(names)) as harnesses:
+        clean = list(harnesses.map(lambda name: _finds_nothing(name, arguments.seconds), names))
+    return 0 if all(clean) else 1
 
 
 def _finds_nothing(name: str, seconds: int) -> bool:
