@@ -39,7 +39,7 @@ def main() -> int:
     if arguments.in_process:
         _fuzz(atheris, names[0], arguments.seconds)
     with ThreadPoolExecutor(len(names)) as harnesses:
-        clean = list(harnesses.map(lambda name: _finds_nothing(name, arguments.seconds), names))
+        clean = list(harnesses.map(_finds_nothing, names, [int(arguments.seconds)] * len(names)))
     return 0 if all(clean) else 1
 
 
