@@ -2,7 +2,7 @@
 
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 import pytest
@@ -14,7 +14,7 @@ from tests.support.tls import client_context, server_context
 
 
 @contextmanager
-def tls_server(serve: Callable[[Peer], None]) -> Iterator[Server]:
+def tls_server(serve: Callable[[Peer], None]) -> Generator[Server]:
     with Server(serve, tls=server_context()) as server:
         yield server
 
