@@ -10,6 +10,9 @@ from benchmarks.loads import LOADS
 from benchmarks.processes import bytecode_kept
 from benchmarks.report import Scale, all_hold, header, line
 
+TRIES_MORE = 2
+"""How often `--quick` measures a load again whose budget is broken: so short a measurement a busy machine can spoil."""
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(
@@ -21,7 +24,7 @@ def main() -> int:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="for CI: fewer chunks, fewer repetitions; fails only if a budget is missed by more than half",
+        help="for CI: fewer chunks, fewer repetitions; fails only if a budget is missed by more than half, thrice",
     )
     arguments = parser.parse_args()
     names: list[str] = arguments.loads or list(LOADS)
@@ -34,6 +37,9 @@ def main() -> int:
     with bytecode_kept():
         for name in names:
             rows = LOADS[name](scale)
+            for _ in range(TRIES_MORE if arguments.quick else 0):
+                if not all_hold(rows, scale.leeway):
+                    rows = LOADS[name](scale)
             hold = all_hold(rows, scale.leeway) and hold
             for row in rows:
                 print(line(name, row), flush=True)

@@ -77,7 +77,9 @@ class Call:
         """
         self.course.resume()
         if not self.course.exchange.has_more:
-            self._read_on()
+            self._unread_bytes = 0
+            if self._connection is not None and self._connection.is_paused:
+                self._connection.resume()
         while not (core := self.course.exchange.core).ready:
             if core.failure is not None:
                 await self._retry_or_raise()

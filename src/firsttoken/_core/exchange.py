@@ -45,6 +45,8 @@ class Exchange:
     Attributes:
         core: the chunks, the outcome.
         whole: the completion, where it was not streamed and has come.
+        has_more: whether what was read holds more than was taken; where no chunk is ready, `receive_more` is to be
+            called before any wait. A compressed body is decoded no sooner, so that a small one can't fill the memory.
         headers_at_s: when the head came; None before. So with the first chunk and the first token.
     """
 
@@ -70,6 +72,7 @@ class Exchange:
         self._http = ResponseParser()
         self._kind_known = False
         self._is_events = False
+        self.has_more = False
         self._held = bytearray()  # the body, as long as it is not known to be events
         self._loss: ChatCompletionError | None = None  # of the connection, while what it brought is not all taken
         self._look_up_at_s = _NEVER  # when to see whether all that is wanted has come: see SETTLE_S
@@ -99,14 +102,6 @@ class Exchange:
         """Whether the connection may serve another request."""
         return self._http.body_ended and self.may_be_reusable
 
-    @property
-    def has_more(self) -> bool:
-        """Whether what was read holds more than was taken; where no chunk is ready, to be taken before any wait.
-
-        A compressed body is decoded no sooner, so that a small one can't fill the memory.
-        """
-        return self._http.has_more and not self.core.ended
-
     def requesting(self, now_s: float) -> None:
         """The request goes out."""
         self._deadlines.requesting(now_s)
@@ -124,7 +119,7 @@ class Exchange:
                 self._watch(self.core.receive_data(body), now_s)
             else:
                 self._hold(body, now_s)
-        if http.has_more or http.failure is not None or http.body_ended:
+        if http.has_more or self.has_more or http.failure is not None or http.body_ended:
             self._settle(now_s)
         elif self.core.failure is not None:
             self._clean(self.core.failure)
@@ -158,6 +153,7 @@ class Exchange:
     def fail(self, failure: ChatCompletionError) -> None:
         """Take a failure."""
         self.core.fail(failure)
+        self.has_more = False
         if self.core.failure is failure:
             self._clean(failure)
 
@@ -171,6 +167,7 @@ class Exchange:
             self._judge_refusal()
         elif self.core.has_finished(self._choices_wanted):
             self.core.finish()
+            self.has_more = False
         elif now_s >= self._deadlines.at_s:
             self.fail(self._deadlines.error())
         else:
@@ -194,9 +191,10 @@ class Exchange:
 
     def _settle(self, now_s: float) -> None:
         """Take what stands behind the body, once all of that was taken."""
+        self.has_more = self._http.has_more and not self.core.ended
+        if self.has_more:
+            return
         if self._http.has_more:
-            if not self.core.ended:
-                return
             self._http.ignore_body()
         loss = self._http.failure or self._loss
         if loss is not None:
