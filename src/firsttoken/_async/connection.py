@@ -134,7 +134,7 @@ class Connection(asyncio.BufferedProtocol):
         finally:
             self._handshake = None
 
-    def _shake_hands(self, tls: "TLSSession", data: bytes | None) -> None:
+    def _shake_hands(self, tls: "TLSSession", data: memoryview | None) -> None:
         """Go on with the handshake; whoever waits for it is told of its end."""
         try:
             tls.shake_hands(data)
@@ -200,18 +200,18 @@ class Connection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes were read."""
         if self._tls is not None:
-            self._take_tls(self._tls, bytes(self._buffer[:nbytes]))
+            self._take_tls(self._tls, self._buffer[:nbytes])
         elif self.receiver is None:
             self.close()  # an idle connection has nothing to say
         else:
             self.receiver.on_data(bytes(self._buffer[:nbytes]))
 
-    def _take_tls(self, tls: "TLSSession", data: bytes) -> None:
+    def _take_tls(self, tls: "TLSSession", data: memoryview) -> None:
         if not tls.is_established:
             self._shake_hands(tls, data)
             if not tls.is_established:
                 return
-            data = b""  # what came behind the handshake is in the session already
+            data = data[:0]  # what came behind the handshake is in the session already
         said = tls.decrypt(data)
         if self._transport is not None and (outgoing := tls.take_outgoing()):
             self._transport.write(outgoing)  # the session's own, of new keys

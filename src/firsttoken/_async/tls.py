@@ -35,7 +35,7 @@ class TLSSession:
         """What is to be sent to the server, now."""
         return self._outgoing.read()
 
-    def shake_hands(self, data: bytes | None) -> None:
+    def shake_hands(self, data: bytes | memoryview | None) -> None:
         """Take what the server says, None where it says nothing (yet, or any more); `is_established` tells the end.
 
         Raises:
@@ -58,7 +58,7 @@ class TLSSession:
         self._session.write(data)
         return self.take_outgoing()
 
-    def decrypt(self, data: bytes) -> bytes:
+    def decrypt(self, data: bytes | memoryview) -> bytes:
         """What the server said with these bytes, and those before; all of it, up to the end or a failure."""
         self._incoming.write(data)
         plain: list[bytes] = []
