@@ -8,12 +8,12 @@ import gc
 import os
 import random
 import resource
+import select
 import socket
 import sys
 import termios
 import threading
 import warnings
-from pathlib import Path
 
 import pytest
 
@@ -23,10 +23,13 @@ from firsttoken.errors import APIConnectionError, StreamTruncatedError
 from tests.async_.conftest import Run
 from tests.async_.test_stream import client_of, read, whole
 from tests.support.clients import KEY, REQUEST
+from tests.support.processes import DESCRIPTORS, open_sockets
 from tests.support.server import WAIT_S, Peer, Server, chunk, event
 from tests.support.tls import client_context, server_context
 
-DESCRIPTORS = Path("/proc/self/fd")
+STUCK_S = 0.2
+"""A server whose bytes nobody takes for so long is stuck."""
+
 KEPT = 0.05
 """The part of the streams that is read to the end among those that are cancelled."""
 
@@ -41,17 +44,19 @@ def test_a_slow_reader_stops_the_reading(run: Run) -> None:
         peer.read_request()
         peer.begin_stream()
         for number in range(count):
-            peer.send(part)
+            unsent = memoryview(part)
+            while unsent:
+                if not select.select([], [peer.socket], [], STUCK_S)[1]:
+                    stuck.set()
+                    assert select.select([], [peer.socket], [], WAIT_S)[1]
+                unsent = unsent[peer.socket.send(unsent) :]
             sent.append(number)
         peer.end_stream()
 
     async def scenario(server: Server) -> None:
         stream = client_of(server).chat_completion_stream(REQUEST)
         await anext(stream)
-        before = -1
-        while len(sent) != before:  # until the server is stuck
-            before = len(sent)
-            await asyncio.sleep(0.2)
+        assert await asyncio.to_thread(stuck.wait, WAIT_S)
         call = stream._call
         assert call is not None
         unread = sum(len(piece.raw) for piece in call.course.exchange.core.ready)
@@ -60,6 +65,7 @@ def test_a_slow_reader_stops_the_reading(run: Run) -> None:
         assert 1 + len(await read(stream)) == count * 100
         assert stream.state == "complete"
 
+    stuck = threading.Event()
     with Server(serve) as server:
         run(scenario(server))
 
@@ -212,14 +218,6 @@ def test_a_forked_child_uses_the_parents_client(run: Run) -> None:
 
     with Server(whole) as server:
         run(scenario(server))
-
-
-def open_sockets() -> int:
-    count = 0
-    for descriptor in DESCRIPTORS.iterdir():
-        with contextlib.suppress(OSError):
-            count += str(descriptor.readlink()).startswith("socket:")
-    return count
 
 
 @pytest.mark.skipif(not DESCRIPTORS.exists(), reason="counts sockets in /proc")

@@ -1,27 +1,13 @@
 """firsttoken._core.quirks: what the rows that mend something do; `tests/deviations` has an example of each row."""
 
-import json
 from typing import Any
 
 import pytest
 
-from firsttoken._core import tolerant
-from firsttoken._core.payload import as_object, parse_json
-from firsttoken.types import ChatCompletionChunk, ChoiceDelta, ChunkChoice
+from firsttoken.types import ChunkChoice
 from tests.support.core import run
 from tests.support.server import chunk, event
-
-
-def read(value: Any) -> ChatCompletionChunk:
-    """The chunk of a payload that takes the tolerant path."""
-    data = json.dumps(value).encode()
-    node = as_object(parse_json(data))
-    assert node is not None
-    return tolerant.read(data, node, ChatCompletionChunk)
-
-
-def read_delta(**delta: Any) -> ChoiceDelta:
-    return read({"choices": [{"index": 0, "delta": delta}]}).choices[0].delta
+from tests.support.tolerance import read, read_delta
 
 
 @pytest.mark.parametrize(("created", "read_as"), [(12.0, 12), (12.7, 12), (-1.5, -1)])

@@ -6,25 +6,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from firsttoken._core import tolerant
 from firsttoken._core.chunks import decode_body_as_chunk, decode_completion
-from firsttoken._core.payload import as_object, parse_json
 from firsttoken.errors import ResponseFormatError
-from firsttoken.types import ChatCompletion, ChatCompletionChunk, ChoiceDelta
+from firsttoken.types import ChatCompletion, ChatCompletionChunk
 from tests.support.core import run
 from tests.support.server import DONE, chunk, event
-
-
-def read(value: Any) -> ChatCompletionChunk:
-    """The chunk of a payload that takes the tolerant path."""
-    data = json.dumps(value).encode()
-    node = as_object(parse_json(data))
-    assert node is not None
-    return tolerant.read(data, node, ChatCompletionChunk)
-
-
-def read_delta(**delta: Any) -> ChoiceDelta:
-    return read({"choices": [{"index": 0, "delta": delta}]}).choices[0].delta
+from tests.support.tolerance import read, read_delta
 
 
 def test_a_chunk_of_the_schema_is_read_as_the_typed_path_reads_it() -> None:

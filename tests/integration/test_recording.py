@@ -6,8 +6,8 @@ import pytest
 
 from firsttoken import Client, chat_completion_request
 from firsttoken.local import LocalServer
-from firsttoken.sansio import StreamCore
 from firsttoken.testing import RecordedExchange, Recording, ScriptedServer, record, replay
+from tests.support.core import run
 
 pytestmark = pytest.mark.model
 
@@ -24,13 +24,9 @@ def path(local_server: LocalServer, tmp_path: Path) -> Path:
 
 
 def text_of(exchange: RecordedExchange) -> str:
-    core = StreamCore()
-    for read in exchange.body_reads():
-        core.receive_data(read.data)
-    while core.next_chunk() is not None:
-        pass
-    assert core.complete
-    return core.completion.text
+    outcome = run((read.data for read in exchange.body_reads()), eof=False)
+    assert outcome.complete
+    return outcome.completion.text
 
 
 @pytest.mark.parametrize("speed", [1.0, float("inf")])

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tests.soak.callers import run_tasks, run_threads
 from tests.soak.jobs import Job, jobs
+from tests.support.processes import open_sockets
 
 STREAMS = 36_000
 """Ten a second for an hour."""
@@ -116,12 +117,6 @@ def server() -> Generator[str]:
             yield process.stdout.readline().strip()
         finally:
             process.stdin.close()  # its sign to leave
-
-
-def open_sockets() -> int:
-    """How many sockets this process has open."""
-    links = [link for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
-    return sum(str(link.readlink()).startswith("socket:") for link in links)
 
 
 def resident_kib() -> int:

@@ -11,6 +11,19 @@ from typing import Self
 import pytest
 
 TIMEOUT_S = 60.0
+DESCRIPTORS = Path("/proc/self/fd")
+"""Where Linux lists what a process has open."""
+
+
+def open_sockets() -> int:
+    """How many sockets this process has open."""
+    count = 0
+    for descriptor in DESCRIPTORS.iterdir():
+        try:
+            count += str(descriptor.readlink()).startswith("socket:")
+        except OSError:
+            pass  # closed this moment
+    return count
 
 
 def run_python(script: str, *arguments: str) -> "subprocess.CompletedProcess[str]":

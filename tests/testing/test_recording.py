@@ -13,7 +13,6 @@ import pytest
 
 from firsttoken import Client, Timeout, chat_completion_request
 from firsttoken.errors import RateLimitError
-from firsttoken.sansio import StreamCore
 from firsttoken.testing import (
     Gate,
     Read,
@@ -35,6 +34,7 @@ from firsttoken.testing import (
 )
 from firsttoken.testing._recorded import RecordedEnding
 from tests.support.clients import REQUEST, ClientOf, client_of, drain
+from tests.support.core import run
 
 __all__ = ["client_of"]
 
@@ -48,13 +48,9 @@ def real(client: Any) -> Client:
 
 
 def fold(exchange: RecordedExchange) -> str:
-    core = StreamCore()
-    for read in exchange.body_reads():
-        core.receive_data(read.data)
-    while core.next_chunk() is not None:
-        pass
-    assert core.complete
-    return core.completion.text
+    outcome = run((read.data for read in exchange.body_reads()), eof=False)
+    assert outcome.complete
+    return outcome.completion.text
 
 
 @pytest.fixture
