@@ -3,7 +3,7 @@
 import zlib
 from typing import NamedTuple
 
-from firsttoken._core.http1 import ResponseParser
+from firsttoken._protocol.http1 import ResponseParser
 from fuzz.cutting import cut
 
 SEEDS = [

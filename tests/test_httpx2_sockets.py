@@ -205,7 +205,7 @@ def test_connecting_has_a_deadline(client_over: ClientOver) -> None:
 def test_a_finished_stream_that_stays_open_is_complete_all_the_same(
     client_over: ClientOver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("firsttoken._core.exchange.SETTLE_S", SHORT_S)
+    monkeypatch.setattr("firsttoken._protocol.response.SETTLE_S", SHORT_S)
 
     def finish(peer: Peer) -> None:
         peer.send_event(chunk(finish="stop"))

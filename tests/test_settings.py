@@ -1,4 +1,4 @@
-"""firsttoken._settings: what a client is made with, and what one call sends."""
+"""firsttoken._client.config: what a client is made with, and what one call sends."""
 
 import json
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from firsttoken import AsyncClient, Client, Timeout, chat_completion_request
-from firsttoken._plan import Plan
-from firsttoken._settings import Settings
+from firsttoken._client.config import Settings
+from firsttoken._client.prepared import Plan
 from firsttoken._version import __version__
 from firsttoken.errors import ConfigurationError
 

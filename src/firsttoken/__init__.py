@@ -20,10 +20,10 @@ from firsttoken._version import __version__
 if TYPE_CHECKING:
     from firsttoken._async.client import AsyncClient
     from firsttoken._async.stream import AsyncChatCompletionStream
-    from firsttoken._base import STOP
+    from firsttoken._client.stream import STOP
+    from firsttoken._models.timeout import Timeout
     from firsttoken._sync.client import Client
     from firsttoken._sync.stream import ChatCompletionStream
-    from firsttoken._types.timeout import Timeout
     from firsttoken.types import (
         ChatCompletion,
         ChatCompletionChunk,
@@ -56,12 +56,12 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "STOP": "firsttoken._base",
+    "STOP": "firsttoken._client.stream",
     "AsyncChatCompletionStream": "firsttoken._async.stream",
     "AsyncClient": "firsttoken._async.client",
     "ChatCompletionStream": "firsttoken._sync.stream",
     "Client": "firsttoken._sync.client",
-    "Timeout": "firsttoken._types.timeout",
+    "Timeout": "firsttoken._models.timeout",
 }
 """Where a name is from; the others are from `firsttoken.types`."""
 

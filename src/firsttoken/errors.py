@@ -27,7 +27,7 @@ Every exception that leaves a call or an iteration is one of these, save what th
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from firsttoken._types.completion import ChatCompletion
+    from firsttoken._models.completion import ChatCompletion
 
 __all__ = [
     "APIConnectionError",

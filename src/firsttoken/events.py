@@ -20,7 +20,7 @@ from typing import ClassVar, Literal, Self, TypeVar
 
 import msgspec
 
-from firsttoken._types.completion import CompletionUsage, ToolCall
+from firsttoken._models.completion import CompletionUsage, ToolCall
 
 __all__ = [
     "FinishedEvent",

@@ -5,9 +5,9 @@ one outcome, `Accumulator` chunks from anywhere into a `ChatCompletion`. None of
 for what a server sent: the first thing that is wrong becomes `failure`.
 """
 
-from firsttoken._core.accumulator import Accumulator
-from firsttoken._core.sse import ServerSentEvent, SSEDecoder
-from firsttoken._core.stream import StreamCore
+from firsttoken._protocol.accumulator import Accumulator
+from firsttoken._protocol.sse import ServerSentEvent, SSEDecoder
+from firsttoken._protocol.stream import StreamCore
 
 __all__ = ["Accumulator", "SSEDecoder", "ServerSentEvent", "StreamCore"]
 

@@ -3,7 +3,8 @@
 All are `msgspec.Struct`s. What a server sends keeps every field: those that a type does not know are in its `extra`.
 """
 
-from firsttoken._types.chunk import (
+from firsttoken._models.base import Headers, ResponseInfo, Timing
+from firsttoken._models.chunk import (
     ChatCompletionChunk,
     ChoiceDelta,
     ChunkChoice,
@@ -11,7 +12,7 @@ from firsttoken._types.chunk import (
     FunctionCallDelta,
     ToolCallDelta,
 )
-from firsttoken._types.completion import (
+from firsttoken._models.completion import (
     Audio,
     ChatCompletion,
     ChatCompletionMessage,
@@ -26,7 +27,7 @@ from firsttoken._types.completion import (
     ToolCall,
     TopLogprob,
 )
-from firsttoken._types.messages import (
+from firsttoken._models.messages import (
     AssistantMessage,
     Content,
     DeveloperMessage,
@@ -39,7 +40,7 @@ from firsttoken._types.messages import (
     tool_message,
     user_message,
 )
-from firsttoken._types.request import (
+from firsttoken._models.request import (
     ChatCompletionRequest,
     Message,
     Messages,
@@ -47,9 +48,8 @@ from firsttoken._types.request import (
     Tool,
     chat_completion_request,
 )
-from firsttoken._types.schema import json_schema_format
-from firsttoken._types.tools import function_tool
-from firsttoken._types.wire import Headers, ResponseInfo, Timing
+from firsttoken._schema.json_schema import json_schema_format
+from firsttoken._schema.tools import function_tool
 
 __all__ = [
     "AssistantMessage",
@@ -97,5 +97,5 @@ __all__ = [
 
 for _name in __all__:
     _public = globals()[_name]
-    if getattr(_public, "__module__", "").startswith("firsttoken._types"):
+    if getattr(_public, "__module__", "").startswith("firsttoken._"):
         _public.__module__ = __name__  # so that reprs, tracebacks and pickles show the door

@@ -14,8 +14,8 @@ import msgspec
 import pytest
 
 from firsttoken import Client, chat_completion_request
-from firsttoken._core import tolerant
-from firsttoken._core.payload import as_object, parse_json
+from firsttoken._json import as_object, parse_json
+from firsttoken._protocol import lenient as tolerant
 from firsttoken.errors import APIStatusError, ChatCompletionError, StreamTruncatedError
 from firsttoken.sansio import Accumulator
 from firsttoken.types import ChatCompletion, ChatCompletionChunk, Choice

@@ -17,8 +17,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "faults.md"
 
 _INTRODUCTION = """# The faults
 
-What [`firsttoken.testing.FAULTS`](../../src/firsttoken/testing/_faults.py) does to a stream, and what a caller of
-firsttoken gets of it: sync and asyncio, iterator and callback alike.
+What [`firsttoken.testing.FAULTS`](../../src/firsttoken/testing/_faults/catalogue.py) does to a stream, and what a
+caller of firsttoken gets of it: sync and asyncio, iterator and callback alike.
 
 - *Handed out* is the text that the caller had been given by then; the error's `partial` holds it, too.
 - *Again*: the request is sent again by itself, up to `max_retries` times; the caller gets the last attempt's error.

@@ -16,7 +16,7 @@ PLAYABLE = {fault.name: fault for fault in FAULTS if fault.script.waits_for_requ
 
 LARGE = ("huge-event", "endless-event")
 """Faults of many megabytes. They are played in the first quarter alone: what they do to memory is the concern of
-`tests/bounds`, and how the allocator's arenas look afterwards nobody's."""
+`tests/limits`, and how the allocator's arenas look afterwards nobody's."""
 
 PATIENCE = Timeout(connect_s=30, first_chunk_s=60, idle_s=60)
 IMPATIENCE = Timeout(connect_s=30, first_chunk_s=0.3, idle_s=0.3)

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from firsttoken import Timeout
-from firsttoken._core.deadlines import Deadlines
-from firsttoken._core.exchange import Exchange
+from firsttoken._protocol.deadlines import Deadlines
+from firsttoken._protocol.response import Exchange
 from firsttoken.types import ChatCompletionChunk
 from tests.support.core import drain, failure_summary
 

@@ -5,8 +5,7 @@ import json
 
 import pytest
 
-from firsttoken.testing._masked_reads import MaskedRead, MaskedReads
-from firsttoken.testing._masking import Redaction
+from firsttoken.testing._recording.masking import MaskedRead, MaskedReads, Redaction
 
 SECRET = "sk-/0123456789abcdef"
 STARS = b"*" * len(SECRET)

@@ -121,12 +121,12 @@ def test_who_does_not_ask_for_it_pays_next_to_nothing(tmp_path: Path) -> None:
     code = (
         "import sys\n\n"
         "def test_it():\n"
-        "    assert 'firsttoken._pytest_plugin' in sys.modules\n"
+        "    assert 'firsttoken.testing._plugin' in sys.modules\n"
         "    print(sorted(name for name in sys.modules if name.startswith('firsttoken')))\n"
         "    print({'httptools', 'msgspec', 'ssl', 'asyncio'} & set(sys.modules))\n"
     )
     done = run(tmp_path, code, "-s", "-p", "firsttoken", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
     assert done.stdout.splitlines()[:2] == [
-        "['firsttoken', 'firsttoken._pytest_plugin', 'firsttoken._version']",
+        "['firsttoken', 'firsttoken._version', 'firsttoken.testing', 'firsttoken.testing._plugin']",
         "set()",
     ]

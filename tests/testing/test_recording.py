@@ -32,7 +32,7 @@ from firsttoken.testing import (
     stall,
     wire,
 )
-from firsttoken.testing._recorded import RecordedEnding
+from firsttoken.testing._recording.model import RecordedEnding
 from tests.support.clients import REQUEST, ClientOf, client_of, drain
 from tests.support.core import run
 

@@ -15,7 +15,7 @@ from firsttoken.testing import (
     reply,
     wire,
 )
-from firsttoken.testing._scripts import as_script
+from firsttoken.testing._server.script import as_script
 from tests.support.bare import Bare, asked, body_of, texts_in
 
 

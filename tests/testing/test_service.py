@@ -130,7 +130,7 @@ def test_a_step_that_fails_in_the_stream_closes_it() -> None:
 
 
 def test_a_function_that_never_returns_is_left_behind_and_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("firsttoken.testing._server._JOIN_S", 0.05)
+    monkeypatch.setattr("firsttoken.testing._server.server._JOIN_S", 0.05)
     is_over = threading.Event()
 
     def answer(_: Request) -> str:

@@ -47,10 +47,10 @@ from firsttoken.testing import (
     usage,
     wire,
 )
-from firsttoken.testing._answer import Answer, ScriptEndedError
-from firsttoken.testing._bell import Bell
-from firsttoken.testing._line import Line
-from firsttoken.testing._steps import as_step
+from firsttoken.testing._script import as_step
+from firsttoken.testing._server.connection import Line
+from firsttoken.testing._server.listener import Bell
+from firsttoken.testing._server.response import Answer, ScriptEndedError
 from tests.support.bare import Bare, asked, body_of, post, texts_in
 
 

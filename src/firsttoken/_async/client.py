@@ -5,15 +5,15 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, overload
 
-from firsttoken._async.call import Call
+from firsttoken._async.driver import Call
+from firsttoken._async.pool import Transport
 from firsttoken._async.stream import AsyncChatCompletionStream
-from firsttoken._async.transport import Transport
-from firsttoken._base import STOP
-from firsttoken._settings import Settings, check_http_client
-from firsttoken._types.chunk import ChatCompletionChunk
-from firsttoken._types.completion import ChatCompletion
-from firsttoken._types.request import ChatCompletionRequest
-from firsttoken._types.timeout import Timeout
+from firsttoken._client.config import Settings, check_http_client
+from firsttoken._client.stream import STOP
+from firsttoken._models.chunk import ChatCompletionChunk
+from firsttoken._models.completion import ChatCompletion
+from firsttoken._models.request import ChatCompletionRequest
+from firsttoken._models.timeout import Timeout
 
 if TYPE_CHECKING:
     import ssl
@@ -115,7 +115,7 @@ class AsyncClient:
         Raises:
             ConfigurationError: one of them can't be used, or there is no endpoint or no key.
         """
-        from firsttoken._azure import AzureSettings
+        from firsttoken._client.config import AzureSettings
 
         if http_client is not None:
             check_http_client(http_client, "AsyncClient", ssl_context=ssl_context, proxy=proxy)

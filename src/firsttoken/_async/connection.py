@@ -11,11 +11,10 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Protocol, cast
 
-from firsttoken._core.proxy import Proxy
-from firsttoken._core.tunnel import Tunnel
-from firsttoken._core.url import Origin
-from firsttoken._course import clock
-from firsttoken._sockets import Address, look_up, new_socket
+from firsttoken._client.call import clock
+from firsttoken._client.sockets import Address, look_up, new_socket
+from firsttoken._protocol.proxy import Proxy, Tunnel
+from firsttoken._protocol.url import Origin
 
 if TYPE_CHECKING:
     import ssl

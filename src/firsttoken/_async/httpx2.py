@@ -9,10 +9,10 @@ from contextlib import aclosing
 import httpx2
 
 from firsttoken._async.connection import Connection
-from firsttoken._async.transport import Transport
-from firsttoken._course import Course
-from firsttoken._httpx2 import END, Trail, failure_of, framed, head, read_already, request_for
-from firsttoken._plan import Plan
+from firsttoken._async.pool import Transport
+from firsttoken._client.call import Course
+from firsttoken._client.httpx2 import END, Trail, failure_of, framed, head, read_already, request_for
+from firsttoken._client.prepared import Plan
 from firsttoken.errors import ChatCompletionError
 
 

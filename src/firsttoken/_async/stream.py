@@ -5,18 +5,19 @@ from collections.abc import AsyncIterator, Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from firsttoken._async.call import Call
 from firsttoken._async.connection import AbortedError
-from firsttoken._async.transport import Transport
-from firsttoken._base import StreamBase, busy_failure, check_all_seen
-from firsttoken._plan import Plan
-from firsttoken._types.chunk import ChatCompletionChunk
-from firsttoken._types.completion import ChatCompletion
+from firsttoken._async.driver import Call
+from firsttoken._async.pool import Transport
+from firsttoken._client.prepared import Plan
+from firsttoken._client.stream import StreamBase, busy_failure, check_all_seen
+from firsttoken._models.chunk import ChatCompletionChunk
+from firsttoken._models.completion import ChatCompletion
 from firsttoken.errors import ChatCompletionError, ConfigurationError
 
 if TYPE_CHECKING:
-    from firsttoken._core.events import EventMaker
+    from firsttoken._protocol.events import EventMaker
     from firsttoken.events import StreamEvent
+from firsttoken._client.stream import PartialBase
 
 
 class AsyncChatCompletionStream(StreamBase[Call]):
@@ -98,8 +99,6 @@ class AsyncChatCompletionStream(StreamBase[Call]):
             ResponseFormatError: when iterated over: the content is not JSON; of what stands behind the JSON only the
                 end of the stream tells. The stream stays as it is.
         """
-        from firsttoken._async.partial import PartialIterator
-
         return PartialIterator(self)
 
     async def final_completion(self) -> ChatCompletion:
@@ -229,3 +228,33 @@ class _EventIterator:
 
 
 AsyncChatCompletionStream.__module__ = "firsttoken"  # the door, for reprs, tracebacks and pickles
+
+
+class PartialIterator(PartialBase[AsyncChatCompletionStream]):
+    """The values of choice 0's content. A class, not a generator: dropping it drops the stream at once."""
+
+    __slots__ = ()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> object:
+        stream = self._stream
+        if self._has_failed:
+            self._has_failed = False
+            raise stream._not_whole()
+        while True:
+            self._catch_up()
+            try:
+                chunk = await anext(stream)
+            except StopAsyncIteration:
+                if self._update(is_whole=stream.state == "complete"):
+                    return self._json.value
+                raise
+            except ChatCompletionError:
+                self._has_failed = self._update()
+                if self._has_failed:
+                    return self._json.value
+                raise
+            if self._take(chunk):
+                return self._json.value

@@ -7,7 +7,7 @@ from firsttoken import Client
 from firsttoken._cli.status import Status
 from firsttoken._cli.terminal import OutputError, note
 from firsttoken.testing import RecordingError
-from firsttoken.testing._recorder import Recorder
+from firsttoken.testing._recording.recorder import Recorder
 
 __all__ = ["recorded"]
 

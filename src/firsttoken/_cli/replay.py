@@ -9,7 +9,7 @@ from firsttoken import ChatCompletionRequest, Client, Timeout, chat_completion_r
 from firsttoken._cli.ask import report, write_answer
 from firsttoken._cli.status import EXPECTED_ERRORS, Status
 from firsttoken._cli.terminal import Answer, OutputError, note
-from firsttoken._core.payload import as_object
+from firsttoken._json import as_object
 from firsttoken.testing import RecordedExchange, Recording, RecordingError, ScriptedServer
 from firsttoken.testing import replay as script_of
 

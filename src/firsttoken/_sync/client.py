@@ -4,15 +4,15 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, overload
 
-from firsttoken._base import STOP
-from firsttoken._settings import Settings, check_http_client
-from firsttoken._sync.call import Call
+from firsttoken._client.config import Settings, check_http_client
+from firsttoken._client.stream import STOP
+from firsttoken._models.chunk import ChatCompletionChunk
+from firsttoken._models.completion import ChatCompletion
+from firsttoken._models.request import ChatCompletionRequest
+from firsttoken._models.timeout import Timeout
+from firsttoken._sync.driver import Call
+from firsttoken._sync.pool import Transport
 from firsttoken._sync.stream import ChatCompletionStream
-from firsttoken._sync.transport import Transport
-from firsttoken._types.chunk import ChatCompletionChunk
-from firsttoken._types.completion import ChatCompletion
-from firsttoken._types.request import ChatCompletionRequest
-from firsttoken._types.timeout import Timeout
 
 if TYPE_CHECKING:
     import ssl
@@ -112,7 +112,7 @@ class Client:
         Raises:
             ConfigurationError: one of them can't be used, or there is no endpoint or no key.
         """
-        from firsttoken._azure import AzureSettings
+        from firsttoken._client.config import AzureSettings
 
         if http_client is not None:
             check_http_client(http_client, "Client", ssl_context=ssl_context, proxy=proxy)

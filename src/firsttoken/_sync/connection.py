@@ -11,15 +11,16 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from firsttoken._core.proxy import Proxy
-from firsttoken._core.tunnel import Tunnel
-from firsttoken._core.url import Origin
-from firsttoken._course import clock
-from firsttoken._sockets import Address, new_socket
-from firsttoken._sync.resolve import resolve
+from firsttoken._client.call import clock
+from firsttoken._client.sockets import Address, new_socket
+from firsttoken._protocol.proxy import Proxy, Tunnel
+from firsttoken._protocol.url import Origin
 
 if TYPE_CHECKING:
     import ssl
+from collections.abc import Callable
+
+from firsttoken._client.sockets import look_up
 
 READ_BYTES = 65536
 _SEND_BYTES = 262144
@@ -253,3 +254,36 @@ def _ready(sock: socket.socket, *, for_writing: bool, wait_s: float) -> bool:
         [] if for_writing else waiting, waiting if for_writing else [], waiting, wait_s
     )
     return bool(readable or writable or failed)
+
+
+def resolve(host: str, port: int, wait: Callable[[threading.Event], None]) -> list[Address]:
+    """The addresses of a host, in the system's order of preference.
+
+    Args:
+        host: a name or an address.
+        port: to connect to.
+        wait: waits for an event, and raises when it has waited for long enough.
+
+    Raises:
+        OSError: there is no such host.
+    """
+    numeric = look_up(host, port, socket.AI_NUMERICHOST)
+    if numeric:
+        return numeric
+    found: list[Address] = []
+    failures: list[OSError] = []
+    done = threading.Event()
+
+    def work() -> None:
+        try:
+            found.extend(look_up(host, port))
+        except OSError as error:
+            failures.append(error)
+        finally:
+            done.set()
+
+    threading.Thread(target=work, name="firsttoken-resolve", daemon=True).start()
+    wait(done)
+    if failures:
+        raise failures[0]
+    return found

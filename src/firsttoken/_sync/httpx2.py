@@ -13,11 +13,11 @@ from collections.abc import Iterator, Mapping
 
 import httpx2
 
-from firsttoken._course import Course, clock
-from firsttoken._httpx2 import END, Trail, failure_of, framed, head, read_already, request_for
-from firsttoken._plan import Plan
+from firsttoken._client.call import Course, clock
+from firsttoken._client.httpx2 import END, Trail, failure_of, framed, head, read_already, request_for
+from firsttoken._client.prepared import Plan
 from firsttoken._sync.connection import _LONGEST_WAIT_S, AbortedError, Connection, DeadlineError, _shut_down
-from firsttoken._sync.transport import Transport
+from firsttoken._sync.pool import Transport
 
 _SOCKET_EVENTS = (".connect_tcp.complete", ".connect_unix_socket.complete", ".start_tls.complete")
 

@@ -6,18 +6,19 @@ from operator import attrgetter
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from firsttoken._base import BusyError, StreamBase, busy_failure, check_all_seen
-from firsttoken._plan import Plan
-from firsttoken._sync.call import Call
+from firsttoken._client.prepared import Plan
+from firsttoken._client.stream import BusyError, StreamBase, busy_failure, check_all_seen
+from firsttoken._models.chunk import ChatCompletionChunk
+from firsttoken._models.completion import ChatCompletion
 from firsttoken._sync.connection import AbortedError
-from firsttoken._sync.transport import Transport
-from firsttoken._types.chunk import ChatCompletionChunk
-from firsttoken._types.completion import ChatCompletion
+from firsttoken._sync.driver import Call
+from firsttoken._sync.pool import Transport
 from firsttoken.errors import ChatCompletionError, ConfigurationError
 
 if TYPE_CHECKING:
-    from firsttoken._core.events import EventMaker
+    from firsttoken._protocol.events import EventMaker
     from firsttoken.events import StreamEvent
+from firsttoken._client.stream import PartialBase
 
 _text_of = attrgetter("text")
 
@@ -97,8 +98,6 @@ class ChatCompletionStream(StreamBase[Call]):
             ResponseFormatError: when iterated over: the content is not JSON; of what stands behind the JSON only the
                 end of the stream tells. The stream stays as it is.
         """
-        from firsttoken._sync.partial import PartialIterator
-
         return PartialIterator(self)
 
     def final_completion(self) -> ChatCompletion:
@@ -202,3 +201,33 @@ class _EventIterator:
 
 
 ChatCompletionStream.__module__ = "firsttoken"  # the door, for reprs, tracebacks and pickles
+
+
+class PartialIterator(PartialBase[ChatCompletionStream]):
+    """The values of choice 0's content. A class, not a generator: dropping it drops the stream at once."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> object:
+        stream = self._stream
+        if self._has_failed:
+            self._has_failed = False
+            raise stream._not_whole()
+        while True:
+            self._catch_up()
+            try:
+                chunk = next(stream)
+            except StopIteration:
+                if self._update(is_whole=stream.state == "complete"):
+                    return self._json.value
+                raise
+            except ChatCompletionError:
+                self._has_failed = self._update()
+                if self._has_failed:
+                    return self._json.value
+                raise
+            if self._take(chunk):
+                return self._json.value

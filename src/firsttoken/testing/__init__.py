@@ -10,49 +10,52 @@ is an answer that was cut. `reply(text)` gives the steps of a whole answer. `FAU
 `pytest.mark.parametrize`; `server.journal` tells what the client did. With pytest, the fixture `chat_server` is there.
 """
 
-from firsttoken.testing._entry import Entry, Request
-from firsttoken.testing._fault import Fault
-from firsttoken.testing._faults import FAULTS
-from firsttoken.testing._journal import Journal
-from firsttoken.testing._pace import Pace
-from firsttoken.testing._recorded import Read, RecordedExchange
-from firsttoken.testing._recorder import record
-from firsttoken.testing._recording import Recording, RecordingError
-from firsttoken.testing._replay import Replay, replay
-from firsttoken.testing._scripts import Script, ScriptLike, on_connect, refuse
-from firsttoken.testing._server import ScriptedServer
-from firsttoken.testing._steps import (
-    Gate,
-    Step,
-    StepLike,
-    chunk,
-    close,
-    comment,
-    delta,
-    done,
-    end,
-    error,
-    event,
-    finish,
-    forever,
-    head,
-    interim,
-    pause,
-    raw,
-    reasoning,
-    refusal,
-    reply,
-    reset,
-    respond,
-    role,
-    split,
-    stall,
-    text,
-    together,
-    tool_call,
-    usage,
-    wire,
-)
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from firsttoken.testing._faults.catalogue import FAULTS
+    from firsttoken.testing._faults.fault import Fault
+    from firsttoken.testing._recording.model import Read, RecordedExchange
+    from firsttoken.testing._recording.recorder import record
+    from firsttoken.testing._recording.recording import Recording, RecordingError
+    from firsttoken.testing._recording.replay import Replay, replay
+    from firsttoken.testing._script import (
+        Gate,
+        Step,
+        StepLike,
+        chunk,
+        close,
+        comment,
+        delta,
+        done,
+        end,
+        error,
+        event,
+        finish,
+        forever,
+        head,
+        interim,
+        pause,
+        raw,
+        reasoning,
+        refusal,
+        reply,
+        reset,
+        respond,
+        role,
+        split,
+        stall,
+        text,
+        together,
+        tool_call,
+        usage,
+        wire,
+    )
+    from firsttoken.testing._server.journal import Journal
+    from firsttoken.testing._server.journal_entry import Entry, Request
+    from firsttoken.testing._server.pace import Pace
+    from firsttoken.testing._server.script import Script, ScriptLike, on_connect, refuse
+    from firsttoken.testing._server.server import ScriptedServer
 
 __all__ = [
     "FAULTS",
@@ -105,7 +108,28 @@ __all__ = [
     "wire",
 ]
 
-for _name in __all__:
-    _public = globals()[_name]
-    if getattr(_public, "__module__", "").startswith("firsttoken.testing."):
-        _public.__module__ = __name__  # so that reprs, tracebacks and pickles show the door
+_MODULES = (
+    *("_faults.catalogue", "_faults.fault", "_recording.model", "_recording.recorder", "_recording.recording"),
+    *("_recording.replay", "_script", "_server.journal", "_server.journal_entry", "_server.pace", "_server.script"),
+    "_server.server",
+)
+"""The modules that the public names are from. pytest loads this package at each start, so that none is imported before
+a name is first used; then all are, at once."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    for module in _MODULES:
+        names = vars(import_module(f"{__name__}.{module}"))
+        for public in names.keys() & set(__all__):
+            value = globals()[public] = names[public]
+            if getattr(value, "__module__", "").startswith(f"{__name__}."):
+                value.__module__ = __name__  # so that reprs, tracebacks and pickles show the public module
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

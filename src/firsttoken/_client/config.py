@@ -1,0 +1,285 @@
+"""What a client was made with, checked; and the plan of a call that it makes."""
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import Literal, Protocol
+
+from firsttoken._client.prepared import Plan, Recorder, TokenProvider
+from firsttoken._models.request import ChatCompletionRequest
+from firsttoken._models.timeout import Timeout
+from firsttoken._protocol.azure import AzureResource
+from firsttoken._protocol.proxy import proxy_for
+from firsttoken._protocol.redaction import secrets_of_headers
+from firsttoken._protocol.request import check_header_value, check_headers, encode_body
+from firsttoken._protocol.url import Endpoint, chat_completions_endpoint
+from firsttoken._schema.parsing import answer_type
+from firsttoken._version import __version__
+from firsttoken.errors import ConfigurationError
+
+OPENAI_BASE_URL = "https://api.openai.com/v1"
+
+
+class Settings:
+    """What a client was made with, checked.
+
+    Args: as those of `firsttoken.Client`.
+
+    Raises:
+        ConfigurationError: one of them can't be used, or there is no key for OpenAI's own address.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | TokenProvider | None,
+        base_url: str | None,
+        organization: str | None,
+        project: str | None,
+        timeout: Timeout,
+        max_retries: int,
+        default_headers: Mapping[str, str] | None,
+        proxy: str | None,
+        http_client: "HTTPClient | None" = None,
+    ) -> None:
+        environment = os.environ
+        self.base_url = base_url or environment.get("OPENAI_BASE_URL") or OPENAI_BASE_URL
+        self.endpoint = chat_completions_endpoint(self.base_url)
+        headers: dict[str, str] = {}
+        key = environment.get("OPENAI_API_KEY") if api_key is None else api_key
+        if key and not callable(key):
+            headers["authorization"] = f"Bearer {check_header_value('api_key', key)}"
+        for name, given, variable in (
+            ("openai-organization", organization, "OPENAI_ORG_ID"),
+            ("openai-project", project, "OPENAI_PROJECT_ID"),
+        ):
+            value = given or environment.get(variable)
+            if value:
+                headers[name] = check_header_value(name, value)
+        self._keep(headers, key if callable(key) else None, timeout, max_retries, default_headers, proxy, http_client)
+        has_key = "authorization" in self.headers or self.token_provider is not None
+        if self.endpoint.origin.host == "api.openai.com" and not has_key:
+            raise ConfigurationError(
+                "there is no key for api.openai.com",
+                hint="set OPENAI_API_KEY or pass api_key=; for another server set OPENAI_BASE_URL or pass base_url=",
+            )
+
+    def _keep(
+        self,
+        headers: dict[str, str],
+        token_provider: TokenProvider | None,
+        timeout: Timeout,
+        max_retries: int,
+        default_headers: Mapping[str, str] | None,
+        proxy: str | None,
+        http_client: "HTTPClient | None",
+    ) -> None:
+        """Check and keep what is alike for all servers."""
+        self.timeout = check_timeout(timeout)
+        self.max_retries = check_max_retries(max_retries)
+        self.proxy = proxy if http_client is None else ""
+        self.http_client = http_client
+        self.token_provider = token_provider
+        self.recorder: Recorder | None = None  # who listens to the calls, for as long as somebody does
+        ours = {"content-type": "application/json", "user-agent": _USER_AGENT}
+        self.headers = ours | headers | check_headers({} if default_headers is None else default_headers)
+
+    def endpoint_of(self, model: object) -> Endpoint:  # noqa: ARG002 - Azure's depends on it
+        """Where a request for a model goes."""
+        return self.endpoint
+
+    @property
+    def shown_url(self) -> str:
+        """The base URL without its query, which may hold a key."""
+        return self.base_url.partition("#")[0].partition("?")[0]
+
+    def plan(
+        self,
+        request: ChatCompletionRequest,
+        *,
+        streamed: bool,
+        timeout: Timeout | None,
+        max_retries: int | None,
+        headers: Mapping[str, str] | None,
+    ) -> Plan:
+        """What one call will do; nothing of `request` is needed afterwards.
+
+        Raises:
+            ConfigurationError: the call can't be made.
+        """
+        if not isinstance(request, ChatCompletionRequest):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(
+                f"a request must be a ChatCompletionRequest, not {type(request).__name__}",
+                hint="make one with chat_completion_request(model, messages, …)",
+            )
+        extra = request.extra if isinstance(request.extra, Mapping) else {}  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not streamed and (request.stream or extra.get("stream")):
+            where = "request.stream" if request.stream else 'request.extra["stream"]'
+            raise ConfigurationError(
+                f"chat_completion waits for the whole answer, but {where} is True",
+                hint="use chat_completion_stream(request), or leave stream out",
+            )
+        accept = {"accept": "text/event-stream", "accept-encoding": "identity"}
+        if not streamed:
+            accept = {"accept": "application/json", "accept-encoding": "gzip, deflate"}
+        endpoint = self.endpoint_of(extra.get("model", request.model))
+        all_headers = accept | self.headers | check_headers({} if headers is None else headers)
+        return Plan(
+            endpoint=endpoint,
+            proxy=proxy_for(endpoint.origin, self.proxy, os.environ),
+            headers=all_headers,
+            token_provider=None if "authorization" in all_headers else self.token_provider,
+            body=encode_body(request, stream=streamed),
+            streamed=streamed,
+            choices_wanted=_check_n(extra.get("n", request.n)),
+            timeout=self.timeout if timeout is None else check_timeout(timeout),
+            max_retries=self.max_retries if max_retries is None else check_max_retries(max_retries),
+            client_headers={} if self.http_client is None else self.http_client.headers,
+            answer_type=answer_type(request.response_format),
+            recorder=None if self.recorder is None else self.recorder.begin_call(),
+        )
+
+
+_USER_AGENT = f"firsttoken/{__version__} python/{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def check_timeout(timeout: Timeout) -> Timeout:
+    """The timeout, if it is one.
+
+    Raises:
+        ConfigurationError: it is something else.
+    """
+    if not isinstance(timeout, Timeout):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(
+            f"timeout must be a Timeout, not {type(timeout).__name__}", hint="as in Timeout(idle_s=30)"
+        )
+    return timeout
+
+
+def _check_n(n: object) -> int:
+    """How many choices a request asks for; 1 where it does not say."""
+    if n is None:
+        return 1
+    if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+        raise ConfigurationError(f"n must be an int of 1 or more: {n!r}")
+    return n
+
+
+def check_max_retries(max_retries: int) -> int:
+    """The number of retries, if it is one.
+
+    Raises:
+        ConfigurationError: it is no int, or below 0.
+    """
+    if not isinstance(max_retries, int) or isinstance(max_retries, bool) or max_retries < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"max_retries must be an int of 0 or more: {max_retries!r}")
+    return max_retries
+
+
+class HTTPClient(Protocol):
+    """What a plan needs to know of a caller's own client."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Those that it adds to each request."""
+        ...
+
+
+def check_http_client(http_client: object, wanted: Literal["Client", "AsyncClient"], **excluded: object) -> None:
+    """Check a caller's own client.
+
+    Args:
+        http_client: what was given.
+        wanted: which of httpx2's classes it must be of.
+        excluded: the settings that only our own connections have, None where they were not given.
+
+    Raises:
+        ConfigurationError: it is something else, one of `excluded` was given too, or httpx2 is not installed.
+    """
+    try:
+        import httpx2
+    except ImportError as error:
+        raise ConfigurationError(
+            "http_client takes a client of httpx2, which is not installed", hint="pip install 'firsttoken[httpx2]'"
+        ) from error
+    if not isinstance(http_client, getattr(httpx2, wanted)):
+        kind = type(http_client)
+        other = "Client" if wanted == "AsyncClient" else "AsyncClient"
+        raise ConfigurationError(
+            f"http_client must be an httpx2.{wanted}, not {kind.__module__}.{kind.__qualname__}",
+            hint=f"firsttoken.{other} takes an httpx2.{other}"
+            if isinstance(http_client, getattr(httpx2, other))
+            else f"as in http_client=httpx2.{wanted}()",
+        )
+    for name, value in excluded.items():
+        if value is not None:
+            raise ConfigurationError(
+                f"{name} is of firsttoken's own connections, and http_client brings others",
+                hint=f"give {name} to the httpx2 client" if name == "proxy" else "give verify= to the httpx2 client",
+            )
+
+
+class AzureSettings(Settings):
+    """What a client of Azure OpenAI was made with, checked. Of the variables for OpenAI itself none is looked at.
+
+    Args: as those of `firsttoken.Client.azure`.
+
+    Raises:
+        ConfigurationError: one of them can't be used, or endpoint or key are missing.
+    """
+
+    def __init__(
+        self,
+        *,
+        endpoint: str | None,
+        deployment: str | None,
+        api_version: str | None,
+        api_key: str | None,
+        token_provider: TokenProvider | None,
+        timeout: Timeout,
+        max_retries: int,
+        default_headers: Mapping[str, str] | None,
+        proxy: str | None,
+        http_client: HTTPClient | None,
+    ) -> None:
+        environment = os.environ
+        endpoint = environment.get("AZURE_OPENAI_ENDPOINT") if endpoint is None else endpoint
+        if not endpoint:
+            raise ConfigurationError(
+                "there is no endpoint of Azure OpenAI",
+                hint="set AZURE_OPENAI_ENDPOINT or pass endpoint=, as in https://my-resource.openai.azure.com",
+            )
+        if api_version is None:
+            api_version = environment.get("OPENAI_API_VERSION") or None
+        self._resource = AzureResource(endpoint, deployment, api_version)
+        self.base_url = self._resource.base_url
+        keys = _key_headers(api_key, token_provider)
+        self._keep(keys, token_provider, timeout, max_retries, default_headers, proxy, http_client)
+        if not secrets_of_headers(self.headers) and token_provider is None and http_client is None:
+            raise ConfigurationError(
+                "there is no key for Azure OpenAI",
+                hint="set AZURE_OPENAI_API_KEY, or pass api_key= or token_provider=; OPENAI_API_KEY is not sent there",
+            )
+
+    def endpoint_of(self, model: object) -> Endpoint:
+        """Where a request for a model goes."""
+        return self._resource.endpoint_of(model)
+
+
+def _key_headers(api_key: str | None, token_provider: TokenProvider | None) -> dict[str, str]:
+    """The header with the key that was given, else with that of the environment, where a token goes before a key."""
+    if token_provider is not None:
+        if api_key is not None:
+            raise ConfigurationError("api_key and token_provider exclude each other", hint="give the one to be used")
+        if not callable(token_provider):
+            raise ConfigurationError(
+                f"token_provider must be a function that gives a token, not {type(token_provider).__name__}",
+                hint="as azure.identity.get_bearer_token_provider makes one",
+            )
+        return {}
+    if api_key is None:
+        token = os.environ.get("AZURE_OPENAI_AD_TOKEN")
+        if token:
+            return {"authorization": f"Bearer {check_header_value('AZURE_OPENAI_AD_TOKEN', token)}"}
+    key = os.environ.get("AZURE_OPENAI_API_KEY") if api_key is None else api_key
+    return {"api-key": check_header_value("api_key", key)} if key else {}

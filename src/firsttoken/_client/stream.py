@@ -1,0 +1,225 @@
+"""What both streams share: a state, and views of the course of their call."""
+
+import enum
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
+
+from firsttoken._client.call import Course, clock, copied
+from firsttoken._models.base import ResponseInfo, Timing
+from firsttoken._models.completion import ChatCompletion
+from firsttoken.errors import ChatCompletionError, ConfigurationError, StreamTruncatedError
+
+if TYPE_CHECKING:
+    from firsttoken._protocol.events import EventMaker
+from collections import deque
+
+from firsttoken._models.chunk import ChatCompletionChunk
+from firsttoken._protocol.partial_json import PartialJSON
+from firsttoken.errors import ResponseFormatError
+
+
+class Stop(enum.Enum):
+    """The type of `STOP`."""
+
+    STOP = "STOP"
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+STOP = Stop.STOP
+"""What a callback returns to end its stream early."""
+
+Outcome = Literal["complete", "stopped", "failed"]
+StreamState = Literal["idle", "open"] | Outcome
+
+
+class CallLike(Protocol):
+    """What a stream needs to know of the call behind it."""
+
+    course: Course
+
+    def completion(self) -> ChatCompletion:
+        """The chunks handed out, folded."""
+        ...
+
+
+_Call = TypeVar("_Call", bound=CallLike)
+
+
+class StreamBase(Generic[_Call]):
+    """What both streams are: a state, and views of the answer so far."""
+
+    # Defaults of the class, so that one whose constructor failed can be dropped.
+    _call: _Call | None = None
+    _outcome: Outcome | None = None
+    _ended_s: float | None = None
+    _failure: ChatCompletionError | ConfigurationError | None = None
+    _event_maker: "EventMaker | None" = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.state}, {self.timing.chunks} chunks>"
+
+    @property
+    def state(self) -> StreamState:
+        """Where the stream is: "idle", "open", then "complete", "stopped" or "failed"."""
+        if self._outcome is not None:
+            return self._outcome
+        return "idle" if self._call is None else "open"
+
+    @property
+    def response(self) -> ResponseInfo | None:
+        """Status, headers and request id of the response; None until its head is there."""
+        return None if self._call is None else self._call.course.exchange.response
+
+    @property
+    def timing(self) -> Timing:
+        """When things arrived, in seconds; see `firsttoken.types.Timing`."""
+        return Timing() if self._call is None else self._call.course.timing(self._ended_s)
+
+    @property
+    def completion(self) -> ChatCompletion:
+        """The chunks handed out so far, folded: at any time; its choices are [] before the first chunk."""
+        if self._call is None:
+            return ChatCompletion(complete=False)
+        completion = self._call.completion()
+        self._dress(completion, self._call)
+        return completion
+
+    def _dress(self, completion: ChatCompletion, call: CallLike) -> None:
+        """Write into a completion how it came, and whether it is whole."""
+        completion.response = self.response
+        completion.timing = self.timing
+        completion.complete = self.state == "complete"
+        completion._answer_type = call.course.plan.answer_type
+
+    def _events(self) -> "EventMaker":
+        """The maker of this stream's events, kept so that a second loop goes on where the first was left."""
+        if self._event_maker is None:
+            from firsttoken._protocol.events import EventMaker
+
+            self._event_maker = EventMaker()
+        return self._event_maker
+
+    def _chunks_handed_out(self) -> int:
+        return 0 if self._call is None else self._call.course.exchange.core.chunks_handed_out
+
+    def _is_whole(self) -> bool:
+        """Whether every chunk of a whole answer was handed out."""
+        if self._call is None:
+            return False
+        core = self._call.course.exchange.core
+        return core.complete and not core.ready
+
+    def _end(self, outcome: Outcome) -> None:
+        if self._outcome is None:
+            self._outcome = outcome
+            self._ended_s = clock()
+
+    def _fail(self, failure: ChatCompletionError | ConfigurationError) -> None:
+        self._end("failed")
+        if isinstance(failure, ChatCompletionError) and failure.partial is not None and self._call is not None:
+            self._dress(failure.partial, self._call)
+        self._failure = copied(failure)  # without the traceback, which refers to this stream
+
+    def _not_whole(self) -> ChatCompletionError | ConfigurationError:
+        if self._failure is not None:
+            return copied(self._failure)
+        count = self.timing.chunks
+        error = StreamTruncatedError(f"the stream was stopped after {count} chunks, before the answer was whole")
+        self._fill_in(error)
+        return error
+
+    def _fill_in(self, error: ChatCompletionError) -> None:
+        """Write into an error what was handed out before it."""
+        error.chunks_received = self.timing.chunks
+        error.partial = self.completion if error.chunks_received else None
+        error.request_id = self.response.request_id if self.response is not None else None
+
+
+class BusyError(Exception):
+    """Another thread or task waits for this stream already."""
+
+
+def check_all_seen(seen: int, handed_out: int) -> None:
+    """Check that whoever makes something of all chunks has seen all of them.
+
+    Raises:
+        ConfigurationError: it has not.
+    """
+    if seen != handed_out:
+        raise ConfigurationError(
+            f"iter_events has seen {seen} of the {handed_out} chunks that this stream has handed out",
+            hint="read the stream with iter_events() alone: an event of the others would be missing",
+        )
+
+
+def busy_failure() -> ConfigurationError:
+    """What a stream raises where two want to wait for it; the one that waits is not disturbed."""
+    return ConfigurationError("another thread or task waits for this stream already", hint="give each its own stream")
+
+
+class StreamLike(Protocol):
+    """What the value of a stream is made of."""
+
+    _ready: deque[ChatCompletionChunk]
+
+    @property
+    def state(self) -> StreamState:
+        """Where the stream is."""
+        ...
+
+    @property
+    def completion(self) -> ChatCompletion:
+        """The chunks handed out, folded."""
+        ...
+
+    def _chunks_handed_out(self) -> int: ...
+
+    def _fill_in(self, error: ChatCompletionError) -> None: ...
+
+
+_Stream = TypeVar("_Stream", bound=StreamLike)
+
+
+class PartialBase(Generic[_Stream]):
+    """The values of choice 0's content while it is written; each differs from the one before."""
+
+    __slots__ = ("_has_failed", "_json", "_seen", "_stream")
+
+    def __init__(self, stream: _Stream) -> None:
+        self._stream = stream
+        self._json = PartialJSON()
+        self._seen = 0  # chunks that are in `_json`
+        self._has_failed = False  # and the failure is to be raised behind the value that was given instead
+
+    def _catch_up(self) -> None:
+        """Start anew with the whole text where chunks were taken from the stream in another way."""
+        handed_out = self._stream._chunks_handed_out()
+        if handed_out != self._seen:
+            self._json = PartialJSON()
+            self._json.add(self._stream.completion.text)
+            self._seen = handed_out
+
+    def _take(self, chunk: ChatCompletionChunk) -> bool:
+        """Take a chunk and those that are ready behind it: the work of a read, done at once.
+
+        Returns:
+            Whether there is another value.
+        """
+        texts = [chunk.text]
+        ready = self._stream._ready
+        while ready:
+            try:
+                texts.append(ready.popleft().text)
+            except IndexError:
+                break  # another thread has closed the stream this moment
+        self._json.add("".join(texts))
+        self._seen = self._stream._chunks_handed_out()
+        return self._json.is_due and self._update()
+
+    def _update(self, *, is_whole: bool = False) -> bool:
+        try:
+            return self._json.update(is_whole=is_whole)
+        except ResponseFormatError as error:
+            self._stream._fill_in(error)
+            raise

@@ -1,0 +1,151 @@
+"""The process of a `firsttoken.local.LocalServer`, seen from the parent: its start, its log, its end.
+
+Owned here: that the process starts or that it is said why not, that it never outlives this one (see `_local_child`),
+and that a forked child of this one does not keep it alive. Nothing is known here of HTTP.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import warnings
+import weakref
+from typing import IO, Final, cast
+
+from firsttoken.local import LocalServerError
+
+__all__ = ["ServerProcess"]
+
+_LOG_TAIL_BYTES: Final = 4096
+_WINDOWS_WAIT_S: Final = 0.25
+
+_FLAGS: Final = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) | getattr(subprocess, "CREATE_NO_WINDOW", 0)
+
+# GNU OpenMP's threads wait for each other by spinning. On processors that others use too, that is ruin: two servers of
+# two threads each on two processors took 28 s for 60 tokens, and with a short spin 1 s; alone, both take 0.45 s.
+_SPIN_BRIEFLY: Final = {"GOMP_SPINCOUNT": "1000"}
+
+# With the parent's own sys.path the child finds what the parent finds, however that was arranged.
+_BOOTSTRAP: Final = """\
+import json, sys
+settings = json.loads(sys.argv[1])
+sys.path[:] = settings.pop("sys_path")
+from firsttoken._local.child import serve
+serve(**settings)
+"""
+
+
+class ServerProcess:
+    """One process that runs `_local_child.serve` with these settings.
+
+    Raises:
+        LocalServerError: the system would not start a process.
+    """
+
+    def __init__(self, settings: dict[str, object]) -> None:
+        import json
+
+        self._log = _open_log()
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - this interpreter, our own arguments
+                [sys.executable, "-P", "-c", _BOOTSTRAP, json.dumps({"sys_path": [*map(str, sys.path)], **settings})],
+                bufsize=0,
+                stdin=subprocess.PIPE,  # the lifeline: its end tells the child that this process is gone
+                stdout=subprocess.PIPE,  # one line, the address
+                stderr=self._log,
+                env=_SPIN_BRIEFLY | os.environ,
+                start_new_session=True,  # Ctrl-C in the terminal is for this process to handle
+                creationflags=_FLAGS,
+            )
+        except BaseException as error:
+            self._log.close()
+            if isinstance(error, OSError):
+                raise LocalServerError(f"no process for it: {error}") from error
+            raise
+        self.pid = self._process.pid
+        _live.add(self)
+
+    def __del__(self) -> None:
+        log = getattr(self, "_log", None)
+        if log is not None and not log.closed:
+            warnings.warn(f"unclosed local server, pid {self.pid}", ResourceWarning, source=self, stacklevel=2)
+            self.end()
+
+    def wait_for_address(self, timeout_s: float) -> str:
+        """The address that the server reports.
+
+        Raises:
+            LocalServerError: the process ended first, or reported nothing for `timeout_s` seconds.
+        """
+        expired = threading.Event()
+
+        def expire() -> None:
+            expired.set()
+            self._process.kill()
+
+        # Reading with a deadline differs between systems; ending the process ends the read on all of them.
+        deadline = threading.Timer(timeout_s, expire)
+        deadline.daemon = True
+        deadline.start()
+        try:
+            with cast("IO[bytes]", self._process.stdout) as report:
+                address = report.read().decode().strip()
+        finally:
+            deadline.cancel()
+            deadline.join()  # it holds the lifeline as long as it lives
+        if address and not expired.is_set():
+            return address
+        status = self._process.wait()
+        reason = f"no answer within {timeout_s:g} s" if expired.is_set() else f"its process ended with status {status}"
+        raise LocalServerError(reason, self._log_tail())
+
+    def wait(self) -> int:
+        """The process's exit status, once it has ended."""
+        if sys.platform == "win32":  # where Ctrl-C does not end a wait
+            while self._process.poll() is None:
+                time.sleep(_WINDOWS_WAIT_S)
+        return self._process.wait()
+
+    def end(self) -> None:
+        """Ends the process at once. May be called again, from any thread."""
+        # The server has nothing to save, so nothing is gained by asking it kindly and waiting.
+        self._process.kill()
+        self._process.wait()
+        self._close_files()
+
+    def disown(self) -> None:
+        """In a forked child: lets go of the lifeline, which would keep the server running past the parent's end."""
+        self._process.returncode = 0  # to `subprocess` it is gone, so `end` does nothing to the parent's process
+        self._close_files()
+
+    def _log_tail(self) -> str:
+        """The end of the log of a process that has ended: the position in the file is the process's too."""
+        size = self._log.seek(0, os.SEEK_END)
+        self._log.seek(max(0, size - _LOG_TAIL_BYTES))
+        return self._log.read().decode(errors="replace").strip()
+
+    def _close_files(self) -> None:
+        for file in filter(None, (self._process.stdin, self._process.stdout, self._log)):
+            file.close()
+
+
+def _open_log() -> IO[bytes]:
+    """A file: a pipe would have to be read all the time, and the server would stall where it is not."""
+    try:
+        return tempfile.TemporaryFile()
+    except OSError as error:
+        raise LocalServerError(f"no file for its log: {error}") from error
+
+
+_live: "weakref.WeakSet[ServerProcess]" = weakref.WeakSet()
+
+
+def _disown_all() -> None:
+    for process in _live:
+        process.disown()
+
+
+if sys.platform != "win32":  # pragma: no branch
+    os.register_at_fork(after_in_child=_disown_all)

@@ -1,0 +1,88 @@
+"""A piece of a streamed completion, as the API reference's "chat completion chunk object" has it."""
+
+import msgspec
+
+from firsttoken._models.base import RAW_NAME, FinishReason, ObjectName, Wire
+from firsttoken._models.completion import Audio, ChoiceLogprobs, CompletionUsage, Reasoning
+
+
+class FunctionCallDelta(Wire):
+    """A piece of a function call: the name comes once, the arguments in pieces."""
+
+    name: str | None = None
+    arguments: str | None = None
+
+
+class CustomToolCallDelta(Wire):
+    """A piece of a custom tool call: the name comes once, the input in pieces."""
+
+    name: str | None = None
+    input: str | None = None
+
+
+class ToolCallDelta(Wire):
+    """A piece of a tool call; `firsttoken.sansio.Accumulator` knows which call it belongs to."""
+
+    index: int | None = None
+    id: str | None = None
+    type: str | None = None
+    function: FunctionCallDelta | None = None
+    custom: CustomToolCallDelta | None = None
+
+
+class ChoiceDelta(Reasoning):
+    """What a chunk adds to the message of a choice; None is nothing."""
+
+    role: str | None = None
+    content: str | None = None
+    refusal: str | None = None
+    tool_calls: list[ToolCallDelta] | None = None
+    function_call: FunctionCallDelta | None = None
+    audio: Audio | None = None
+    annotations: list[object] | None = None
+
+
+class ChunkChoice(Wire):
+    """What a chunk says of one choice."""
+
+    index: int = 0
+    delta: ChoiceDelta = msgspec.field(default_factory=ChoiceDelta)
+    finish_reason: FinishReason | None = None
+    logprobs: ChoiceLogprobs | None = None
+
+
+_Object = object  # inside ChatCompletionChunk the name `object` is a field
+
+
+class ChatCompletionChunk(Wire):
+    """One event of a stream.
+
+    Attributes:
+        choices: what is new for each choice; empty in chunks that only carry usage or a server's own fields.
+        usage: tokens used; with `stream_options.include_usage`, which is on by default, in the last chunk.
+        moderation: what the moderation that the request asked for says of the prompt and of the answer.
+        metadata: the request's own, where a server sends a whole completion as its only chunk.
+        obfuscation: padding that OpenAI adds to hide the lengths of tokens; without meaning.
+        raw: the event's data, the exact bytes.
+    """
+
+    id: str = ""
+    object: ObjectName = "chat.completion.chunk"
+    created: int = 0
+    model: str = ""
+    choices: list[ChunkChoice] = []
+    usage: CompletionUsage | None = None
+    service_tier: str | None = None
+    system_fingerprint: str | None = None
+    moderation: dict[str, _Object] | None = None
+    metadata: dict[str, _Object] | None = None
+    obfuscation: str | None = None
+    raw: bytes = msgspec.field(default=b"", name=RAW_NAME)
+
+    @property
+    def text(self) -> str:
+        """The content that this chunk adds to the choice with index 0, "" where it adds none."""
+        for choice in self.choices:
+            if choice.index == 0:
+                return choice.delta.content or ""
+        return ""

@@ -1,0 +1,371 @@
+"""A whole completion, as the API reference's "chat completion object" has it."""
+
+import builtins
+from collections.abc import Callable
+from types import FunctionType, MethodType
+from typing import TYPE_CHECKING, TypeVar, overload
+
+import msgspec
+
+from firsttoken._models.base import (
+    ANSWER_TYPE_NAME,
+    COMPLETE_NAME,
+    RESPONSE_NAME,
+    TIMING_NAME,
+    FinishReason,
+    ObjectName,
+    ResponseInfo,
+    Timing,
+    Wire,
+)
+from firsttoken._schema.parsing import AnswerType, parse_json_text
+from firsttoken._schema.tools import keyword_arguments
+from firsttoken.errors import (
+    ChatCompletionError,
+    ConfigurationError,
+    RefusalError,
+    ResponseFormatError,
+    StreamTruncatedError,
+)
+
+if TYPE_CHECKING:
+    _AnswerType = AnswerType | None
+else:
+    _AnswerType = None  # so that no server can send one
+
+_T = TypeVar("_T")
+_Error = TypeVar("_Error", bound=ChatCompletionError)
+
+_Object = object  # inside ChatCompletion the name `object` is a field
+
+
+class FunctionCall(Wire):
+    """The function that the model wants called.
+
+    Attributes:
+        name: the function's name.
+        arguments: its arguments as the model wrote them: JSON, if the model kept to it. Never repaired.
+    """
+
+    name: str = ""
+    arguments: str = ""
+
+
+class CustomToolCall(Wire):
+    """The custom tool that the model wants called; `input` is free text."""
+
+    name: str = ""
+    input: str = ""
+
+
+class ToolCall(Wire):
+    """One tool call of a message; `function` or `custom` is set, as `type` says.
+
+    Those in `completion.tool_calls` are whole. Those in a message may be cut, as the answer may: of a call that is cut
+    the arguments don't parse, but the input of a custom tool does not show it.
+    """
+
+    id: str = ""
+    type: str = "function"
+    function: FunctionCall | None = None
+    custom: CustomToolCall | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the function or custom tool."""
+        called = self.function or self.custom
+        return "" if called is None else called.name
+
+    @property
+    def arguments(self) -> str:
+        """The function's arguments, or the custom tool's input, as the model wrote them."""
+        if self.function is None:
+            return "" if self.custom is None else self.custom.input
+        return self.function.arguments
+
+    @overload
+    def parse(self) -> dict[str, _Object]: ...
+    @overload
+    def parse(self, into: builtins.type[_T]) -> _T: ...  # type: ignore[overload-overlap]
+    @overload
+    def parse(self, into: Callable[..., _Object]) -> dict[str, _Object]: ...
+    @overload
+    def parse(self, into: _Object) -> _Object: ...
+    def parse(self, into: _Object = None) -> _Object:
+        """The function's arguments, checked.
+
+        Args:
+            into: None gives a dict. A type gives a value of it. A function gives what to call it with, by name;
+                arguments that it does not have are an error. `invoke` calls it.
+
+        Raises:
+            ResponseFormatError: they are no JSON object, or don't fit. Nothing is repaired or coerced; the message says
+                where they don't fit, and quotes them.
+            ConfigurationError: it is the call of a custom tool, whose input is free text; or nothing can be parsed into
+                `into`.
+        """
+        if isinstance(into, FunctionType | MethodType):
+            return keyword_arguments(into, self._parsed)
+        return self._parsed(dict[str, _Object] if into is None else into)
+
+    def invoke(self, function: Callable[..., _T]) -> _T:
+        """Call a function with the arguments, checked, and give what it gives: of an `async def`, what to await.
+
+        Raises:
+            ResponseFormatError: they don't fit the function, which is not called then (see `parse`).
+            ConfigurationError: it is the call of a custom tool, or `function` can't be a tool.
+        """
+        return function(**keyword_arguments(function, self._parsed))
+
+    def _parsed(self, into: _Object) -> _Object:
+        if self.function is None:
+            raise ConfigurationError(
+                f"the input of the custom tool {self.name} is text, not JSON", hint="call.arguments is the text"
+            )
+        return parse_json_text(self.arguments, into, f"the arguments of {self.name or 'a nameless function'}")
+
+
+class Audio(Wire):
+    """An audio answer: base64 data, its transcript, and until when the server keeps it (Unix time, seconds)."""
+
+    id: str | None = None
+    data: str | None = None
+    expires_at: int | None = None
+    transcript: str | None = None
+
+
+class TopLogprob(Wire):
+    """An alternative token at one position, and its log probability."""
+
+    token: str = ""
+    logprob: float = 0.0
+    bytes: list[int] | None = None
+
+
+class TokenLogprob(Wire):
+    """A token of the answer, its log probability and the likeliest alternatives."""
+
+    token: str = ""
+    logprob: float = 0.0
+    bytes: list[int] | None = None
+    top_logprobs: list[TopLogprob] = []
+
+
+class ChoiceLogprobs(Wire):
+    """Log probabilities of a choice's tokens: those of its content and those of its refusal."""
+
+    content: list[TokenLogprob] | None = None
+    refusal: list[TokenLogprob] | None = None
+
+
+class Reasoning(Wire):
+    """What a model thought before it answered, in the forms in which servers send it; each keeps its own name.
+
+    Attributes:
+        reasoning_content: as DeepSeek, vLLM, llama.cpp and xAI name it.
+        reasoning: as Groq, Ollama, Cerebras and OpenRouter name it.
+        reasoning_details: OpenRouter's structured form, which repeats the text of `reasoning`, or is encrypted.
+        thinking: the text of `thinking` parts, where content is a list of parts (Mistral).
+    """
+
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    reasoning_details: list[object] | None = None
+    thinking: str | None = None
+
+    @property
+    def reasoning_text(self) -> str:
+        """The reasoning as text, whatever the server calls it; "" where there is none; given once if sent twice."""
+        return self.reasoning_content or self.reasoning or self.thinking or ""
+
+
+class ChatCompletionMessage(Reasoning):
+    """The model's message."""
+
+    role: str = "assistant"
+    content: str | None = None
+    refusal: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    function_call: FunctionCall | None = None
+    audio: Audio | None = None
+    annotations: list[object] | None = None
+
+
+class Choice(Wire):
+    """One of the answers of a completion.
+
+    Attributes:
+        index: its number, from 0.
+        finish_reason: why the model stopped ("stop", "length", "tool_calls", "content_filter" or a server's own
+            word); None where the server sent none. It is never invented.
+    """
+
+    index: int = 0
+    message: ChatCompletionMessage = msgspec.field(default_factory=ChatCompletionMessage)
+    finish_reason: FinishReason | None = None
+    logprobs: ChoiceLogprobs | None = None
+
+
+class PromptTokensDetails(Wire):
+    """How the prompt's tokens divide."""
+
+    audio_tokens: int | None = None
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    text_tokens: int | None = None
+    image_tokens: int | None = None
+
+
+class CompletionTokensDetails(Wire):
+    """How the answer's tokens divide."""
+
+    accepted_prediction_tokens: int | None = None
+    audio_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    rejected_prediction_tokens: int | None = None
+    text_tokens: int | None = None
+    image_tokens: int | None = None
+
+
+class CompletionUsage(Wire):
+    """Tokens used by the request."""
+
+    completion_tokens: int = 0
+    prompt_tokens: int = 0
+    total_tokens: int = 0
+    completion_tokens_details: CompletionTokensDetails | None = None
+    prompt_tokens_details: PromptTokensDetails | None = None
+
+
+class ChatCompletion(Wire, eq=False):
+    """A completion: of the blocking call, or of what a stream has handed out so far.
+
+    Two completions are equal when all their fields are, save `response`, `timing` and `complete`.
+
+    Attributes:
+        complete: True where the server ended the answer: from the blocking call, or from a stream whose `state` is
+            "complete". False from a stream that was open, stopped or failed. None where that is not known: it was
+            made by hand, decoded, or folded by an `Accumulator`; then its finish reasons are believed.
+        moderation: what the moderation that the request asked for says of the prompt and of the answer.
+        metadata: the request's own, where the server repeats it.
+    """
+
+    id: str = ""
+    object: ObjectName = "chat.completion"
+    created: int = 0
+    model: str = ""
+    choices: list[Choice] = []
+    usage: CompletionUsage | None = None
+    service_tier: str | None = None
+    system_fingerprint: str | None = None
+    moderation: dict[str, _Object] | None = None
+    metadata: dict[str, _Object] | None = None
+    response: ResponseInfo | None = msgspec.field(default=None, name=RESPONSE_NAME)
+    timing: Timing | None = msgspec.field(default=None, name=TIMING_NAME)
+    complete: bool | None = msgspec.field(default=None, name=COMPLETE_NAME)
+    _answer_type: _AnswerType = msgspec.field(default=None, name=ANSWER_TYPE_NAME)
+
+    @property
+    def text(self) -> str:
+        """The content of the choice with index 0, "" where it has none."""
+        for choice in self.choices:
+            if choice.index == 0:
+                return choice.message.content or ""
+        return ""
+
+    @property
+    def tool_calls(self) -> list[ToolCall]:
+        """The tool calls of the choice with index 0, [] where it has none; always whole.
+
+        Raises:
+            StreamTruncatedError: calls were begun, and the answer is not whole: the stream was left or broke off, or
+                the answer was cut (finish reason "length" or "content_filter"). One call of several may look whole,
+                and still be one that the model would have followed up. What came is in
+                `choices[0].message.tool_calls`.
+        """
+        choice = self._first_choice()
+        if choice is None or not choice.message.tool_calls:
+            return []
+        self._require_whole(choice, "its tool calls can't be told from whole ones")
+        return list(choice.message.tool_calls)
+
+    @overload
+    def parse(self) -> _Object: ...
+    @overload
+    def parse(self, into: type[_T]) -> _T: ...
+    @overload
+    def parse(self, into: _Object) -> _Object: ...
+    def parse(self, into: _Object = None) -> _Object:
+        """The content of the choice with index 0 as a value, checked.
+
+        Args:
+            into: the type; None takes the one that the request had for its `response_format`.
+
+        Raises:
+            RefusalError: the model refused; the message has its words.
+            StreamTruncatedError: the answer is not whole (see `tool_calls`).
+            ResponseFormatError: the content is no JSON, does not fit, or is not there. Nothing is repaired or coerced;
+                the message says where it does not fit, and quotes it.
+            ConfigurationError: no type is known, or nothing can be parsed into it.
+        """
+        if into is None:
+            if self._answer_type is None:
+                raise ConfigurationError(
+                    "the request named no type for its answer",
+                    hint="completion.parse(SomeType), or chat_completion_request(…, response_format=SomeType)",
+                )
+            into = self._answer_type.type
+        text = self._text_to_parse()
+        try:
+            return parse_json_text(text, into, "the answer")
+        except ResponseFormatError as error:
+            self._blamed(error)
+            raise
+
+    def _text_to_parse(self) -> str:
+        choice = self._first_choice() or Choice()
+        message = choice.message
+        self._require_whole(choice, "it can't be parsed")
+        if message.refusal:
+            raise self._blamed(RefusalError(f"the model refused: {message.refusal}", refusal=message.refusal))
+        if message.content is None:
+            called = ", ".join(call.name for call in message.tool_calls or ())
+            raise self._blamed(ResponseFormatError(f"the answer has no content{called and ', but calls of ' + called}"))
+        return message.content
+
+    def _first_choice(self) -> Choice | None:
+        return next((choice for choice in self.choices if choice.index == 0), None)
+
+    def _require_whole(self, choice: Choice, consequence: str) -> None:
+        reason = choice.finish_reason
+        if self.complete is False:
+            why = "the stream was left, or broke off, before its end"
+        elif reason in _CUTS:
+            why = f"it was cut by {_CUTS[reason]} (finish reason {reason!r})"
+        elif self.complete is None and not reason:
+            why = "it has no finish reason"
+        else:
+            return
+        raise self._blamed(StreamTruncatedError(f"the answer is not whole, so {consequence}: {why}"))
+
+    def _blamed(self, error: _Error) -> _Error:
+        """The error, with this completion as what led to it."""
+        error.partial = self
+        error.chunks_received = 0 if self.timing is None else self.timing.chunks
+        error.request_id = None if self.response is None else self.response.request_id
+        return error
+
+    def __eq__(self, other: _Object) -> bool:
+        if not isinstance(other, ChatCompletion):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in _COMPARED)
+
+    def __ne__(self, other: _Object) -> bool:
+        return not self == other  # msgspec's own would compare identities
+
+
+_CUTS = {"length": "the limit of tokens", "content_filter": "the server's content filter"}
+"""What ends an answer before the model does, by finish reason."""
+
+_HOW_IT_CAME = {"response", "timing", "complete", "_answer_type"}
+_COMPARED = tuple(name for name in ChatCompletion.__struct_fields__ if name not in _HOW_IT_CAME)

@@ -1,0 +1,195 @@
+"""A request, field by field as the API reference lists them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypedDict, Unpack, cast
+
+import msgspec
+
+from firsttoken._models.completion import ChatCompletionMessage
+from firsttoken._models.messages import (
+    AssistantMessage,
+    DeveloperMessage,
+    SystemMessage,
+    ToolMessage,
+    UserMessage,
+    user_message,
+)
+from firsttoken._schema.json_schema import json_schema_format
+from firsttoken._schema.tools import function_tool
+from firsttoken.errors import ConfigurationError
+
+Message = (
+    DeveloperMessage
+    | SystemMessage
+    | UserMessage
+    | AssistantMessage
+    | ToolMessage
+    | ChatCompletionMessage
+    | Mapping[str, object]
+)
+"""A message of a request; a message that a completion holds and a plain dict are two."""
+
+Messages = str | Sequence[Message]
+"""The conversation; a `str` is one user message."""
+
+JSONObject = Mapping[str, object]
+
+
+class StreamOptions(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Options of a streamed answer.
+
+    Attributes:
+        include_usage: ask for a last chunk with the tokens used. A stream asks for it unless this is False.
+        include_obfuscation: False asks OpenAI to leave out the padding that hides the lengths of tokens.
+    """
+
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None
+
+
+Tool = JSONObject | Callable[..., object]
+"""A tool of a request: a definition, or a function that one is made of (see `firsttoken.types.function_tool`)."""
+
+
+class _Fields(TypedDict, total=False):
+    audio: JSONObject | None
+    frequency_penalty: float | None
+    function_call: str | JSONObject | None
+    functions: Sequence[JSONObject] | None
+    logit_bias: Mapping[str, float] | None
+    logprobs: bool | None
+    max_completion_tokens: int | None
+    max_tokens: int | None
+    metadata: Mapping[str, str] | None
+    modalities: Sequence[str] | None
+    moderation: JSONObject | None
+    n: int | None
+    parallel_tool_calls: bool | None
+    prediction: JSONObject | None
+    presence_penalty: float | None
+    prompt_cache_key: str | None
+    prompt_cache_options: JSONObject | None
+    prompt_cache_retention: str | None
+    reasoning_effort: str | None
+    response_format: type[object] | JSONObject | None
+    safety_identifier: str | None
+    seed: int | None
+    service_tier: str | None
+    stop: str | Sequence[str] | None
+    store: bool | None
+    stream: bool | None
+    stream_options: StreamOptions | JSONObject | None
+    temperature: float | None
+    tool_choice: str | JSONObject | None
+    tools: Sequence[Tool] | None
+    top_logprobs: int | None
+    top_p: float | None
+    user: str | None
+    verbosity: str | None
+    web_search_options: JSONObject | None
+    extra: dict[str, object]
+
+
+class ChatCompletionRequest(msgspec.Struct, kw_only=True, omit_defaults=True, repr_omit_defaults=True):
+    """The body of `POST /chat/completions`; None leaves a field out.
+
+    The meaning of each field is that of the API reference. `extra` holds a server's own fields: they are merged into
+    the JSON body as they are, and win over a field of the same name.
+
+    `tools` takes Python functions too, which are replaced by their definitions at once. `response_format` takes a type
+    too, whose schema is sent: a msgspec Struct, a dataclass, a TypedDict or a pydantic model.
+
+    Raises:
+        ConfigurationError: a function can't be a tool; the message names the parameter.
+    """
+
+    model: str
+    messages: Messages
+    audio: JSONObject | None = None
+    frequency_penalty: float | None = None
+    function_call: str | JSONObject | None = None
+    functions: Sequence[JSONObject] | None = None
+    logit_bias: Mapping[str, float] | None = None
+    logprobs: bool | None = None
+    max_completion_tokens: int | None = None
+    max_tokens: int | None = None
+    metadata: Mapping[str, str] | None = None
+    modalities: Sequence[str] | None = None
+    moderation: JSONObject | None = None
+    n: int | None = None
+    parallel_tool_calls: bool | None = None
+    prediction: JSONObject | None = None
+    presence_penalty: float | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_options: JSONObject | None = None
+    prompt_cache_retention: str | None = None
+    reasoning_effort: str | None = None
+    response_format: type[object] | JSONObject | None = None
+    safety_identifier: str | None = None
+    seed: int | None = None
+    service_tier: str | None = None
+    stop: str | Sequence[str] | None = None
+    store: bool | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | JSONObject | None = None
+    temperature: float | None = None
+    tool_choice: str | JSONObject | None = None
+    tools: Sequence[Tool] | None = None
+    top_logprobs: int | None = None
+    top_p: float | None = None
+    user: str | None = None
+    verbosity: str | None = None
+    web_search_options: JSONObject | None = None
+    extra: dict[str, object] = {}
+
+    def __post_init__(self) -> None:
+        if isinstance(self.messages, str):
+            self.messages = [user_message(self.messages)]
+        self.tools = as_tools(self.tools)
+
+
+def as_tools(tools: Sequence[Tool] | None) -> Sequence[JSONObject] | None:
+    """The tools of a request with functions replaced by their definitions.
+
+    Raises:
+        ConfigurationError: one of them is neither a dict nor a function, or a function can't be a tool.
+    """
+    if tools is None:
+        return None
+    if not isinstance(tools, Sequence) or isinstance(tools, (str, bytes)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(
+            f"tools must be a sequence of dicts and functions, not {type(tools).__name__}",
+            hint="as in tools=[get_weather]",
+        )
+    if all(isinstance(tool, Mapping) for tool in tools):
+        return cast("Sequence[JSONObject]", tools)  # the caller's own, as every other field is
+    return [
+        tool if isinstance(tool, Mapping) else function_tool(tool)  # pyright: ignore[reportUnknownVariableType]
+        for tool in tools
+    ]
+
+
+def as_response_format(response_format: type[object] | JSONObject) -> JSONObject:
+    """The `response_format` of a request with a type replaced by its schema.
+
+    Raises:
+        ConfigurationError: the type has no such schema.
+    """
+    return response_format if isinstance(response_format, Mapping) else json_schema_format(response_format)
+
+
+def chat_completion_request(model: str, messages: Messages, **fields: Unpack[_Fields]) -> ChatCompletionRequest:
+    """Make a request.
+
+    Args:
+        model: the model's name, as the server knows it.
+        messages: the conversation: messages, plain dicts, or a `str`, which is one user message.
+        **fields: any other field of `ChatCompletionRequest`.
+
+    Returns:
+        A request that can be sent as often as you like; no call changes it.
+
+    Raises:
+        ConfigurationError: one of `tools` is neither a dict nor a function, or a function can't be a tool.
+    """
+    return ChatCompletionRequest(model=model, messages=messages, **fields)

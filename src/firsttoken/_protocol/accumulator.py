@@ -1,0 +1,129 @@
+"""Chunks to the completion that they are pieces of.
+
+Owns what folding means for each field: text grows, lists are joined, words are set once or replaced, nothing is
+ever added up or made up. Refuses to judge whether the completion is whole: `stream` does.
+
+Folding is done for a list of chunks at a time, and `completion` is put together only when asked for.
+"""
+
+import copy
+from collections.abc import Iterable
+
+from firsttoken._models.chunk import ChatCompletionChunk
+from firsttoken._models.completion import ChatCompletion, CompletionUsage
+from firsttoken._protocol.choice import ChoiceParts
+
+COMPACT_AFTER = 1024
+"""Chunks; pieces of text are kept as they came for about as long."""
+
+
+class Accumulator:
+    """Folds chunks, from anywhere, into a `ChatCompletion`."""
+
+    __slots__ = (
+        "_choices",
+        "_created",
+        "_extra",
+        "_finished",
+        "_headless",
+        "_id",
+        "_metadata",
+        "_model",
+        "_moderation",
+        "_service_tier",
+        "_system_fingerprint",
+        "_uncompacted",
+        "_usage",
+    )
+
+    def __init__(self) -> None:
+        self._headless = True
+        self._id = ""
+        self._created = 0
+        self._model = ""
+        self._service_tier: str | None = None
+        self._system_fingerprint: str | None = None
+        self._moderation: dict[str, object] | None = None
+        self._metadata: dict[str, object] | None = None
+        self._usage: CompletionUsage | None = None
+        self._extra: dict[str, object] = {}
+        self._choices: dict[int, ChoiceParts] = {}
+        self._finished: set[int] = set()
+        self._uncompacted = 0  # chunks since the texts were last made compact
+
+    def add(self, chunk: ChatCompletionChunk) -> None:
+        """Fold a chunk in."""
+        self.add_all((chunk,))
+
+    def add_all(self, chunks: Iterable[ChatCompletionChunk]) -> None:
+        """Fold chunks in, in order."""
+        for chunk in chunks:
+            for choice in chunk.choices:
+                parts = self._choices.get(choice.index)
+                if parts is None:
+                    parts = self._choices[choice.index] = ChoiceParts(choice.index)
+                parts.add(choice)
+                if choice.finish_reason:
+                    self._finished.add(choice.index)
+            if self._headless:
+                self._add_head(chunk)
+            if chunk.usage is not None:
+                self._usage = chunk.usage
+            if chunk.service_tier:
+                self._service_tier = chunk.service_tier
+            if chunk.system_fingerprint:
+                self._system_fingerprint = chunk.system_fingerprint
+            if chunk.moderation is not None:
+                self._moderation = chunk.moderation
+            if chunk.metadata is not None:
+                self._metadata = chunk.metadata
+            if chunk.extra:
+                self._extra.update(chunk.extra)
+            self._uncompacted += 1
+        if self._uncompacted >= COMPACT_AFTER:
+            self._uncompacted = 0
+            for parts in self._choices.values():
+                parts.compact()
+
+    def _add_head(self, chunk: ChatCompletionChunk) -> None:
+        """Take id, model and time from the first chunk that has them: some servers leave them out of the first."""
+        self._id = self._id or chunk.id
+        self._model = self._model or chunk.model
+        self._created = self._created or chunk.created
+        self._headless = not (self._id and self._model and self._created)
+
+    @property
+    def begun(self) -> set[int]:
+        """The indexes of the choices seen."""
+        return set(self._choices)
+
+    @property
+    def finished(self) -> set[int]:
+        """The indexes of the choices that have a finish reason."""
+        return set(self._finished)
+
+    @property
+    def begun_count(self) -> int:
+        """How many choices were seen."""
+        return len(self._choices)
+
+    @property
+    def finished_count(self) -> int:
+        """How many choices have a finish reason."""
+        return len(self._finished)
+
+    @property
+    def completion(self) -> ChatCompletion:
+        """What was folded in so far, as a value of its own: later chunks don't change it."""
+        return ChatCompletion(
+            id=self._id,
+            created=self._created,
+            model=self._model,
+            choices=[self._choices[index].so_far() for index in sorted(self._choices)],
+            usage=copy.copy(self._usage),
+            service_tier=self._service_tier,
+            system_fingerprint=self._system_fingerprint,
+            moderation=copy.copy(self._moderation),
+            metadata=copy.copy(self._metadata),
+            extra=dict(self._extra),
+        )

@@ -1,0 +1,260 @@
+"""One choice of a completion while it is being written."""
+
+import base64
+import re
+from typing import TypeVar
+
+from firsttoken._models.chunk import ChoiceDelta, ChunkChoice, FunctionCallDelta
+from firsttoken._models.completion import (
+    Audio,
+    ChatCompletionMessage,
+    Choice,
+    ChoiceLogprobs,
+    FunctionCall,
+    TokenLogprob,
+)
+from firsttoken._protocol.reasoning import ReasoningDetails
+from firsttoken._protocol.text_buffer import TextParts
+from firsttoken._protocol.tool_calls import ToolCalls
+
+
+class ChoiceParts:
+    """What the chunks have said of one choice."""
+
+    __slots__ = (
+        "_content",
+        "_extra",
+        "_logprobs",
+        "_message_extra",
+        "_rare",
+        "_reasoning",
+        "_reasoning_content",
+        "finish_reason",
+        "index",
+        "role",
+    )
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.role = ""
+        self.finish_reason: str | None = None
+        self._content = TextParts()
+        self._reasoning = TextParts()
+        self._reasoning_content = TextParts()
+        self._rare: RareParts | None = None
+        self._logprobs: ChoiceLogprobs | None = None
+        self._extra: dict[str, object] = {}
+        self._message_extra: dict[str, object] = {}
+
+    def add(self, choice: ChunkChoice) -> None:
+        """Fold in what a chunk says of this choice; texts may grow long until `compact`."""
+        delta = choice.delta
+        if delta.content is not None:
+            self._content.append(delta.content)
+        if delta.reasoning_content is not None:
+            self._reasoning_content.append(delta.reasoning_content)
+        if delta.reasoning is not None:
+            self._reasoning.append(delta.reasoning)
+        if choice.finish_reason:
+            self.finish_reason = choice.finish_reason
+        if delta.role is not None and not self.role:
+            self.role = delta.role.strip()
+        if (
+            delta.tool_calls is not None
+            or delta.refusal is not None
+            or delta.thinking is not None
+            or delta.reasoning_details is not None
+            or delta.function_call is not None
+            or delta.audio is not None
+            or delta.annotations is not None
+        ):
+            if self._rare is None:
+                self._rare = RareParts()
+            self._rare.add(delta)
+        if choice.logprobs is not None:
+            self._add_logprobs(choice.logprobs)
+        if choice.extra:
+            self._extra.update(choice.extra)
+        if delta.extra:
+            self._message_extra.update(delta.extra)
+
+    def compact(self) -> None:
+        """Join the pieces of long texts."""
+        self._content.compact()
+        self._reasoning_content.compact()
+        self._reasoning.compact()
+
+    def _add_logprobs(self, new: ChoiceLogprobs) -> None:
+        known = self._logprobs
+        if known is None:
+            known = self._logprobs = ChoiceLogprobs(extra={})
+        known.content = _joined(known.content, new.content)
+        known.refusal = _joined(known.refusal, new.refusal)
+        known.extra.update(new.extra)
+
+    def so_far(self) -> Choice:
+        """The choice as far as it has come."""
+        message = ChatCompletionMessage(
+            role=self.role or "assistant",
+            content=self._content.joined(),
+            reasoning_content=self._reasoning_content.joined(),
+            reasoning=self._reasoning.joined(),
+            extra=dict(self._message_extra),
+        )
+        if self._rare is not None:
+            self._rare.write(message)
+        logprobs = self._logprobs
+        if logprobs is not None:
+            logprobs = ChoiceLogprobs(
+                content=_copied(logprobs.content), refusal=_copied(logprobs.refusal), extra=dict(logprobs.extra)
+            )
+        return Choice(
+            index=self.index,
+            message=message,
+            finish_reason=self.finish_reason,
+            logprobs=logprobs,
+            extra=dict(self._extra),
+        )
+
+
+class RareParts:
+    """The parts of a message that most messages have not, apart so that the common ones are cheap to fold."""
+
+    __slots__ = ("_annotations", "_audio", "_details", "_function_call", "_refusal", "_thinking", "_tool_calls")
+
+    def __init__(self) -> None:
+        self._refusal = TextParts()
+        self._thinking = TextParts()
+        self._tool_calls: ToolCalls | None = None
+        self._function_call: FunctionParts | None = None
+        self._audio: AudioParts | None = None
+        self._annotations: list[object] | None = None
+        self._details: ReasoningDetails | None = None
+
+    def add(self, delta: ChoiceDelta) -> None:
+        """Fold in a delta."""
+        if delta.tool_calls is not None:
+            if self._tool_calls is None:
+                self._tool_calls = ToolCalls()
+            for call in delta.tool_calls:
+                self._tool_calls.add(call)
+        if delta.refusal is not None:
+            self._refusal.append(delta.refusal)
+            self._refusal.compact()
+        if delta.thinking is not None:
+            self._thinking.append(delta.thinking)
+            self._thinking.compact()
+        if delta.function_call is not None:
+            if self._function_call is None:
+                self._function_call = FunctionParts()
+            self._function_call.add(delta.function_call)
+        if delta.audio is not None:
+            if self._audio is None:
+                self._audio = AudioParts()
+            self._audio.add(delta.audio)
+        self._annotations = _joined(self._annotations, delta.annotations)
+        if delta.reasoning_details is not None:
+            if self._details is None:
+                self._details = ReasoningDetails()
+            self._details.add(delta.reasoning_details)
+
+    def write(self, message: ChatCompletionMessage) -> None:
+        """Put the parts into a message."""
+        message.refusal = self._refusal.joined()
+        message.thinking = self._thinking.joined()
+        message.tool_calls = self._tool_calls.so_far() or None if self._tool_calls else None
+        message.function_call = self._function_call.so_far() if self._function_call else None
+        message.audio = self._audio.so_far() if self._audio else None
+        message.annotations = _copied(self._annotations)
+        message.reasoning_details = self._details.so_far() if self._details else None
+
+
+class FunctionParts:
+    """A legacy function call: its name is set once, its arguments grow."""
+
+    __slots__ = ("_arguments", "_extra", "_name")
+
+    def __init__(self) -> None:
+        self._name = ""
+        self._arguments = TextParts()
+        self._extra: dict[str, object] = {}
+
+    def add(self, delta: FunctionCallDelta) -> None:
+        """Take a piece."""
+        self._name = self._name or delta.name or ""
+        if delta.arguments:
+            self._arguments.append(delta.arguments)
+            self._arguments.compact()
+        self._extra.update(delta.extra)
+
+    def so_far(self) -> FunctionCall:
+        """The call as far as it has come."""
+        return FunctionCall(name=self._name, arguments="".join(self._arguments), extra=dict(self._extra))
+
+
+class AudioParts:
+    """An audio answer: base64 pieces and transcript grow, the rest is set by the last that has it.
+
+    Pieces that are padded one by one can't just be joined: decoders stop at the padding, or refuse what follows.
+    """
+
+    __slots__ = ("_data", "_ends_padded", "_expires_at", "_extra", "_id", "_padded_within", "_transcript")
+
+    def __init__(self) -> None:
+        self._id: str | None = None
+        self._expires_at: int | None = None
+        self._data = TextParts()
+        self._ends_padded = self._padded_within = False
+        self._transcript = TextParts()
+        self._extra: dict[str, object] = {}
+
+    def add(self, audio: Audio) -> None:
+        """Take a piece."""
+        self._id = audio.id or self._id
+        self._expires_at = audio.expires_at if audio.expires_at is not None else self._expires_at
+        if audio.data is not None:
+            self._padded_within = self._padded_within or (bool(audio.data) and self._ends_padded)
+            self._ends_padded = audio.data.endswith("=") or (not audio.data and self._ends_padded)
+            self._data.append(audio.data)
+            self._data.compact()
+        if audio.transcript is not None:
+            self._transcript.append(audio.transcript)
+            self._transcript.compact()
+        self._extra.update(audio.extra)
+
+    def so_far(self) -> Audio:
+        """The audio as far as it has come."""
+        return Audio(
+            id=self._id,
+            data=_repadded("".join(self._data)) if self._padded_within else self._data.joined(),
+            expires_at=self._expires_at,
+            transcript=self._transcript.joined(),
+            extra=dict(self._extra),
+        )
+
+
+def _repadded(data: str) -> str:
+    """The same bytes in base64 that is padded at its end alone, as a decoder wants it; other text as it is."""
+    try:
+        parts = [base64.b64decode(part, validate=True) for part in _PADDED.findall(data)]
+    except ValueError:
+        return data
+    return base64.b64encode(b"".join(parts)).decode("ascii")
+
+
+_PADDED = re.compile(r"[^=]*=*")
+
+_Item = TypeVar("_Item", TokenLogprob, object)
+
+
+def _joined(known: list[_Item] | None, new: list[_Item] | None) -> list[_Item] | None:
+    if new is None:
+        return known
+    if known is None:
+        return list(new)
+    known.extend(new)
+    return known
+
+
+def _copied(items: list[_Item] | None) -> list[_Item] | None:
+    return None if items is None else list(items)

@@ -1,0 +1,145 @@
+"""Chunks to events with names.
+
+Owns which events a chunk makes and in which order. Refuses to say which call a piece belongs to: `tool_calls` does; and
+whether an answer is whole: it is told.
+
+Linear in the input: an event holds the growing text and how much of it was there, not a copy.
+"""
+
+from collections import deque
+from typing import TypeVar
+
+from firsttoken._models.chunk import ChatCompletionChunk, ChunkChoice, ToolCallDelta
+from firsttoken._models.completion import _CUTS, ChatCompletion, Choice
+from firsttoken._protocol.text_buffer import TextParts
+from firsttoken._protocol.tool_calls import OpenCall, ToolCalls
+from firsttoken.events import (
+    FinishedEvent,
+    ReasoningEvent,
+    RefusalEvent,
+    StreamEvent,
+    TextEvent,
+    ToolCallArgumentsEvent,
+    ToolCallFinishedEvent,
+    ToolCallStartedEvent,
+    UsageEvent,
+    ending,
+)
+
+_TextLike = TypeVar("_TextLike", TextEvent, ReasoningEvent, RefusalEvent)
+
+
+class EventMaker:
+    """Makes the events of a stream.
+
+    Attributes:
+        ready: the events that are made and not handed out.
+        chunks: how many chunks were added.
+        finished: whether the last events were made.
+    """
+
+    __slots__ = ("_choices", "chunks", "finished", "ready")
+
+    def __init__(self) -> None:
+        self.ready: deque[StreamEvent] = deque()
+        self.chunks = 0
+        self.finished = False
+        self._choices: dict[int, _ChoiceEvents] = {}
+
+    def add(self, chunk: ChatCompletionChunk) -> None:
+        """Make the events of a chunk."""
+        self.chunks += 1
+        for choice in chunk.choices:
+            events = self._choices.get(choice.index)
+            if events is None:
+                events = self._choices[choice.index] = _ChoiceEvents(choice.index, self.ready)
+            events.add(choice)
+
+    def finish(self, completion: ChatCompletion) -> None:
+        """Make the events of the end of an answer that is whole."""
+        self.finished = True
+        if completion.usage is not None:
+            self.ready.append(UsageEvent(usage=completion.usage))
+        for choice in completion.choices:
+            events = self._choices.get(choice.index)
+            if events is not None:
+                events.finish(choice)
+
+
+class _ChoiceEvents:
+    """Makes the events of one choice."""
+
+    __slots__ = ("_calls", "_index", "_ready", "_reasoning", "_refusal", "_text", "_written")
+
+    def __init__(self, index: int, ready: deque[StreamEvent]) -> None:
+        self._index = index
+        self._ready = ready
+        self._text = _Growing()
+        self._reasoning = _Growing()
+        self._refusal = _Growing()
+        self._calls = ToolCalls()
+        self._written: list[int | None] = []  # characters of each call's arguments; None for one that has not started
+
+    def add(self, choice: ChunkChoice) -> None:
+        delta = choice.delta
+        reasoning = delta.reasoning_text
+        if reasoning:
+            self._ready.append(self._reasoning.ended_by(ReasoningEvent(choice_index=self._index, delta=reasoning)))
+        if delta.content:
+            self._ready.append(self._text.ended_by(TextEvent(choice_index=self._index, delta=delta.content)))
+        if delta.refusal:
+            self._ready.append(self._refusal.ended_by(RefusalEvent(choice_index=self._index, delta=delta.refusal)))
+        for piece in delta.tool_calls or ():
+            self._add_piece(piece)
+
+    def _add_piece(self, piece: ToolCallDelta) -> None:
+        call = self._calls.add(piece)
+        if call.position == len(self._written):
+            self._written.append(None)
+        part = piece.custom.input if piece.custom else piece.function.arguments if piece.function else None
+        arguments = part or ""
+        written = self._written[call.position]
+        if written is None and (call.name or arguments):
+            written = self._written[call.position] = 0
+            self._ready.append(self._started(call.position, call.id, call.name))
+        if written is not None and arguments:
+            self._written[call.position] = written = written + len(arguments)
+            self._ready.append(self._arguments(call, arguments, written))
+
+    def _started(self, position: int, call_id: str, name: str) -> ToolCallStartedEvent:
+        return ToolCallStartedEvent(choice_index=self._index, call_index=position, id=call_id, name=name)
+
+    def _arguments(self, call: OpenCall, delta: str, length: int) -> ToolCallArgumentsEvent:
+        event = ToolCallArgumentsEvent(
+            choice_index=self._index, call_index=call.position, id=call.id, name=call.name, delta=delta
+        )
+        return ending(event, call.input if call.is_custom else call.arguments, length)
+
+    def finish(self, choice: Choice) -> None:
+        calls = choice.message.tool_calls or ()
+        for position, call in enumerate(calls):
+            if self._written[position] is None:
+                self._ready.append(self._started(position, call.id, call.name))
+            if choice.finish_reason not in _CUTS:
+                self._ready.append(
+                    ToolCallFinishedEvent(
+                        choice_index=self._index, call_index=position, id=call.id, name=call.name, call=call
+                    )
+                )
+        self._ready.append(FinishedEvent(choice_index=self._index, finish_reason=choice.finish_reason))
+
+
+class _Growing:
+    """A text that grows, and how many characters it has."""
+
+    __slots__ = ("_length", "_parts")
+
+    def __init__(self) -> None:
+        self._parts = TextParts()
+        self._length = 0
+
+    def ended_by(self, event: _TextLike) -> _TextLike:
+        self._parts.append(event.delta)
+        self._parts.compact()
+        self._length += len(event.delta)
+        return ending(event, self._parts, self._length)

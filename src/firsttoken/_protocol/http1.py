@@ -1,0 +1,187 @@
+"""HTTP/1.1 framing of one response, over httptools.
+
+Owns status, headers, where the body ends and whether the connection may serve another request; content codings too.
+Refuses to know what the body means.
+
+Sources: RFC 9112 (framing), RFC 9110, sections 8.4 (codings) and 15.2 (1xx responses).
+"""
+
+import httptools
+
+from firsttoken._json import quoted
+from firsttoken._models.base import Headers, ResponseInfo
+from firsttoken._protocol.content_coding import ContentDecoder
+from firsttoken._protocol.server_error import parked
+from firsttoken.errors import ChatCompletionError, ResponseFormatError, StreamTruncatedError
+
+MAX_OVERHEAD_BYTES = 128 * 1024
+"""The most bytes in a row that are not body: a head, trailers, chunk extensions."""
+
+_REQUEST_ID_NAMES = ("x-request-id", "request-id", "apim-request-id", "x-ms-request-id", "cf-ray")
+
+
+def may_begin_response(data: bytes) -> bool:
+    """Whether the first bytes of a read can be a response's: else they are left over from the one before."""
+    begin = data.lstrip(b"\r\n")[:5]
+    return b"HTTP/".startswith(begin)
+
+
+class ResponseParser:
+    """One response, from the bytes of its connection.
+
+    Args:
+        tunnel: whether it answers CONNECT; a yes then has no body (RFC 9110, section 9.3.6).
+
+    Attributes:
+        info: status and headers, None until the head (of the final response: 1xx are skipped) is there.
+        has_more: whether `next_piece` may give more of a coded body that has come.
+        body_ended: whether the whole body has come.
+        reusable: whether the connection can serve another request once the body has ended.
+        failure: why the response can't be read on, None where nothing is wrong; it stands behind the body that came.
+    """
+
+    def __init__(self, *, tunnel: bool = False) -> None:
+        self._tunnel = tunnel
+        self.info: ResponseInfo | None = None
+        self.has_more = False
+        self.body_ended = False
+        self.reusable = False
+        self.failure: ChatCompletionError | None = None
+        self._headers: dict[str, str] = {}
+        self._interim = False
+        self._overhead = 0
+        self._ends_at_eof = False
+        self._decoder: ContentDecoder | None = None
+        self._behind: ChatCompletionError | None = None  # a failure that waits until the body before it was given
+        self._body: list[bytes] = []
+        self.on_body = self._body.append  # httptools calls it for each piece: no Python frame in between
+        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
+
+    def release(self) -> None:
+        """Let go of httptools' parser, which holds this object, so that no reference cycle is left."""
+        self._parser = None
+
+    def receive_data(self, data: bytes) -> bytes:
+        """Take bytes of the connection, give the bytes of the body in them, decoded: the first, where it `has_more`."""
+        if self._parser is None:
+            # If more than the response comes, nothing can be trusted; llhttp skips line ends between responses.
+            self.reusable = self.reusable and not data.strip(b"\r\n")
+            return b""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._behind = ResponseFormatError("the server wants to switch protocols, which was not asked for")
+        except httptools.HttpParserError as error:
+            self._take_broken_framing(error, data)
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        self._body.clear()
+        self._overhead = 0 if body else self._overhead + len(data)
+        if self._overhead > MAX_OVERHEAD_BYTES:
+            self._behind = ResponseFormatError(f"the response has more than {MAX_OVERHEAD_BYTES} bytes of headers")
+        if self._decoder is not None:
+            self._decoder.receive_data(body)
+            return self.next_piece()
+        if self._behind is not None or self.body_ended:
+            self._end()
+        return body
+
+    def next_piece(self) -> bytes:
+        """Give more of the body that has come; b"" where there is none.
+
+        A coded body may be far larger than what was read of it, so that it is decoded only as it is asked for.
+        """
+        decoder = self._decoder
+        if decoder is None:
+            return b""
+        piece = decoder.next_piece()
+        self.has_more = decoder.has_more
+        if decoder.failure is not None:
+            self._fail(decoder.failure)
+        elif self._behind is not None or self.body_ended:
+            self._end()
+        return piece
+
+    def ignore_body(self) -> None:
+        """Decode no more of the body: only where it ends is of interest."""
+        self._decoder = None
+        self.has_more = False
+
+    def receive_eof(self) -> None:
+        """Take the end of the connection."""
+        if self.body_ended or self._behind is not None or self.failure is not None:
+            return
+        if self.info is not None and self._ends_at_eof:
+            self.body_ended = True
+        else:
+            self._behind = StreamTruncatedError("the connection was closed before the end of the response")
+        self._end()
+
+    def _end(self) -> None:
+        """Let go of the parser; once all of the body was given, take what stands behind it."""
+        self.release()
+        if self.has_more:
+            return
+        if self._behind is not None:
+            self._fail(self._behind)
+        elif self._decoder is not None and not self._decoder.ended:
+            self._fail(StreamTruncatedError("the compressed body ended before its data did"))
+
+    def _fail(self, failure: ChatCompletionError) -> None:
+        self.failure = self.failure or parked(failure)
+        self.reusable = False
+        self.release()
+
+    def _take_broken_framing(self, error: httptools.HttpParserError, data: bytes) -> None:
+        if self.body_ended:  # the surplus behind a whole response
+            self.reusable = False
+            return
+        if self.info is None:
+            failure = ResponseFormatError(f"the server does not answer in HTTP/1.1 ({error}): {quoted(data)}")
+        else:
+            failure = ResponseFormatError(f"the framing of the response is broken: {error}")
+        failure.__cause__ = error
+        self._behind = failure
+
+    # What httptools calls while it is fed. Exceptions that leave these become HttpParserCallbackError.
+
+    def on_message_begin(self) -> None:
+        """A head begins: the first, the one after a 1xx, or surplus bytes that look like one."""
+        if self.info is not None:
+            raise ValueError("more than one response")
+        self._headers.clear()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header or a trailer is there."""
+        if self.info is None:
+            key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+            self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
+
+    def on_headers_complete(self) -> None:
+        """A head is there."""
+        parser = self._parser
+        if parser is None:
+            return  # another thread has released it this moment
+        status = parser.get_status_code()
+        if 100 <= status <= 199:
+            self._interim = True
+            return
+        headers = self._headers
+        request_id = next((headers[name] for name in _REQUEST_ID_NAMES if name in headers), None)
+        self.info = ResponseInfo(status=status, headers=Headers(headers), request_id=request_id)
+        chunked = headers.get("transfer-encoding", "").lower().rstrip().endswith("chunked")
+        self._ends_at_eof = not chunked and ("content-length" not in headers or "transfer-encoding" in headers)
+        tokens = {token.strip() for token in headers.get("connection", "").lower().split(",")}
+        keeps_alive = parser.get_http_version() == "1.1" or "keep-alive" in tokens
+        self.reusable = keeps_alive and "close" not in tokens and not self._ends_at_eof
+        if self._tunnel:
+            return
+        coding = headers.get("content-encoding", "identity").strip().lower()
+        if coding not in ("", "identity"):
+            self._decoder = ContentDecoder(coding)
+
+    def on_message_complete(self) -> None:
+        """A message has ended: a 1xx, or the response."""
+        if self._interim:
+            self._interim = False
+        else:
+            self.body_ended = True

@@ -1,0 +1,269 @@
+"""The fast path for servers whose chunks have more than the schema: what they add is learned, and decoded with it.
+
+The strict structs refuse a chunk with a field of the server's own (`provider`, `content_filter_results`, `p`, …), and
+a server that has one mostly has it in every chunk. So the names are learned from the first chunks of a stream, and
+structs are made that have these fields too: a typed decode again. What such a struct does not know, it refuses like
+the strict ones do, and that chunk takes the tolerant path.
+
+Owns which fields are learned, and how a chunk is put together from what was decoded. It is the same chunk that
+`tolerant` would make, save the order of `extra`: a law tests it.
+"""
+
+import functools
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+from msgspec import UNSET
+
+from firsttoken._json import MAX_NESTING, as_array
+from firsttoken._models.base import NO_FIELDS, Wire
+from firsttoken._models.chunk import ChatCompletionChunk, ChoiceDelta, ChunkChoice
+from firsttoken._models.completion import CompletionUsage
+from firsttoken._protocol.content_parts import text_and_thinking
+from firsttoken._protocol.struct_fields import Node, fits, objects
+
+_Extra = dict[str, object]
+
+
+def _chunk(twin: ChatCompletionChunk, extra: _Extra) -> ChatCompletionChunk:
+    return ChatCompletionChunk(
+        id=twin.id,
+        object=twin.object,
+        created=twin.created,
+        model=twin.model,
+        choices=twin.choices,
+        usage=twin.usage,
+        service_tier=twin.service_tier,
+        system_fingerprint=twin.system_fingerprint,
+        moderation=twin.moderation,
+        metadata=twin.metadata,
+        obfuscation=twin.obfuscation,
+        raw=twin.raw,
+        extra=extra,
+    )
+
+
+def _choice(twin: ChunkChoice, extra: _Extra) -> ChunkChoice:
+    return ChunkChoice(
+        index=twin.index,
+        delta=twin.delta,
+        finish_reason=twin.finish_reason,
+        logprobs=twin.logprobs,
+        extra=extra,
+    )
+
+
+def _delta(twin: ChoiceDelta, extra: _Extra) -> ChoiceDelta:
+    return ChoiceDelta(
+        reasoning_content=twin.reasoning_content,
+        reasoning=twin.reasoning,
+        reasoning_details=twin.reasoning_details,
+        thinking=twin.thinking,
+        role=twin.role,
+        content=twin.content,
+        refusal=twin.refusal,
+        tool_calls=twin.tool_calls,
+        function_call=twin.function_call,
+        audio=twin.audio,
+        annotations=twin.annotations,
+        extra=extra,
+    )
+
+
+def _usage(twin: CompletionUsage, extra: _Extra) -> CompletionUsage:
+    return CompletionUsage(
+        completion_tokens=twin.completion_tokens,
+        prompt_tokens=twin.prompt_tokens,
+        total_tokens=twin.total_tokens,
+        completion_tokens_details=twin.completion_tokens_details,
+        prompt_tokens_details=twin.prompt_tokens_details,
+        extra=extra,
+    )
+
+
+COPIES: dict[type[Wire], Callable[[Any, _Extra], Any]] = {
+    ChatCompletionChunk: _chunk,
+    ChunkChoice: _choice,
+    ChoiceDelta: _delta,
+    CompletionUsage: _usage,
+}
+"""By the struct that a copy is: it gets the fields of the twin, and `extra`."""
+
+
+MAX_LEARNED = 32
+"""How many names are learned in a stream: one that makes up ever new names takes the tolerant path."""
+
+COUNTS = ("completion_tokens", "prompt_tokens", "total_tokens")
+
+DecodeChunk = Callable[[bytes], ChatCompletionChunk]
+_Struct = TypeVar("_Struct", bound=Wire)
+
+_WIDER: dict[type[Wire], dict[str, object]] = {
+    ChatCompletionChunk: {},
+    ChunkChoice: {},
+    ChoiceDelta: {"content": str | list[object] | None},
+    CompletionUsage: dict.fromkeys(COUNTS, int | None),
+}
+"""Deviations in fields of the schema that some servers have in every chunk: the types that are decoded then."""
+
+_SCHEMA = {struct: {field.encode_name: field.type for field in msgspec.structs.fields(struct)} for struct in _WIDER}
+_LEARNABLE = re.compile(r"[A-Za-z_][\w.-]{0,63}", re.ASCII)  # names that msgspec takes, and none of ours
+_Scalar = str | int | float | bool | None
+
+
+class OwnFields(NamedTuple):
+    """The fields that a server's chunks have beyond the schema, by the part that they stand in, as first seen.
+
+    A field of the schema is among them where the server sends it in the wider type.
+
+    Attributes:
+        nested: whether one of them was seen to hold an object or a list.
+    """
+
+    chunk: tuple[str, ...] = ()
+    choice: tuple[str, ...] = ()
+    delta: tuple[str, ...] = ()
+    usage: tuple[str, ...] = ()
+    nested: bool = False
+
+    def and_those_of(self, value: Node) -> "OwnFields":
+        """These and those of one more chunk; these alone where that would be too many."""
+        choices = objects(value.get("choices"))
+        deltas, usages = objects([choice.get("delta") for choice in choices]), objects([value.get("usage")])
+        found = [
+            _own([value], ChatCompletionChunk),
+            _own(choices, ChunkChoice),
+            _own(deltas, ChoiceDelta),
+            _own(usages, CompletionUsage),
+        ]
+        chunk, choice, delta, usage = (
+            tuple(dict.fromkeys([*known, *new])) for known, new in zip(self[:4], found, strict=True)
+        )
+        nested = self.nested or any(isinstance(value, dict | list) for new in found for value in new.values())
+        fields = OwnFields(chunk, choice, delta, usage, nested)
+        return fields if sum(map(len, fields[:4])) <= MAX_LEARNED else self
+
+
+def _own(nodes: list[Node], struct: type[Wire]) -> Node:
+    return {name: value for node in nodes for name, value in node.items() if _is_own(name, value, struct)}
+
+
+def _is_own(name: str, value: object, struct: type[Wire]) -> bool:
+    if name not in _SCHEMA[struct]:
+        return _LEARNABLE.fullmatch(name) is not None
+    wider = _WIDER[struct].get(name)
+    return wider is not None and fits(value, wider) and not fits(value, _SCHEMA[struct][name])
+
+
+@functools.lru_cache(maxsize=64)
+def decoder_of(fields: OwnFields) -> DecodeChunk:
+    """A decoder of chunks that have these fields, or some of them; it leaves `raw` to the caller.
+
+    It raises `ValueError` or `RecursionError` for whatever is no such chunk, errors above all.
+    """
+    nested, kind = fields.nested, object if fields.nested else _Scalar
+    delta_type, delta_of = _twin(ChoiceDelta, fields.delta, kind)
+    choice_type: Any
+    choice_type, choice_of = _twin(ChunkChoice, fields.choice, kind, delta=delta_type)
+    usage_type, usage_of = _twin(CompletionUsage, fields.usage, kind)
+    chunk_type, chunk_of = _twin(
+        ChatCompletionChunk, fields.chunk, kind, choices=list[choice_type], usage=usage_type | None
+    )
+    decode = msgspec.json.Decoder(chunk_type).decode
+    has_choices, has_deltas = choice_type is not ChunkChoice, delta_type is not ChoiceDelta
+    has_usage = usage_type is not CompletionUsage
+
+    def decode_chunk(data: bytes) -> ChatCompletionChunk:
+        if nested and data.count(b"{") + data.count(b"[") > MAX_NESTING:
+            raise ValueError("it may be nested too deeply")  # the tolerant path looks closer
+        chunk = chunk_of(decode(data))
+        if has_choices:
+            chunk.choices = [choice_of(choice) for choice in chunk.choices]
+        if has_deltas:
+            for choice in chunk.choices:
+                choice.delta = _without_parts(delta_of(choice.delta))
+        if has_usage and chunk.usage is not None:
+            chunk.usage = _without_nulls(usage_of(chunk.usage))
+        return chunk
+
+    return decode_chunk
+
+
+def _twin(
+    struct: type[_Struct], own: tuple[str, ...], kind: Any, **inner: Any
+) -> tuple[type[_Struct], Callable[[_Struct], _Struct]]:
+    """A struct with fields of a server's own, and the function that makes the public struct of it.
+
+    Where there are none, it is the public struct itself.
+
+    Args:
+        struct: the public struct.
+        own: the names of the fields.
+        kind: their type.
+        inner: the types of the fields that hold twins themselves.
+    """
+    if not own and all(held == _SCHEMA[struct][name] for name, held in inner.items()):
+        return struct, lambda value: value
+    types = inner | {name: wider for name, wider in _WIDER[struct].items() if name in own}
+    names = [(f"own{number}", name) for number, name in enumerate(name for name in own if name not in types)]
+    twin: type[Any] = msgspec.defstruct(
+        struct.__name__,
+        [
+            *((name, held, _default(struct, name)) for name, held in types.items()),
+            *(
+                (attribute, kind if name != "error" else None, msgspec.field(default=UNSET, name=name))
+                for attribute, name in names
+            ),
+        ],
+        bases=(struct,),
+        kw_only=True,
+    )
+    return twin, _copier(struct, names) if names else _caster(struct)
+
+
+def _default(struct: type[Wire], name: str) -> Any:
+    """The default of a field in a struct's twin: that of the struct.
+
+    A delta has none: where it is missing, the content is in a field that looks like one of the server's own.
+    """
+    return msgspec.NODEFAULT if name == "delta" else getattr(struct(), name)
+
+
+def _caster(struct: type[_Struct]) -> Callable[[_Struct], _Struct]:
+    """What makes the public struct of a twin with the same fields: it is laid out alike, so its class is changed."""
+
+    def public(value: _Struct) -> _Struct:
+        value.__class__ = struct
+        return value
+
+    return public
+
+
+def _copier(struct: type[_Struct], names: list[tuple[str, str]]) -> Callable[[_Struct], _Struct]:
+    """What makes the public struct of a twin with more fields, which go to `extra`."""
+    copy = COPIES[struct]
+
+    def public(value: _Struct) -> _Struct:
+        extra = {name: found for attribute, name in names if (found := getattr(value, attribute)) is not UNSET}
+        copied: _Struct = copy(value, extra or NO_FIELDS)
+        return copied
+
+    return public
+
+
+def _without_parts(delta: ChoiceDelta) -> ChoiceDelta:
+    parts = as_array(delta.content)
+    if parts is not None:
+        delta.content, thinking = text_and_thinking(parts)
+        if thinking:
+            delta.thinking = thinking
+    return delta
+
+
+def _without_nulls(usage: CompletionUsage) -> CompletionUsage:
+    for name in COUNTS:
+        if getattr(usage, name) is None:
+            setattr(usage, name, 0)
+    return usage

@@ -1,0 +1,166 @@
+"""URL to proxy or none, and the words of CONNECT.
+
+Owns the environment's rules: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, lower case first. Refuses to
+connect.
+
+Sources: the conventions that curl documents for these variables; RFC 9110, sections 9.3.6 (CONNECT) and 11.7.1.
+"""
+
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from firsttoken._protocol.http1 import ResponseParser
+from firsttoken._protocol.server_error import proxy_refusal
+from firsttoken._protocol.url import Origin
+from firsttoken.errors import ConfigurationError
+
+
+class Proxy(NamedTuple):
+    """A proxy: where it is, and the value of `proxy-authorization` that it wants, "" for none."""
+
+    origin: Origin
+    authorization: str
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no error may show: the credentials as they are sent, and the password in them."""
+        sent = self.authorization.removeprefix("Basic ")
+        return sent, b64decode(sent).decode("utf-8", "replace").partition(":")[2]
+
+    def __repr__(self) -> str:
+        return f"Proxy({self.origin.address})"  # without the password
+
+
+def proxy_for(origin: Origin, given: str | None, environment: Mapping[str, str]) -> Proxy | None:
+    """The proxy that requests to an origin go through; None for a direct connection.
+
+    Args:
+        origin: where the request goes.
+        given: the caller's choice: a URL, "" for none, None for what the environment says.
+        environment: the environment variables.
+
+    Raises:
+        ConfigurationError: the proxy is no http URL. The message does not show it: it may hold a password.
+    """
+    if given is not None:
+        return _parse(given, "proxy") if given else None
+    name = f"{origin.scheme}_proxy"
+    for variable in (name, name.upper(), "all_proxy", "ALL_PROXY"):
+        if variable == "HTTP_PROXY" and "REQUEST_METHOD" in environment:
+            continue  # in a CGI script a client's header `Proxy` sets it (CVE-2016-5385)
+        url = environment.get(variable, "").strip()
+        if url:
+            bypass = environment.get("no_proxy") or environment.get("NO_PROXY", "")
+            return None if is_bypassed(origin, bypass) else _parse(url, variable)
+    return None
+
+
+def _parse(url: str, what: str) -> Proxy:
+    if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"{what} must be a str, not {type(url).__name__}", hint="as in http://127.0.0.1:3128")
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        port = 80 if parts.port is None else parts.port
+    except ValueError:
+        # Not chained: the words of the cause show a part of the URL.
+        raise ConfigurationError(f"{what} names a proxy whose URL has a broken host or port") from None
+    if parts.scheme != "http" or not parts.hostname:
+        raise ConfigurationError(
+            f"{what} names a proxy that is no http:// address",
+            hint='proxy="" connects directly; http_client= takes a client that speaks SOCKS or TLS to a proxy',
+        )
+    if port == 0:
+        raise ConfigurationError(f"{what} names a proxy with the port 0, to which nothing can connect")
+    authorization = ""
+    if parts.username is not None:
+        user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        authorization = "Basic " + b64encode(user.encode("utf-8", "surrogateescape")).decode("ascii")
+    return Proxy(Origin("http", parts.hostname, port), authorization)
+
+
+def is_bypassed(origin: Origin, no_proxy: str) -> bool:
+    """Whether `NO_PROXY` names an origin: by host, parent domain, address, network (CIDR), with a port or "*"."""
+    host = origin.host.lower().rstrip(".")
+    for entry in no_proxy.replace(",", " ").split():
+        name = entry.lower()
+        if name == "*":
+            return True
+        name, port = _split_port(name)
+        if port and port != str(origin.port):
+            continue
+        name = name.removeprefix("*").strip(".")
+        if name and (host == name or host.endswith(f".{name}") or _in_network(host, name)):
+            return True
+    return False
+
+
+def _split_port(entry: str) -> tuple[str, str]:
+    if entry.startswith("["):
+        host, _, port = entry[1:].partition("]")
+        return host, port.lstrip(":")
+    if entry.count(":") == 1:
+        host, _, port = entry.partition(":")
+        return host, port
+    return entry, ""
+
+
+def _in_network(host: str, network: str) -> bool:
+    if not (host[-1:].isdigit() or ":" in host):
+        return False
+    import ipaddress
+
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(network, strict=False)
+    except ValueError:
+        return False
+
+
+def connect_head(origin: Origin, proxy: Proxy) -> bytes:
+    """The request that opens a tunnel to an origin."""
+    lines = [f"CONNECT {origin.address} HTTP/1.1", f"host: {origin.address}"]
+    if proxy.authorization:
+        lines.append(f"proxy-authorization: {proxy.authorization}")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
+
+
+class Tunnel:
+    """The opening of a tunnel: send `request`, then feed what comes until it is open.
+
+    Args:
+        origin: where the tunnel is to lead.
+        proxy: through which proxy.
+
+    Attributes:
+        request: the bytes to send.
+        is_open: whether the proxy has said yes.
+    """
+
+    def __init__(self, origin: Origin, proxy: Proxy) -> None:
+        self.request = connect_head(origin, proxy)
+        self.is_open = False
+        self._proxy = proxy
+        self._parser = ResponseParser(tunnel=True)
+
+    def receive_data(self, data: bytes) -> None:
+        """Take bytes of the proxy's answer; b"" is the end of its connection.
+
+        Raises:
+            ConnectionResetError: it closed the connection without an answer.
+            APIStatusError: it said no; which is not the server's word, so that it is of no class below.
+            ResponseFormatError: it does not speak HTTP.
+        """
+        if not data:
+            self._parser.release()
+            raise ConnectionResetError(f"the proxy {self._proxy.origin.address} closed the connection")
+        self._parser.receive_data(data)
+        info, failure = self._parser.info, self._parser.failure
+        if info is None and failure is None:
+            return
+        self._parser.release()
+        if failure is not None:
+            raise failure
+        if info is not None and not 200 <= info.status <= 299:
+            raise proxy_refusal(info.status, self._proxy.origin.address)
+        self.is_open = True

@@ -1,0 +1,109 @@
+"""Pieces of tool calls to calls.
+
+Owns the rule of identity, which servers make necessary: some reuse an index for a second call, some send no index,
+some repeat the id with every piece, some send an id of "" with later ones.
+"""
+
+from firsttoken._models.chunk import ToolCallDelta
+from firsttoken._models.completion import CustomToolCall, FunctionCall, ToolCall
+from firsttoken._protocol.text_buffer import TextParts
+
+
+class OpenCall:
+    """A call that is still being written. Id, type and name are set once; only arguments and input grow."""
+
+    __slots__ = ("arguments", "extra", "id", "inner_extra", "input", "is_custom", "name", "position", "type")
+
+    def __init__(self, position: int) -> None:
+        self.position = position  # among the calls of its message
+        self.id = ""
+        self.type = ""
+        self.name = ""
+        self.is_custom = False
+        self.arguments = TextParts()
+        self.input = TextParts()
+        self.extra: dict[str, object] = {}
+        self.inner_extra: dict[str, object] = {}
+
+    def add(self, delta: ToolCallDelta) -> None:
+        self.id = self.id or _word(delta.id)
+        self.type = self.type or _word(delta.type)
+        self.extra.update(delta.extra)
+        if delta.function is not None:
+            self.name = self.name or _word(delta.function.name)
+            if delta.function.arguments:
+                self.arguments.append(delta.function.arguments)
+                self.arguments.compact()
+            self.inner_extra.update(delta.function.extra)
+        if delta.custom is not None:
+            self.is_custom = True
+            self.name = self.name or _word(delta.custom.name)
+            if delta.custom.input:
+                self.input.append(delta.custom.input)
+                self.input.compact()
+            self.inner_extra.update(delta.custom.extra)
+
+    def so_far(self) -> ToolCall:
+        call = ToolCall(
+            id=self.id, type=self.type or ("custom" if self.is_custom else "function"), extra=dict(self.extra)
+        )
+        inner = dict(self.inner_extra)
+        if self.is_custom:
+            call.custom = CustomToolCall(name=self.name, input="".join(self.input), extra=inner)
+        else:
+            call.function = FunctionCall(name=self.name, arguments="".join(self.arguments), extra=inner)
+        return call
+
+
+class ToolCalls:
+    """The tool calls of one message, in the order in which they were opened."""
+
+    __slots__ = ("_by_id", "_by_index", "_calls")
+
+    def __init__(self) -> None:
+        self._calls: list[OpenCall] = []
+        self._by_id: dict[str, OpenCall] = {}
+        self._by_index: dict[int, OpenCall] = {}
+
+    def add(self, delta: ToolCallDelta) -> OpenCall:
+        """Take a piece; give the call that it is of."""
+        call = self._call_of(delta)
+        call.add(delta)
+        return call
+
+    def so_far(self) -> list[ToolCall]:
+        """The calls as far as they have come."""
+        return [call.so_far() for call in self._calls]
+
+    def _call_of(self, delta: ToolCallDelta) -> OpenCall:
+        call_id = _word(delta.id)
+        if call_id:
+            return self._by_id.get(call_id) or self._call_of_new_id(call_id, delta)
+        if delta.index is not None:
+            return self._by_index.get(delta.index) or self._open(delta)
+        if self._calls and not _name(delta):
+            return self._calls[-1]
+        return self._open(delta)
+
+    def _call_of_new_id(self, call_id: str, delta: ToolCallDelta) -> OpenCall:
+        known = None if delta.index is None or _name(delta) else self._by_index.get(delta.index)
+        call = known or self._open(delta)
+        self._by_id[call_id] = call
+        return call
+
+    def _open(self, delta: ToolCallDelta) -> OpenCall:
+        call = OpenCall(len(self._calls))
+        self._calls.append(call)
+        if delta.index is not None:
+            self._by_index[delta.index] = call
+        return call
+
+
+def _name(delta: ToolCallDelta) -> str:
+    part = delta.function or delta.custom
+    return "" if part is None else _word(part.name)
+
+
+def _word(text: str | None) -> str:
+    """The text, "" where it is blank: servers send "" and " " for "as before"."""
+    return text if text and not text.isspace() else ""

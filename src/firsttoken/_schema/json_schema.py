@@ -1,0 +1,106 @@
+"""Types to JSON schemas, and to the `response_format` that asks for one.
+
+Owns what a schema is made of before anybody's rules apply; OpenAI's rules are in `strict`.
+"""
+
+import re
+
+import msgspec
+
+from firsttoken._json import as_array, as_object
+from firsttoken._schema.parsing import is_pydantic_model, name_of
+from firsttoken._schema.strict import strict_schema
+from firsttoken.errors import ConfigurationError
+
+_DEFS = "#/$defs/"
+
+
+def json_schema_format(
+    type_: object, *, name: str | None = None, description: str | None = None, strict: bool = True
+) -> dict[str, object]:
+    """Make a `response_format` that asks for an answer of a type.
+
+    `chat_completion_request(…, response_format=SomeType)` does the same with the defaults, and lets
+    `completion.parse()` know the type; with this, name it again: `completion.parse(SomeType)`.
+
+    Args:
+        type_: a msgspec Struct, a dataclass, a TypedDict or a pydantic model. The model writes the fields in their
+            order, those of a TypedDict sorted by name.
+        name: of the schema, which the model may see; None takes the type's.
+        description: what the answer is for; None leaves it to the docstring of the type, which is in the schema.
+        strict: ask the server to keep to the schema, in the subset of JSON Schema that OpenAI has for it: every
+            field is required, and what the subset can't say is left to `parse`. False sends the schema as it is.
+
+    Raises:
+        ConfigurationError: the type's JSON is no object, or it has no such schema.
+    """
+    shown = name_of(type_)
+    schema = object_schema(type_)
+    if strict:
+        schema = strict_schema(schema, shown)
+    definition: dict[str, object] = {"name": name or re.sub(r"[^a-zA-Z0-9_-]", "_", shown)[:64]}
+    if description is not None:
+        definition["description"] = description
+    return {"type": "json_schema", "json_schema": definition | {"strict": strict, "schema": schema}}
+
+
+def object_schema(type_: object) -> dict[str, object]:
+    """The JSON schema of a type whose JSON is an object; it begins with the object's own keywords, not with a `$ref`.
+
+    Raises:
+        ConfigurationError: the type has no schema, or its JSON is not always an object.
+    """
+    schema = _at_its_root(_schema(type_))
+    if schema.get("type") != "object":
+        raise ConfigurationError(
+            f"an answer must be a JSON object, and {name_of(type_)} is something else",
+            hint="put it into a field of a msgspec.Struct, a dataclass or a TypedDict",
+        )
+    return schema
+
+
+def _schema(type_: object) -> dict[str, object]:
+    try:
+        return type_.model_json_schema() if is_pydantic_model(type_) else schema_of(type_)
+    except (TypeError, NameError, RuntimeError) as error:  # recursion, too, and what pydantic says of its users
+        raise ConfigurationError(
+            f"{name_of(type_)} has no JSON schema: {str(error).partition(chr(10))[0]}",
+            hint="it must be a msgspec.Struct, a dataclass, a TypedDict or a pydantic model, and so must what it holds",
+        ) from error
+
+
+def schema_of(type_: object) -> dict[str, object]:
+    """The JSON schema of one of msgspec's types.
+
+    Raises:
+        TypeError: it is none, or holds one that is none.
+    """
+    return msgspec.json.schema(type_, schema_hook=_schema_of_another)
+
+
+def _schema_of_another(type_: type) -> dict[str, object]:
+    if type_ is object:
+        return {"type": ["object", "array", "string", "number", "boolean", "null"]}  # msgspec takes {} for no answer
+    raise TypeError(f"{name_of(type_)} is no type of msgspec's")
+
+
+def _at_its_root(schema: dict[str, object]) -> dict[str, object]:
+    """The schema with what its root refers to in place of the reference."""
+    reference = schema.get("$ref")
+    if not isinstance(reference, str):
+        return schema
+    definitions = dict(as_object(schema.get("$defs")) or {})
+    name = reference.removeprefix(_DEFS)
+    root = dict(as_object(definitions[name]) or {})
+    if reference not in _references([root, definitions]):
+        del definitions[name]
+    return root | {"$defs": definitions} if definitions else root
+
+
+def _references(node: object) -> set[str]:
+    """The `$ref`s in a schema, or in a list of schemas."""
+    fields = as_object(node)
+    if fields is None:
+        return {found for item in as_array(node) or () for found in _references(item)}
+    own = fields.get("$ref")
+    return {own} if isinstance(own, str) else _references(list(fields.values()))

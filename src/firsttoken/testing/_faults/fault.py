@@ -1,0 +1,98 @@
+"""What a fault is, and the pieces that faults are made of."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from firsttoken.testing._script import Step, StepLike, as_step, done, finish, role, text, together
+from firsttoken.testing._server.script import HasScript, Script
+
+if TYPE_CHECKING:
+    from firsttoken.testing._server.response import Answer
+
+Where = Literal["before the head", "in the stream"]
+
+GAP_S = 0.01
+"""Between two things that a server sends for ever: it is to be no burden."""
+
+READ_S = 0.05
+"""So that what was sent is read by itself: before more is, and before a reset, at which some systems throw it away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault(HasScript):
+    """One thing that goes wrong, or is merely odd; a `ScriptedServer` takes it as a script.
+
+    What it says about clients holds for a right one: a stream counts as whole only when its end says so, and every
+    piece that came before a failure is handed out.
+
+    Attributes:
+        name: in a few words, unique.
+        where: whether it happens before the head of a stream is there, or after.
+        what: what the server does.
+        script: that does it.
+        text: what a client has handed out when it notices: the text of choice 0 before the fault.
+        is_whole: whether the answer is whole all the same, and `text` all of it: what is odd, but right.
+        needs_deadline: whether the server never ends it, so that only a deadline of the client does, or a limit on
+            the size of what it takes.
+        status: the HTTP status of the server's refusal, or the one that its error inside a 200 names; None where the
+            server says no such thing.
+        is_retried: whether a client that tries again what may pass sends the request anew: nothing was handed out,
+            and it is a lost connection, or a refusal of a kind that may pass.
+    """
+
+    name: str
+    where: Where
+    what: str
+    script: Script
+    text: str = ""
+    is_whole: bool = False
+    needs_deadline: bool = False
+    status: int | None = None
+    is_retried: bool = False
+
+    @property
+    def __name__(self) -> str:
+        """The name, for the ids that pytest makes."""
+        return self.name
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)  # scripts hold dicts, which have none
+
+
+def script_of(*steps: StepLike) -> Script:
+    """The script with these steps."""
+    return Script(tuple(map(as_step, steps)))
+
+
+@dataclass(frozen=True, slots=True)
+class Lazily:
+    """A step that is made when it is played: for what is large, or depends on the time."""
+
+    make: Callable[[], Step]
+
+    def play(self, answer: "Answer") -> None:
+        """Make it, and play it."""
+        self.make().play(answer)
+
+
+HELLO = together(role(), text("Hel"), text("lo"))
+"""The beginning of an answer, as good as they come."""
+
+REST = together(finish(), done())
+"""The end of it."""
+
+
+def json_of(content: str, finish_reason: str | None = None) -> bytes:
+    """The JSON of a chunk, for those who put it on the wire themselves."""
+    choice = {"index": 0, "delta": {"content": content}, "finish_reason": finish_reason}
+    return json.dumps({"choices": [choice]}, ensure_ascii=False).encode()
+
+
+def event_of(content: str, finish_reason: str | None = None) -> bytes:
+    """A chunk's event."""
+    return b"data: %s\n\n" % json_of(content, finish_reason)

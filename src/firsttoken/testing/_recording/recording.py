@@ -1,0 +1,82 @@
+"""Recordings: exchanges in order, and the file that keeps them.
+
+Refuses to know what its lines say: that is `_recording_lines`'s; and how a recording is made, and how it is played.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from firsttoken.testing._recording.format import (
+    FIRST_LINE,
+    LineError,
+    decode_line,
+    encode_line,
+    end_line,
+    read_line,
+    request_line,
+    take_line,
+)
+from firsttoken.testing._recording.model import RecordedExchange
+
+StrPath = str | os.PathLike[str]
+
+
+class RecordingError(Exception):
+    """A recording can't be read or written; the message names the file, and the line where there is one."""
+
+
+@dataclass(slots=True)
+class Recording:
+    """Exchanges in the order in which they began.
+
+    Attributes:
+        exchanges: them.
+    """
+
+    exchanges: list[RecordedExchange] = field(default_factory=list[RecordedExchange])
+
+    @classmethod
+    def load(cls, path: StrPath) -> Self:
+        """Read a file.
+
+        Raises:
+            RecordingError: there is none, it is no recording, or one of a version that is not understood.
+        """
+        recording = cls()
+        try:
+            data = Path(path).read_bytes()
+        except OSError as error:
+            raise RecordingError(f"can't read {os.fspath(path)}: {error.strerror}") from error
+        for number, line in enumerate(data.removesuffix(b"\n").split(b"\n"), 1):
+            try:
+                fields = decode_line(line, is_first=number == 1)
+                if number > 1:
+                    take_line(recording.exchanges, fields)
+            except LineError as error:
+                raise RecordingError(f"{os.fspath(path)}:{number}: {error}") from error
+        return recording
+
+    def save(self, path: StrPath) -> None:
+        """Write a file, over one that is there.
+
+        Raises:
+            RecordingError: it can't be written.
+        """
+        try:
+            Path(path).write_bytes(FIRST_LINE + b"".join(map(encode_line, self._lines())))
+        except OSError as error:
+            raise RecordingError(f"can't write {os.fspath(path)}: {error.strerror}") from error
+
+    def answers(self) -> list[RecordedExchange]:
+        """The last attempt of each call: what its caller saw."""
+        return list({exchange.call: exchange for exchange in self.exchanges}.values())
+
+    def _lines(self) -> Iterator[dict[str, object]]:
+        for number, exchange in enumerate(self.exchanges, 1):
+            yield request_line(number, exchange)
+            yield from (read_line(number, read) for read in exchange.reads)
+            if exchange.ending is not None and exchange.ended_ns is not None:
+                yield end_line(number, exchange.ended_ns, exchange.ending, exchange.error)

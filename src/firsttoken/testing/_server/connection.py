@@ -1,0 +1,250 @@
+"""The server's end of one connection: bytes out and counted, requests in, and the moment at which the client leaves.
+
+Owns the socket. Every wait looks for the client's leaving too, so that no script outlives its client, and for the
+bell, so that none outlives the server.
+"""
+
+import array
+import contextlib
+import selectors
+import socket
+import ssl
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from firsttoken.testing._server.journal_entry import Request
+from firsttoken.testing._server.listener import Bell
+from firsttoken.testing._server.requests import Requests
+
+_LOOK_S = 0.02
+"""How often a script that waits for the test looks whether its client is still there."""
+
+_LONGEST_WAIT_S = 3600.0
+"""How long to wait at once: poll takes no more than 2**31 milliseconds, and a script may."""
+
+
+class ClientLeftError(Exception):
+    """The client has closed the connection.
+
+    Attributes:
+        was_reset: whether with a RST, as a close with unread data does, too.
+    """
+
+    def __init__(self, *, was_reset: bool) -> None:
+        super().__init__("the client has left")
+        self.was_reset = was_reset
+
+
+class ServerClosingError(Exception):
+    """The server is being closed."""
+
+
+class Line:
+    """One connection.
+
+    Args:
+        sock: of the connection.
+        number: which connection of the server it is, from 1.
+        bell: rings when the server is being closed.
+
+    Attributes:
+        number: which connection it is.
+    """
+
+    def __init__(self, sock: socket.socket, number: int, bell: Bell) -> None:
+        sock.setblocking(False)
+        self._socket = sock
+        self._bell = bell
+        self._requests = Requests(number)
+        self._counting = threading.Lock()  # who has received bytes finds them counted
+        self._sent_bytes = 0
+        self._taken_at_close: int | None = None
+        # Without a descriptor of its own, as epoll has one; and without a limit on their number, where there is poll.
+        self._selector = selectors.SelectSelector() if sys.platform == "win32" else selectors.PollSelector()
+        self._selector.register(bell, selectors.EVENT_READ)
+        self._selector.register(sock.fileno(), selectors.EVENT_READ)
+        self._awaited = selectors.EVENT_READ
+        self.number = number
+
+    def begin_tls(self, context: ssl.SSLContext) -> None:
+        """Shake hands.
+
+        Raises:
+            ClientLeftError: the client does not trust the certificate, or speaks no TLS.
+            ServerClosingError: the server is being closed.
+        """
+        wrapped = context.wrap_socket(self._socket, server_side=True, do_handshake_on_connect=False)
+        self._socket = wrapped
+        while True:
+            try:
+                wrapped.do_handshake()
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as want:
+                reads = isinstance(want, ssl.SSLWantReadError)
+                self._await(selectors.EVENT_READ if reads else selectors.EVENT_WRITE, None)
+            except OSError as error:
+                raise ClientLeftError(was_reset=True) from error
+            else:
+                return
+
+    def read_request(self) -> Request:
+        """Wait for a request, for as long as it takes.
+
+        Raises:
+            ClientLeftError: there will be none.
+            ServerClosingError: the server is being closed.
+            MalformedRequestError: what came is none.
+        """
+        while (request := self._requests.take()) is None:
+            if self._requests.owes_continue:
+                self._requests.owes_continue = False
+                self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._receive(None)
+        return request
+
+    def send(self, data: bytes) -> None:
+        """Put bytes on the wire; waits as long as the client does not take them.
+
+        Raises:
+            ClientLeftError: there is nobody to take them.
+            ServerClosingError: the server is being closed.
+        """
+        view = memoryview(data)
+        while view:
+            if self._bell.has_rung:
+                self._look_a_last_time()
+            try:
+                with self._counting:
+                    taken = self._socket.send(view)
+                    self._sent_bytes += taken
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                self._await(selectors.EVENT_WRITE, None)
+            except OSError as error:
+                # After a FIN it is EPIPE, on Linux.
+                raise ClientLeftError(was_reset=not isinstance(error, BrokenPipeError)) from error
+            else:
+                view = view[taken:]
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass; requests that come meanwhile are kept. Looks for the client once at least.
+
+        Raises:
+            ClientLeftError: the client has left.
+            ServerClosingError: the server is being closed.
+        """
+        until_s = time.monotonic() + seconds
+        while True:
+            left_s = max(0.0, until_s - time.monotonic())
+            if left_s < 0.001:  # poll counts in milliseconds
+                time.sleep(left_s)
+                left_s = 0.0
+            self._receive(min(left_s, _LONGEST_WAIT_S))
+            if not left_s:
+                return
+
+    def wait_for(self, has_come: Callable[[float], bool]) -> None:
+        """Wait for something else.
+
+        Args:
+            has_come: waits for it, for so many seconds at most, and gives whether it has come.
+
+        Raises:
+            ClientLeftError: the client has left.
+            ServerClosingError: the server is being closed.
+        """
+        while not has_come(_LOOK_S):
+            self._receive(0.0)
+
+    def close(self, *, reset: bool = False, politely: bool = True) -> None:
+        """Close the connection, if it is not closed.
+
+        Args:
+            reset: with a RST, instead of a FIN.
+            politely: say so within TLS, too.
+        """
+        with self._counting:
+            if self._taken_at_close is not None:
+                return
+            self._taken_at_close = self._count_taken()
+            if reset:
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            else:
+                self._say_goodbye(politely)
+            self._selector.close()
+            self._socket.close()
+
+    @property
+    def sent_bytes(self) -> int:
+        """How many bytes were put on the wire so far."""
+        with self._counting:
+            return self._sent_bytes
+
+    @property
+    def taken_bytes(self) -> int:
+        """How many of the bytes the client's machine has taken; `sent_bytes` where the system does not tell."""
+        with self._counting:
+            return self._count_taken() if self._taken_at_close is None else self._taken_at_close
+
+    def _count_taken(self) -> int:
+        if not sys.platform.startswith("linux") or isinstance(self._socket, ssl.SSLSocket):
+            return self._sent_bytes
+        import fcntl
+        import termios
+
+        unsent = array.array("i", [0])
+        fcntl.ioctl(self._socket.fileno(), termios.TIOCOUTQ, unsent)  # SIOCOUTQ of tcp(7)
+        return self._sent_bytes - unsent[0]
+
+    def _await(self, event: int, seconds: float | None) -> bool:
+        """Wait until the socket is ready; give whether it is.
+
+        Raises:
+            ServerClosingError: the server is being closed.
+            ClientLeftError: it is, but the client had left before.
+        """
+        if event != self._awaited:
+            self._selector.modify(self._socket.fileno(), event)
+            self._awaited = event
+        ready = self._selector.select(seconds)
+        if self._bell.has_rung:
+            self._look_a_last_time()
+        return bool(ready)
+
+    def _receive(self, seconds: float | None) -> None:
+        """Take what the client sends within a time."""
+        if self._await(selectors.EVENT_READ, seconds):
+            self._requests.receive_data(self._read() or b"")
+
+    def _read(self) -> bytes | None:
+        """What is there; None where nothing is.
+
+        Raises:
+            ClientLeftError: the client has left.
+        """
+        try:
+            data = self._socket.recv(65536)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return None
+        except OSError as error:
+            raise ClientLeftError(was_reset=True) from error
+        if not data:
+            raise ClientLeftError(was_reset=False)
+        return data
+
+    def _look_a_last_time(self) -> None:
+        while self._read() is not None:
+            pass
+        raise ServerClosingError
+
+    def _say_goodbye(self, politely: bool) -> None:
+        """Take what is there, since a close with unread data would be a reset; and a FIN, whatever fork has copied."""
+        with contextlib.suppress(OSError):
+            while socket.socket.recv(self._socket, 65536):  # below TLS, whose handshake may have failed
+                pass
+        with contextlib.suppress(OSError):
+            if politely and isinstance(self._socket, ssl.SSLSocket):
+                self._socket.unwrap()  # which then waits for the client's own word, and we do not
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(self._socket, socket.SHUT_WR)

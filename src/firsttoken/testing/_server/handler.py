@@ -1,0 +1,162 @@
+"""Serving: a thread for each connection, in which its scripts are played.
+
+Owns the threads, and what is answered when no script can.
+"""
+
+import socket
+import ssl
+import threading
+import time
+from functools import partial
+
+from firsttoken.testing._script import error as refuse_with
+from firsttoken.testing._server.connection import ClientLeftError, Line, ServerClosingError
+from firsttoken.testing._server.journal import Journal
+from firsttoken.testing._server.journal_entry import Ending, Entry, Request
+from firsttoken.testing._server.listener import Bell
+from firsttoken.testing._server.pace import Pace
+from firsttoken.testing._server.requests import MalformedRequestError
+from firsttoken.testing._server.response import Answer, ScriptEndedError
+from firsttoken.testing._server.script import Script, Scripts
+
+_NO_RETRY = {"x-should-retry": "false"}
+_LAST = {"connection": "close"}
+
+
+class Service:
+    """What serves the connections of a server.
+
+    Args:
+        scripts: that answer requests.
+        pace: how fast they are played.
+        tls: the server's side of TLS; None for none.
+        journal: where it is noted.
+        bell: rings when the server is closed.
+    """
+
+    def __init__(self, scripts: Scripts, pace: Pace, tls: ssl.SSLContext | None, journal: Journal, bell: Bell) -> None:
+        self._scripts = scripts
+        self._pace = pace
+        self._tls = tls
+        self._journal = journal
+        self._bell = bell
+        self._failures: list[BaseException] = []
+        self._threads: list[threading.Thread] = []
+
+    def begin(self, sock: socket.socket) -> None:
+        """Serve a connection."""
+        line = Line(sock, self._journal._note_connection(), self._bell)
+        thread = threading.Thread(target=self._serve, args=(line,), name="scripted connection", daemon=True)
+        self._threads = [thread, *(other for other in self._threads if other.is_alive())]
+        thread.start()
+
+    def fail(self, error: BaseException) -> None:
+        """Keep what went wrong for when the server is closed."""
+        self._failures.append(error)
+
+    def is_in_script(self) -> bool:
+        """Whether it is a connection's thread that asks."""
+        return threading.current_thread() in self._threads
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for the connections' threads, which the bell has told to end; so many seconds in all, at most."""
+        until_s = time.monotonic() + timeout_s
+        for thread in self._threads:
+            thread.join(max(0.0, until_s - time.monotonic()))
+        if any(thread.is_alive() for thread in self._threads):
+            self._failures.append(RuntimeError("a script's function has not returned: its thread is left behind"))
+
+    def take_failure(self) -> BaseException | None:
+        """What was raised first; a note tells of the others."""
+        if not self._failures:
+            return None
+        first, *others = self._failures
+        self._failures = []
+        if others:
+            first.add_note(f"{len(others)} more failed, the last with {others[-1]!r}")
+        return first
+
+    def _serve(self, line: Line) -> None:
+        """Live through one connection."""
+        try:
+            if self._tls is not None:
+                line.begin_tls(self._tls)
+            self._converse(line)
+        except ClientLeftError:
+            self._journal._note_left(line.number)
+        except ServerClosingError:
+            pass
+        except BaseException as error:  # noqa: BLE001 - it is raised where the server is closed
+            self._failures.append(error)
+        finally:
+            line.close()
+            self._journal._note_connection_ended()
+
+    def _converse(self, line: Line) -> None:
+        """Answer the requests of a connection until one of the two ends it."""
+        early = self._scripts.take_early()
+        if early is not None:
+            self._play_early(early, line)
+            return
+        while True:
+            try:
+                request = line.read_request()
+            except MalformedRequestError as error:
+                self._journal._note_malformed(error.data)
+                self._play_early(Script((refuse_with(400, str(error), headers=_LAST),)), line)
+                return
+            if not self._answer(line, request):
+                return
+
+    def _play_early(self, script: Script, line: Line) -> None:
+        try:
+            _play(script, Answer(line, None, self._pace))
+        except ScriptEndedError as ended:
+            line.close(reset=ended.reset, politely=False)
+
+    def _answer(self, line: Line, request: Request) -> bool:
+        """Answer a request; give whether the connection lives on."""
+        entry = self._journal._note_request(request, line)
+        answer = Answer(line, entry, self._pace, partial(self._journal._note_end, entry, "complete"))
+        try:
+            self._play_for(request, answer)
+        except ScriptEndedError as ended:
+            self._note_cut(answer, entry, "server reset" if ended.reset else "server closed")
+            line.close(reset=ended.reset, politely=False)
+            return False
+        except ClientLeftError as left:
+            self._note_cut(answer, entry, "client reset" if left.was_reset else "client closed")
+            raise
+        except ServerClosingError:
+            self._note_cut(answer, entry, "server closed")
+            raise
+        finally:
+            entry._count_no_more()
+        return answer.keeps_alive
+
+    def _play_for(self, request: Request, answer: Answer) -> None:
+        try:
+            if request.method == "POST":
+                _play(self._scripts.take(request), answer)
+            else:
+                message = f"a scripted server answers POST alone, not {request.method} {request.target}"
+                _play(Script((refuse_with(404, message, kind="invalid_request_error"),)), answer)
+        except (ScriptEndedError, ClientLeftError, ServerClosingError):
+            raise
+        except BaseException as error:  # noqa: BLE001 - it is raised where the server is closed
+            self._failures.append(error)
+            if answer.has_begun:
+                raise ScriptEndedError(reset=False) from None
+            refuse_with(500, f"the script failed: {error!r}", headers=_NO_RETRY).play(answer)
+
+    def _note_cut(self, answer: Answer, entry: Entry, ending: Ending) -> None:
+        if not answer.is_complete:
+            self._journal._note_end(entry, ending)
+
+
+def _play(script: Script, answer: Answer) -> None:
+    for step in script.steps:
+        step.play(answer)
+    if not script.waits_for_request:
+        raise ScriptEndedError(reset=False)
+    answer.end()

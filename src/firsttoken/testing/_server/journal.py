@@ -1,0 +1,170 @@
+"""What a scripted server saw: each request, what became of its answer, and the connections in between.
+
+Owns the notes, and how retries are told from questions that are asked again. The server writes by the methods that
+begin with an underscore.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from firsttoken.testing._server.journal_entry import Ending, Entry, Meter, Request
+
+
+class Journal:
+    """Everything that a server saw, in order; may be read while the server works, from any thread.
+
+    Times are seconds since the server was made. The server notes things as it sees them, and a client may know sooner:
+    a test that wants to know how the client left, or that asks right after the client's last chunk, waits for it with
+    `wait_until_left` or `wait_until_ended`. In a test on asyncio: `await asyncio.to_thread(journal.wait_until_left)`.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._started_s = time.monotonic()
+        self._entries: list[Entry] = []
+        self._malformed: list[bytes] = []
+        self._connections_opened = 0
+        self._connections_left = 0
+        self._connections_ended = 0
+
+    def __repr__(self) -> str:
+        return f"Journal(connections_opened={self.connections_opened}, entries={self.entries!r})"
+
+    @property
+    def entries(self) -> list[Entry]:
+        """A request each, with what became of its answer, in the order in which they came."""
+        with self._changed:
+            return list(self._entries)
+
+    @property
+    def requests(self) -> list[Request]:
+        """The requests alone."""
+        return [entry.request for entry in self.entries]
+
+    @property
+    def connections_opened(self) -> int:
+        """How many connections clients made."""
+        return self._connections_opened
+
+    @property
+    def connections_left(self) -> int:
+        """How many connections clients have closed or reset before the server did."""
+        return self._connections_left
+
+    @property
+    def connections_open(self) -> int:
+        """How many connections there are: made, and ended neither by a client nor by the server."""
+        with self._changed:
+            return self._connections_opened - self._connections_ended
+
+    @property
+    def connections_reused(self) -> int:
+        """How many requests came over a connection that had carried one before."""
+        entries = self.entries
+        return len(entries) - len({entry.request.connection for entry in entries})
+
+    @property
+    def malformed(self) -> list[bytes]:
+        """What came and was no HTTP/1 request, and was answered with a 400: 200 bytes of each at most.
+
+        It is what was read when that was seen, which may begin with a request that was right.
+        """
+        with self._changed:
+            return list(self._malformed)
+
+    @property
+    def retries(self) -> list[Entry]:
+        """The requests that repeat one that failed: same method, target and body, and begun after its answer's end.
+
+        An answer has failed whose status is 400 or more, that did not end "complete", or that held an error event.
+        """
+        return [again for _, again in _retries(self.entries)]
+
+    @property
+    def spacing_s(self) -> list[float]:
+        """For each of `retries`, the seconds from the failed answer's end to the request; 0 where they overlap."""
+        return [max(0.0, again.received_s - (failed.ended_s or 0.0)) for failed, again in _retries(self.entries)]
+
+    def wait_until(self, is_so: Callable[["Journal"], bool], timeout_s: float = 5.0) -> bool:
+        """Wait until something is so of this journal; give whether it is.
+
+        Args:
+            is_so: is asked now, and again whenever something is noted.
+            timeout_s: how long to wait, in seconds.
+        """
+        with self._changed:
+            return self._changed.wait_for(lambda: is_so(self), timeout_s)
+
+    def wait_until_requests(self, count: int = 1, timeout_s: float = 5.0) -> bool:
+        """Wait until so many requests have come in all; give whether they have."""
+        return self.wait_until(lambda _: len(self._entries) >= count, timeout_s)
+
+    def wait_until_ended(self, count: int = 1, timeout_s: float = 5.0) -> bool:
+        """Wait until so many answers have ended in all, however they did; give whether they have."""
+        return self.wait_until(lambda _: sum(entry.ending is not None for entry in self._entries) >= count, timeout_s)
+
+    def wait_until_left(self, connections: int = 1, timeout_s: float = 5.0) -> bool:
+        """Wait until clients have closed or reset so many connections in all; give whether they have."""
+        return self.wait_until(lambda _: self._connections_left >= connections, timeout_s)
+
+    def _note_connection(self) -> int:
+        """A connection was made; give its number."""
+        with self._changed:
+            self._connections_opened += 1
+            self._changed.notify_all()
+            return self._connections_opened
+
+    def _note_request(self, request: Request, meter: Meter) -> Entry:
+        with self._changed:
+            entry = Entry(request, len(self._entries) + 1, self._now_s(), meter)
+            self._entries.append(entry)
+            self._changed.notify_all()
+            return entry
+
+    def _note_end(self, entry: Entry, ending: Ending) -> None:
+        """An answer ends: to be called before its last bytes go out, so that whatever the client does next is later."""
+        with self._changed:
+            entry.ended_s = self._now_s()
+            entry.ending = ending  # last: who sees it finds the time, too
+            self._changed.notify_all()
+
+    def _note_left(self, connection: int) -> None:
+        with self._changed:
+            self._connections_left += 1
+            for entry in self._entries:
+                if entry.request.connection == connection:
+                    entry.left_s = self._now_s()
+            self._changed.notify_all()
+
+    def _note_connection_ended(self) -> None:
+        with self._changed:
+            self._connections_ended += 1
+            self._changed.notify_all()
+
+    def _note_malformed(self, data: bytes) -> None:
+        with self._changed:
+            self._malformed.append(data[:200])
+            self._changed.notify_all()
+
+    def _now_s(self) -> float:
+        return time.monotonic() - self._started_s
+
+
+def _retries(entries: list[Entry]) -> list[tuple[Entry, Entry]]:
+    """Pairs of a failed request and the one that repeats it."""
+    failed: dict[tuple[str, str, bytes], deque[Entry]] = {}
+    pairs: list[tuple[Entry, Entry]] = []
+    for entry in entries:
+        earlier = failed.setdefault((entry.request.method, entry.request.target, entry.request.body), deque())
+        if earlier and _was_over(earlier[0], entry.received_s):
+            pairs.append((earlier.popleft(), entry))
+        if entry.has_failed:
+            earlier.append(entry)
+    return pairs
+
+
+def _was_over(failed: Entry, at_s: float) -> bool:
+    """Whether a client knew then that its request had failed; what it ended itself it knew before the server did."""
+    return failed.ended_s is not None and (failed.ended_s <= at_s or failed.was_ended_by_client)

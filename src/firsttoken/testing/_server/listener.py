@@ -1,0 +1,123 @@
+"""A loopback port: taken as long as the server lives, and open or not.
+
+Owns the listening socket, and the thread that accepts.
+"""
+
+import os
+import selectors
+import socket
+import sys
+import threading
+from collections.abc import Callable
+
+
+class Bell:
+    """Something to select on; once it has rung it stays so.
+
+    Attributes:
+        has_rung: whether it has.
+    """
+
+    def __init__(self) -> None:
+        self.has_rung = False
+        self._ear, self._hand = socket.socketpair()
+        self._process = os.getpid()
+
+    def fileno(self) -> int:
+        """What becomes readable when it rings."""
+        return self._ear.fileno()
+
+    def ring(self) -> None:
+        """Wake all who wait. In a forked child nobody is woken: the threads, and the server, are the parent's."""
+        if os.getpid() == self._process:
+            self.has_rung = True
+            self._hand.close()
+
+    def close(self) -> None:
+        """Give up the sockets; nobody may wait any more."""
+        self._hand.close()
+        self._ear.close()
+
+
+_JOIN_S = 5.0
+
+
+class Port:
+    """A port.
+
+    Args:
+        number: which; 0 for any that is free.
+        begin: is called with each connection.
+        fail: is called with what ended the accepting.
+
+    Attributes:
+        number: which it is.
+
+    Raises:
+        OSError: it is taken.
+    """
+
+    def __init__(
+        self, number: int, begin: Callable[[socket.socket], None], fail: Callable[[BaseException], None]
+    ) -> None:
+        self._listener = _taken(number)
+        self.number: int = self._listener.getsockname()[1]
+        self._begin = begin
+        self._fail = fail
+        self._accepting: tuple[threading.Thread, Bell] | None = None
+
+    def open(self) -> None:
+        """Take connections, if it does not."""
+        if self._accepting is None:
+            self._listener.listen(1024)
+            self._listener.setblocking(False)
+            bell = Bell()
+            thread = threading.Thread(
+                target=self._accept, args=(self._listener, bell), name="scripted server", daemon=True
+            )
+            self._accepting = thread, bell
+            thread.start()
+
+    def shut(self) -> None:
+        """Refuse connections; those that are there stay."""
+        if self._accepting is not None:
+            self.close()
+            self._listener = _taken(self.number)
+
+    def close(self) -> None:
+        """Give the port up."""
+        if self._accepting is not None:
+            thread, bell = self._accepting
+            self._accepting = None
+            bell.ring()
+            thread.join(_JOIN_S)
+            bell.close()
+        self._listener.close()
+
+    def _accept(self, listener: socket.socket, bell: Bell) -> None:
+        with selectors.SelectSelector() if sys.platform == "win32" else selectors.PollSelector() as selector:
+            selector.register(listener, selectors.EVENT_READ)
+            selector.register(bell, selectors.EVENT_READ)
+            while selector.select() and not bell.has_rung:
+                try:
+                    sock, _ = listener.accept()
+                except (BlockingIOError, ConnectionError):  # pragma: no cover - some systems forget who has left
+                    continue
+                except OSError as error:  # no more descriptors: better that clients are refused than that they hang
+                    self._fail(error)
+                    listener.close()
+                    return
+                self._begin(sock)
+
+
+def _taken(number: int) -> socket.socket:
+    listener = socket.socket()
+    try:
+        if os.name == "posix":  # pragma: no branch - elsewhere it would let two servers share a port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # which its connections inherit
+        listener.bind(("127.0.0.1", number))
+    except OSError:
+        listener.close()
+        raise
+    return listener

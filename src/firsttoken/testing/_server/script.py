@@ -1,0 +1,143 @@
+"""Scripts: which steps answer which request.
+
+Owns the choice. Refuses to know how steps are played.
+"""
+
+import inspect
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from firsttoken.testing._script import Step, StepLike, as_step, reply, require_called
+from firsttoken.testing._server.journal_entry import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """Steps that answer a request.
+
+    Attributes:
+        steps: in order.
+        waits_for_request: whether a request is read first; else the steps are played as soon as there is a connection.
+        listens: whether the server takes connections at all.
+    """
+
+    steps: tuple[Step, ...]
+    waits_for_request: bool = True
+    listens: bool = True
+
+
+class HasScript:
+    """Something that has a script, as a `Fault` has."""
+
+    script: Script
+
+
+ScriptLike = Script | HasScript | StepLike | Iterable[StepLike]
+"""A script: steps, or one step; a `str` is a whole answer with that text (`reply`)."""
+
+Answering = ScriptLike | Callable[[Request], ScriptLike]
+"""A script, or a function that gives the script for a request."""
+
+DEFAULT = "Hello!"
+"""What a server answers that was given no script."""
+
+
+def as_script(script: ScriptLike) -> Script:
+    """The script that something stands for.
+
+    Raises:
+        TypeError: it stands for none.
+    """
+    require_called(script)
+    if isinstance(script, Script):
+        return script
+    if isinstance(script, HasScript):
+        return script.script
+    if isinstance(script, str):
+        return Script(tuple(reply(script)))
+    if isinstance(script, (bytes, Mapping, Step)):
+        return Script((as_step(script),))  # pyright: ignore[reportArgumentType] - it thinks of a mapping of steps
+    try:
+        steps = iter(script)
+    except TypeError:
+        hint = "hint: a str, a list of steps, a Fault, or a function (not a coroutine function) that gives one"
+        raise TypeError(f"{type(script).__name__} is no script; {hint}") from None
+    return Script(tuple(map(as_step, steps)))
+
+
+def on_connect(*steps: StepLike) -> Script:
+    """A script that does not wait for a request: it is played as soon as a connection is there, which is then closed.
+
+    Clients that open connections in advance use up such scripts, too.
+    """
+    return Script(tuple(map(as_step, steps)), waits_for_request=False)
+
+
+def refuse() -> Script:
+    """A script that takes no connection: the port refuses them. It must be a server's only script."""
+    return Script((), waits_for_request=False, listens=False)
+
+
+class Scripts:
+    """The scripts of a server, handed out in turn; the last one answers all requests that are left.
+
+    Args:
+        answers: scripts, or functions of the request.
+
+    Attributes:
+        listens: whether the server is to take connections.
+    """
+
+    def __init__(self, answers: Iterable[Answering]) -> None:
+        self._lock = threading.Lock()
+        self._answers: list[Script | Callable[[Request], ScriptLike]] = []
+        self._next = 0
+        self.listens = True
+        self.replace(answers)
+
+    def replace(self, answers: Iterable[Answering]) -> None:
+        """Begin anew with others.
+
+        Raises:
+            TypeError: one of them is no script.
+            ValueError: `refuse()` is one of several.
+        """
+        checked = [_checked(answer) for answer in answers] or [as_script(DEFAULT)]
+        listens = not any(isinstance(answer, Script) and not answer.listens for answer in checked)
+        if not listens and len(checked) > 1:
+            raise ValueError("a port that refuses connections has no other scripts: refuse() must stand alone")
+        with self._lock:
+            self._answers, self._next, self.listens = checked, 0, listens
+
+    def take_early(self) -> Script | None:
+        """The next script, if it does not wait for a request."""
+        with self._lock:
+            answer = self._answers[self._next]
+            if not isinstance(answer, Script) or answer.waits_for_request:
+                return None
+            self._advance()
+            return answer
+
+    def take(self, request: Request) -> Script:
+        """The next script.
+
+        Raises:
+            Exception: whatever a function of the request raises.
+        """
+        with self._lock:
+            answer = self._answers[self._next]
+            self._advance()
+        return answer if isinstance(answer, Script) else as_script(answer(request))
+
+    def _advance(self) -> None:
+        self._next = min(self._next + 1, len(self._answers) - 1)
+
+
+def _checked(answer: Answering) -> Script | Callable[[Request], ScriptLike]:
+    require_called(answer)
+    if callable(answer) and not isinstance(answer, (Step, HasScript)):
+        if inspect.iscoroutinefunction(answer):
+            raise TypeError(f"{answer!r} is a coroutine function; hint: a script is given by a plain one, in a thread")
+        return answer
+    return as_script(answer)

@@ -1,0 +1,336 @@
+"""The asyncio stream: opening, the callback styles, stopping, and being cancelled."""
+
+import asyncio
+import gc
+import ssl
+import threading
+
+import pytest
+
+from firsttoken import STOP, AsyncChatCompletionStream, AsyncClient, ChatCompletionChunk
+from firsttoken.errors import BadRequestError, ConfigurationError, StreamTruncatedError
+from firsttoken.events import TextEvent
+from tests.async_client.conftest import Run
+from tests.support.clients import KEY, REQUEST
+from tests.support.server import DONE, WAIT_S, Peer, Server, chunk, completion, event
+from tests.support.stalls import full_backlog
+
+
+class Stalling:
+    """Sends two chunks and then nothing; says when a client has come, and when it has left."""
+
+    def __init__(self, *texts: str) -> None:
+        self.texts = texts
+        self.arrived = threading.Event()
+        self.left = threading.Event()
+
+    def __call__(self, peer: Peer) -> None:
+        if peer.read_request() is None:
+            return
+        self.arrived.set()
+        if self.texts:
+            peer.begin_stream()
+            for text in self.texts:
+                peer.send_event(chunk(text))
+        peer.wait_until_left()
+        self.left.set()
+
+    async def until_arrived(self) -> None:
+        assert await asyncio.to_thread(self.arrived.wait, WAIT_S)
+
+    async def until_left(self) -> None:
+        assert await asyncio.to_thread(self.left.wait, WAIT_S)
+
+
+def client_of(server: Server, *, ssl_context: ssl.SSLContext | None = None) -> AsyncClient:
+    return AsyncClient(base_url=server.base_url, api_key=KEY, max_retries=0, ssl_context=ssl_context)
+
+
+def whole(peer: Peer) -> None:
+    while (request := peer.read_request()) is not None:
+        if request.json.get("stream"):
+            peer.stream("Hel", "lo")
+        else:
+            peer.answer_json(200, completion())
+
+
+def test_the_ways_to_ask_agree_and_share_a_connection(run: Run) -> None:
+    texts: list[str] = []
+
+    async def on_chunk(piece: ChatCompletionChunk) -> None:
+        await asyncio.sleep(0)
+        texts.append(piece.text)
+
+    async def scenario(server: Server) -> None:
+        async with client_of(server) as client:
+            assert repr(client) == f"AsyncClient(base_url={server.base_url!r})"
+            assert (await client.chat_completion(REQUEST)).text == "Hello"
+            assert [piece.text async for piece in client.chat_completion_stream(REQUEST)] == ["Hel", "lo", ""]
+            async with client.chat_completion_stream(REQUEST) as stream:
+                assert [text async for text in stream.iter_text()] == ["Hel", "lo"]
+            assert stream.state == "complete"
+            opened = await client.chat_completion_stream(REQUEST)
+            assert isinstance(opened, AsyncChatCompletionStream)
+            assert opened.state == "open"
+            assert opened.response is not None
+            assert opened.response.status == 200
+            assert (await opened.final_completion()).text == "Hello"
+            assert (await client.chat_completion_stream(REQUEST, on_chunk)).text == "Hello"
+            assert (
+                await client.chat_completion_stream(REQUEST, lambda piece: texts.append(piece.text))
+            ).text == "Hello"
+
+    with Server(whole) as server:
+        run(scenario(server))
+        assert server.connections == 1
+    assert texts == ["Hel", "lo", ""] * 2
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_callback_stops_or_raises(run: Run, is_async: bool) -> None:
+    def stop(piece: ChatCompletionChunk) -> object:
+        return STOP
+
+    async def stop_later(piece: ChatCompletionChunk) -> object:
+        return STOP
+
+    def fail(piece: ChatCompletionChunk) -> object:
+        raise LookupError(piece.text)
+
+    async def scenario(server: Server, stalling: Stalling) -> None:
+        stopped = await client_of(server).chat_completion_stream(REQUEST, stop_later if is_async else stop)
+        assert stopped.text == "Hel"
+        await stalling.until_left()
+        stalling.left.clear()
+        with pytest.raises(LookupError, match="Hel"):
+            await client_of(server).chat_completion_stream(REQUEST, fail)
+        await stalling.until_left()
+
+    stalling = Stalling("Hel", "lo")
+    with Server(stalling) as server:
+        run(scenario(server, stalling))
+
+
+@pytest.mark.parametrize("texts", [(), ("Hel",)], ids=["head", "chunk"])
+def test_a_cancelled_task_closes_the_connection(run: Run, texts: tuple[str, ...]) -> None:
+    async def read(stream: AsyncChatCompletionStream, got: list[str]) -> None:
+        async for piece in stream:
+            got.append(piece.text)
+
+    async def scenario(server: Server, stalling: Stalling) -> None:
+        client = client_of(server)
+        stream = client.chat_completion_stream(REQUEST)
+        got: list[str] = []
+        task = asyncio.create_task(read(stream, got))
+        await stalling.until_arrived()
+        while len(got) < len(texts):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await stalling.until_left()
+        assert stream.state == "stopped"
+        assert got == list(texts)
+        assert (stream.completion.text) == "".join(texts)
+        assert [piece async for piece in stream] == []
+
+    stalling = Stalling(*texts)
+    with Server(stalling) as server:
+        run(scenario(server, stalling))
+
+
+def test_what_was_decoded_is_there_after_a_cancellation(run: Run) -> None:
+    """The chunk and the cancellation come in the same turn of the loop: the chunk waits for the next `anext`."""
+
+    async def scenario(server: Server, stalling: Stalling) -> None:
+        stream = client_of(server).chat_completion_stream(REQUEST)
+        assert (await anext(stream)).text == "Hel"
+        task = asyncio.create_task(read(stream))
+        await asyncio.sleep(0)
+        call = stream._call
+        assert call is not None
+        data = event(chunk("lo"))
+        call.on_data(b"%x\r\n%s\r\n" % (len(data), data))  # as the connection does
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await read(stream) == ["lo"]
+        assert stream.completion.text == "Hello"
+        assert stream.state == "stopped"
+        await stalling.until_left()
+
+    stalling = Stalling("Hel")
+    with Server(stalling) as server:
+        run(scenario(server, stalling))
+
+
+def test_asyncio_timeout_and_a_failing_task_group(run: Run) -> None:
+    async def fail_after(event: asyncio.Event) -> None:
+        await event.wait()
+        raise LookupError("elsewhere")
+
+    async def read_on(stream: AsyncChatCompletionStream, event: asyncio.Event) -> None:
+        async for _ in stream:
+            event.set()
+
+    async def scenario(server: Server, stalling: Stalling) -> None:
+        client = client_of(server)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await read(client.chat_completion_stream(REQUEST))
+        await stalling.until_left()
+        stalling.left.clear()
+        arrived = asyncio.Event()
+        with pytest.raises(ExceptionGroup) as caught:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(read_on(client.chat_completion_stream(REQUEST), arrived))
+                group.create_task(fail_after(arrived))
+        assert caught.group_contains(LookupError, match="elsewhere")
+        await stalling.until_left()
+
+    stalling = Stalling("Hel", "lo")
+    with Server(stalling) as server:
+        run(scenario(server, stalling))
+
+
+def test_break_closes_at_once_without_the_garbage_collector(run: Run) -> None:
+    async def scenario(server: Server, stalling: Stalling) -> None:
+        client = client_of(server)
+        async for piece in client.chat_completion_stream(REQUEST):
+            assert piece.text == "Hel"
+            break
+        await stalling.until_left()
+        stalling.left.clear()
+        async for happened in client.chat_completion_stream(REQUEST).iter_events():
+            assert happened == TextEvent(choice_index=0, delta="Hel")
+            break
+        await stalling.until_left()
+        stalling.left.clear()
+        async with client.chat_completion_stream(REQUEST) as stream:
+            async for _ in stream.iter_text():
+                break
+        assert stream.state == "stopped"
+        await stalling.until_left()
+
+    stalling = Stalling("Hel", "lo")
+    gc.collect()
+    gc.disable()
+    try:
+        with Server(stalling) as server:
+            run(scenario(server, stalling))
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("texts", [(), ("Hel",)], ids=["head", "chunk"])
+def test_aclose_in_another_task_ends_the_loop_normally(run: Run, texts: tuple[str, ...]) -> None:
+    async def scenario(server: Server, stalling: Stalling) -> None:
+        stream = client_of(server).chat_completion_stream(REQUEST)
+        got: list[str] = []
+
+        async def read() -> str:
+            got.extend([piece.text async for piece in stream])
+            return "ended"
+
+        task = asyncio.create_task(read())
+        await stalling.until_arrived()
+        while stream.timing.chunks < len(texts):
+            await asyncio.sleep(0)
+        await stream.aclose()
+        await stream.aclose()
+        assert await task == "ended"
+        assert got == list(texts)
+        assert stream.state == "stopped"
+        with pytest.raises(StreamTruncatedError, match=f"the stream was stopped after {len(texts)} chunks"):
+            await stream.final_completion()
+        await stalling.until_left()
+
+    stalling = Stalling(*texts)
+    with Server(stalling) as server:
+        run(scenario(server, stalling))
+
+
+def test_aclose_while_connecting(run: Run) -> None:
+    async def scenario(base_url: str) -> None:
+        stream = AsyncClient(base_url=base_url, api_key=KEY).chat_completion_stream(REQUEST)
+        task = asyncio.create_task(read(stream))
+        for _ in range(100):  # turns of the loop: it is on its way by then
+            await asyncio.sleep(0)
+        assert (stream.state, task.done()) == ("open", False)
+        await stream.aclose()
+        assert await task == []
+        assert stream.state == "stopped"
+
+    with full_backlog() as port:
+        run(scenario(f"http://127.0.0.1:{port}/v1"))
+
+
+async def read(stream: AsyncChatCompletionStream) -> list[str]:
+    return [piece.text async for piece in stream]
+
+
+def test_two_tasks_cannot_wait_for_one_stream(run: Run) -> None:
+    async def scenario(server: Server, stalling: Stalling) -> None:
+        stream = client_of(server).chat_completion_stream(REQUEST)
+        first = asyncio.create_task(read(stream))
+        await stalling.until_arrived()
+        with pytest.raises(ConfigurationError, match="another thread or task waits for this stream already"):
+            await anext(stream)
+        assert stream.state == "open"
+        await stream.aclose()
+        assert await first == []
+
+    stalling = Stalling()
+    with Server(stalling) as server:
+        run(scenario(server, stalling))
+
+
+def test_a_refusal_on_opening(run: Run) -> None:
+    async def scenario(server: Server) -> None:
+        stream = client_of(server).chat_completion_stream(REQUEST)
+        with pytest.raises(BadRequestError, match="the server answered 400 Bad Request: no"):
+            await stream
+        assert (stream.state, stream.completion.choices) == ("failed", [])
+        with pytest.raises(BadRequestError, match="no"):
+            await stream.final_completion()
+
+    with Server(lambda peer: peer.read_request() and peer.answer_json(400, {"error": {"message": "no"}})) as server:
+        run(scenario(server))
+
+
+def test_a_cancellation_behind_the_last_chunk_leaves_a_whole_answer(run: Run) -> None:
+    """`[DONE]` was there, and only the end of the body is waited for."""
+
+    def serve(peer: Peer) -> None:
+        peer.read_request()
+        peer.begin_stream()
+        peer.send_part(event(chunk("Hello")) + DONE)
+        peer.wait_until_left()
+
+    async def scenario(server: Server) -> None:
+        stream = client_of(server).chat_completion_stream(REQUEST)
+        task = asyncio.create_task(read(stream))
+        while stream._call is None or not stream._is_whole():
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert stream.state == "complete"
+        assert (await stream.final_completion()).text == "Hello"
+
+    with Server(serve) as server:
+        run(scenario(server))
+
+
+def test_certificates_that_cannot_be_read_are_a_matter_of_configuration(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "missing.pem")
+
+    async def scenario() -> None:
+        stream = AsyncClient(base_url="https://127.0.0.1:9/v1", api_key=KEY).chat_completion_stream(REQUEST)
+        with pytest.raises(ConfigurationError, match=r"SSL_CERT_FILE can.t be read: .missing\.pem"):
+            await stream
+        assert stream.state == "failed"
+
+    run(scenario())

@@ -1,6 +1,0 @@
-"""The command: `python -m tests.deviations` writes the page of the docs."""
-
-from tests.deviations.page import PAGE, page
-
-if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")

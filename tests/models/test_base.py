@@ -1,0 +1,64 @@
+"""firsttoken._models.base: what every object of a response has in common."""
+
+import copy
+import pickle
+
+import msgspec
+import pytest
+
+from firsttoken._models.base import EXTRA_NAME, NO_FIELDS, Wire
+from firsttoken.types import Headers, ResponseInfo, Timing
+
+
+class Thing(Wire):
+    extra_large: int = 0
+
+
+def test_an_unknown_field_is_refused_so_that_nothing_is_lost_in_silence() -> None:
+    with pytest.raises(msgspec.ValidationError, match="unknown field `x`"):
+        msgspec.json.decode(b'{"x":1}', type=Thing)
+
+
+def test_our_own_fields_have_names_that_no_server_uses() -> None:
+    with pytest.raises(msgspec.ValidationError, match="unknown field `extra`"):
+        msgspec.json.decode(b'{"extra":{}}', type=Thing)
+    assert msgspec.convert({EXTRA_NAME: {"x": 1}}, Thing).extra == {"x": 1}
+
+
+def test_the_extra_of_an_object_that_has_none_is_one_for_all_and_can_not_be_changed() -> None:
+    assert Thing().extra is NO_FIELDS
+    assert Thing().extra == {}
+    extra = Thing().extra
+    with pytest.raises(TypeError, match="this object has no extra fields, and what a server sent can't be added to"):
+        extra["x"] = 1
+    for change in (lambda: extra.update(x=1), lambda: extra.setdefault("x", 1), lambda: extra.__ior__({"x": 1})):
+        with pytest.raises(TypeError, match="copy it first"):
+            change()
+    assert NO_FIELDS == {}
+
+
+def test_it_stays_the_one_for_all_in_pickles_and_copies() -> None:
+    for twin in (pickle.loads(pickle.dumps(Thing())), copy.copy(Thing()), copy.deepcopy(Thing())):
+        assert twin == Thing()
+        assert twin.extra is NO_FIELDS
+
+
+def test_headers_are_a_mapping_whose_names_know_no_case() -> None:
+    headers = Headers({"X-A": "1", "b": "2"})
+    assert headers["x-a"] == headers["X-A"] == headers.get("X-a") == "1"
+    assert list(headers) == ["x-a", "b"]
+    assert len(headers) == 2
+    assert "B" in headers
+    assert "c" not in headers
+    assert headers == Headers({"x-A": "1", "B": "2"}) == {"x-a": "1", "b": "2"}
+    assert repr(headers) == "Headers({'x-a': '1', 'b': '2'})"
+    assert len(Headers()) == 0
+    assert pickle.loads(pickle.dumps(headers)) == headers
+    assert dict(copy.copy(headers)) == dict(headers)
+
+
+def test_the_head_and_the_timing_are_values() -> None:
+    for value in (ResponseInfo(status=200, headers=Headers()), Timing()):
+        with pytest.raises(AttributeError, match="immutable"):
+            value.chunks = 5  # pyright: ignore[reportAttributeAccessIssue]
+    assert Timing() == Timing(time_to_headers_s=None, chunks=0)

@@ -1,0 +1,87 @@
+"""firsttoken._models.request: a request and its fields."""
+
+import inspect
+import pickle
+from typing import Any
+
+import msgspec
+import pytest
+
+from firsttoken._models.request import _Fields
+from firsttoken.errors import ConfigurationError
+from firsttoken.types import (
+    ChatCompletionRequest,
+    StreamOptions,
+    chat_completion_request,
+    function_tool,
+    user_message,
+)
+
+
+def test_text_is_one_user_message() -> None:
+    for request in (chat_completion_request("m", "Hi"), ChatCompletionRequest(model="m", messages="Hi")):
+        assert request.messages == [user_message("Hi")]
+
+
+def test_messages_stay_what_they_are() -> None:
+    messages = [user_message("a"), {"role": "user", "content": "b"}]
+    assert chat_completion_request("m", messages).messages is messages
+
+
+def test_the_function_takes_every_field_of_the_struct() -> None:
+    assert set(_Fields.__annotations__) == set(ChatCompletionRequest.__struct_fields__) - {"model", "messages"}
+    assert list(_Fields.__annotations__)[:-1] == sorted(_Fields.__annotations__.keys() - {"extra"})
+    hints = inspect.get_annotations(ChatCompletionRequest)
+    assert all(hints[name] == hint for name, hint in _Fields.__annotations__.items())
+
+
+def test_fields_are_set() -> None:
+    request = chat_completion_request("m", "Hi", n=2, stream_options=StreamOptions(include_usage=False), extra={"x": 1})
+    assert (request.model, request.n, request.extra) == ("m", 2, {"x": 1})
+    assert request.stream_options == StreamOptions(include_usage=False)
+
+
+def test_nothing_is_shared_between_requests() -> None:
+    one, other = chat_completion_request("m", "Hi"), chat_completion_request("m", "Hi")
+    one.extra["x"] = 1
+    assert other.extra == {}
+
+
+def test_a_field_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(TypeError, match="temprature"):
+        chat_completion_request("m", "Hi", temprature=1)  # pyright: ignore[reportCallIssue]
+
+
+def test_a_repr_shows_what_was_set() -> None:
+    assert repr(chat_completion_request("m", "Hi", n=1)) == (
+        "ChatCompletionRequest(model='m', messages=[UserMessage(content='Hi')], n=1)"
+    )
+    assert msgspec.structs.replace(chat_completion_request("m", "Hi"), n=1).n == 1
+
+
+def get_weather(city: str) -> str:
+    """Get the weather of a city."""
+    return city
+
+
+def test_functions_become_tools_at_once() -> None:
+    ready = {"type": "function", "function": {"name": "other"}}
+    given = [get_weather, ready]
+    request = chat_completion_request("m", "Hi", tools=given)
+    assert request.tools == [function_tool(get_weather), ready]
+    assert given == [get_weather, ready]
+    assert pickle.loads(pickle.dumps(request)) == request
+    assert "function get_weather" not in repr(request)
+    assert msgspec.json.decode(msgspec.json.encode(request))["tools"] == request.tools
+
+
+def test_tools_that_are_dicts_stay_what_they_are() -> None:
+    tools = [{"type": "function"}]
+    assert chat_completion_request("m", "Hi", tools=tools).tools is tools
+
+
+@pytest.mark.parametrize("tools", [get_weather, "get_weather", 5])
+def test_tools_must_be_a_sequence(tools: Any) -> None:
+    with pytest.raises(ConfigurationError, match="tools must be a sequence of dicts and functions, not ") as caught:
+        chat_completion_request("m", "Hi", tools=tools)
+    assert str(caught.value).endswith("\nhint: as in tools=[get_weather]")

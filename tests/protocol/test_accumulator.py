@@ -1,0 +1,103 @@
+"""firsttoken._protocol.accumulator: what folding means for each field of a chunk."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from firsttoken._protocol.accumulator import COMPACT_AFTER
+from firsttoken.sansio import Accumulator
+from firsttoken.types import ChatCompletion, ChatCompletionChunk, CompletionUsage
+from tests.support.server import chunk
+
+
+def made(**fields: Any) -> ChatCompletionChunk:
+    return msgspec.convert(fields, ChatCompletionChunk)
+
+
+def fold(*chunks: ChatCompletionChunk) -> ChatCompletion:
+    accumulator = Accumulator()
+    for one in chunks:
+        accumulator.add(one)
+    return accumulator.completion
+
+
+def test_nothing_folds_into_an_empty_completion() -> None:
+    assert fold() == ChatCompletion()
+    assert Accumulator().completion.choices == []
+
+
+@pytest.mark.parametrize(("name", "blank", "value"), [("id", "", "a"), ("model", "", "m"), ("created", 0, 5)])
+def test_the_head_is_that_of_the_first_chunk_that_has_one(name: str, blank: Any, value: Any) -> None:
+    later = "other" if isinstance(value, str) else 9
+    assert getattr(fold(made(), made(**{name: blank}), made(**{name: value}), made(**{name: later})), name) == value
+
+
+@pytest.mark.parametrize("name", ["service_tier", "system_fingerprint"])
+def test_the_last_word_about_the_server_wins(name: str) -> None:
+    assert (
+        getattr(fold(made(), made(**{name: "a"}), made(**{name: "b"}), made(**{name: None}), made(**{name: ""})), name)
+        == "b"
+    )
+
+
+def test_the_last_usage_wins_and_nothing_is_summed() -> None:
+    first, last = CompletionUsage(total_tokens=3), CompletionUsage(total_tokens=5)
+    chunks = [ChatCompletionChunk(usage=usage) for usage in (first, last, None)]
+    assert fold(*chunks).usage == last
+
+
+def test_unknown_fields_are_folded_and_the_last_value_wins() -> None:
+    extras: list[dict[str, object]] = [{"a": 1, "b": 1}, {}, {"b": 2}]
+    chunks = [ChatCompletionChunk(extra=extra) for extra in extras]
+    assert fold(*chunks).extra == {"a": 1, "b": 2}
+
+
+def test_obfuscation_and_object_are_not_of_the_completion() -> None:
+    assert fold(made(obfuscation="xyz", object="text_completion")) == ChatCompletion()
+
+
+def test_choices_come_in_any_order() -> None:
+    pieces = [(2, "c"), (0, "a"), (1, "b"), (0, "A"), (2, "C")]
+    chunks = [made(choices=[{"index": index, "delta": {"content": text}}]) for index, text in pieces]
+    completion = fold(*chunks)
+    assert [choice.index for choice in completion.choices] == [0, 1, 2]
+    assert [choice.message.content for choice in completion.choices] == ["aA", "b", "cC"]
+    together = made(choices=[{"index": index, "delta": {"content": text}} for index, text in pieces])
+    assert fold(together) == completion
+
+
+def test_begun_and_finished_choices() -> None:
+    accumulator = Accumulator()
+    accumulator.add(
+        made(choices=[{"index": 1}, {"index": 0, "finish_reason": "stop"}, {"index": 3, "finish_reason": ""}])
+    )
+    assert (accumulator.begun, accumulator.finished, accumulator.finished_count) == ({0, 1, 3}, {0}, 1)
+    accumulator.add(made(choices=[{"index": 0, "finish_reason": "length"}, {"index": 1, "finish_reason": "stop"}]))
+    assert (accumulator.begun, accumulator.finished, accumulator.finished_count) == ({0, 1, 3}, {0, 1}, 2)
+
+
+def test_a_completion_is_a_value_of_its_own() -> None:
+    accumulator = Accumulator()
+    accumulator.add(made(**chunk("a", usage={"total_tokens": 1})))
+    before = accumulator.completion
+    assert before.usage
+    before.usage.total_tokens = 99
+    before.extra["mine"] = True
+    before.choices[0].message.extra["mine"] = True
+    accumulator.add(made(**chunk("b")))
+    after = accumulator.completion
+    assert before.text == "a"
+    assert after.text == "ab"
+    assert after.usage == CompletionUsage(total_tokens=1)
+    assert after.extra == after.choices[0].message.extra == {}
+
+
+def test_a_million_chunks_are_a_few_texts() -> None:
+    accumulator = Accumulator()
+    accumulator.add_all(made(**chunk("ab")) for _ in range(50 * COMPACT_AFTER))
+    accumulator.add_all([])
+    for _ in range(COMPACT_AFTER + 1):
+        accumulator.add(made(**chunk("c")))
+    assert accumulator.completion.text == "ab" * (50 * COMPACT_AFTER) + "c" * (COMPACT_AFTER + 1)
+    assert len(accumulator._choices[0]._content) < 10

@@ -1,0 +1,82 @@
+"""firsttoken._protocol.azure: a resource to the addresses of its requests."""
+
+from typing import Any
+
+import pytest
+
+from firsttoken._protocol.azure import AzureResource
+from firsttoken.errors import ConfigurationError
+
+ENDPOINT = "https://res.openai.azure.com"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "deployment", "version", "url"),
+    [
+        (ENDPOINT, None, None, "/openai/v1/chat/completions"),
+        (f"{ENDPOINT}/", None, "v1", "/openai/v1/chat/completions"),
+        (ENDPOINT, None, "preview", "/openai/v1/chat/completions?api-version=preview"),
+        (ENDPOINT, None, " preview ", "/openai/v1/chat/completions?api-version=preview"),
+        (ENDPOINT, None, "latest", "/openai/v1/chat/completions?api-version=latest"),
+        (ENDPOINT, None, "2024-10-21", "/openai/deployments/gpt/chat/completions?api-version=2024-10-21"),
+        (ENDPOINT, "prod", "2024-10-21", "/openai/deployments/prod/chat/completions?api-version=2024-10-21"),
+        (ENDPOINT, "a b/é", "2024 1", "/openai/deployments/a%20b%2F%C3%A9/chat/completions?api-version=2024%201"),
+        (f"{ENDPOINT}/gate/way/?k=1", None, None, "/gate/way/openai/v1/chat/completions?k=1"),
+        (f"{ENDPOINT}?k=1", "d", "2024", "/openai/deployments/d/chat/completions?api-version=2024&k=1"),
+    ],
+)
+def test_an_address(endpoint: str, deployment: str | None, version: str | None, url: str) -> None:
+    assert AzureResource(endpoint, deployment, version).endpoint_of("gpt").url == ENDPOINT + url
+
+
+@pytest.mark.parametrize(
+    ("deployment", "version", "shown"),
+    [
+        (None, None, f"{ENDPOINT}/openai/v1"),
+        (None, "2024-10-21", f"{ENDPOINT}/openai/deployments"),
+        ("prod", "2024-10-21", f"{ENDPOINT}/openai/deployments/prod"),
+    ],
+)
+def test_what_is_shown_has_no_query(deployment: str | None, version: str | None, shown: str) -> None:
+    assert AzureResource(f"{ENDPOINT}?k=secret", deployment, version).base_url == shown
+
+
+HINT = "\nhint: give what is before /openai, as in https://my-resource.openai.azure.com"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("ftp://x", None, None), "endpoint is no http or https URL: 'ftp://x'\nhint: as in https://my-resource.ope"),
+        ((f"{ENDPOINT}/openai/v1/", None, None), "endpoint holds the path of the API too: /openai/v1" + HINT),
+        ((f"{ENDPOINT}/openai", None, None), "endpoint holds the path of the API too: /openai" + HINT),
+        (
+            (f"{ENDPOINT}?api-version=v1", None, None),
+            "endpoint has an api-version of its own\nhint: pass it as api_version=",
+        ),
+        (
+            (f"{ENDPOINT}/openai/deployments/d/chat/completions?api-version=1", None, "1"),
+            "endpoint holds the path of the API too: /openai/deployments/d/chat/completions" + HINT,
+        ),
+        (
+            (ENDPOINT, "d", None),
+            "deployment= goes with a dated api_version, and there is none\nhint: pass api_version=",
+        ),
+        ((ENDPOINT, "..", "2024"), "the deployment must be a name, not '..'"),
+        ((ENDPOINT, "", "2024"), "the deployment must be a name, not ''"),
+        ((ENDPOINT, "\ud800", "2024"), "the deployment can't stand in a URL: '\\ud800'"),
+        ((ENDPOINT, None, " "), "api_version must be a str like 2024-10-21 or v1, not ' '"),
+        ((ENDPOINT, None, 2024), "api_version must be a str like 2024-10-21 or v1, not 2024"),
+    ],
+)
+def test_what_can_not_be_used(arguments: Any, words: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        AzureResource(*arguments)
+    assert str(caught.value).startswith(words)
+
+
+@pytest.mark.parametrize("model", [None, "", ".", 3])
+def test_a_model_that_is_no_deployment(model: object) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        AzureResource(ENDPOINT, None, "2024-10-21").endpoint_of(model)
+    assert str(caught.value) == f"the model, which names the deployment, must be a name, not {model!r}"

@@ -1,0 +1,175 @@
+"""firsttoken._protocol.choice: one choice, field by field."""
+
+import base64
+from typing import Any
+
+import msgspec
+import pytest
+
+from firsttoken._protocol.choice import ChoiceParts
+from firsttoken.types import (
+    Audio,
+    ChatCompletionMessage,
+    Choice,
+    ChoiceLogprobs,
+    ChunkChoice,
+    FunctionCall,
+    TokenLogprob,
+)
+
+EXTRA = "$firsttoken.extra"
+
+
+def fold(*choices: dict[str, Any]) -> Choice:
+    parts = ChoiceParts(0)
+    for choice in choices:
+        parts.add(msgspec.convert(choice, ChunkChoice))
+    parts.compact()
+    return parts.so_far()
+
+
+def message(*deltas: dict[str, Any]) -> ChatCompletionMessage:
+    return fold(*({"delta": delta} for delta in deltas)).message
+
+
+def test_nothing() -> None:
+    assert fold() == fold({}) == Choice()
+
+
+@pytest.mark.parametrize("name", ["content", "refusal", "reasoning_content", "reasoning", "thinking"])
+def test_text_grows(name: str) -> None:
+    assert getattr(message({}, {name: None}), name) is None
+    assert getattr(message({name: ""}, {}), name) == ""
+    assert getattr(message({name: "a"}, {name: None}, {name: "b"}, {"role": "assistant"}), name) == "ab"
+
+
+@pytest.mark.parametrize(
+    ("deltas", "text"),
+    [
+        ([{"reasoning_content": "a", "reasoning": "a"}, {"reasoning_content": "b", "reasoning": "b"}], "ab"),
+        ([{"reasoning": "a", "reasoning_details": [{"type": "reasoning.text", "text": "a"}]}], "a"),
+        ([{"thinking": "a"}], "a"),
+        ([{"content": "a"}], ""),
+    ],
+)
+def test_reasoning_has_one_accessor_and_keeps_its_names(deltas: list[dict[str, Any]], text: str) -> None:
+    folded = message(*deltas)
+    assert folded.reasoning_text == text
+    assert (folded.reasoning is None) == ("reasoning" not in deltas[0])
+    assert (folded.reasoning_content is None) == ("reasoning_content" not in deltas[0])
+
+
+def test_the_role_is_set_once() -> None:
+    assert message({"role": None}, {"role": " "}, {"role": "tool"}, {"role": "assistant"}).role == "tool"
+    assert message({"content": "x"}).role == "assistant"
+
+
+def test_the_last_finish_reason_wins() -> None:
+    reasons = [None, "tool_calls", "stop", "", None]
+    assert fold(*({"finish_reason": reason} for reason in reasons)).finish_reason == "stop"
+
+
+def test_lists_are_joined() -> None:
+    folded = message(
+        {"annotations": [1]}, {"annotations": None}, {"annotations": [2]}, {"reasoning_details": [{"a": 1}]}
+    )
+    assert folded.annotations == [1, 2]
+    assert folded.reasoning_details == [{"a": 1}]
+    assert message({"refusal": "x"}).annotations is None
+
+
+def test_logprobs_are_joined() -> None:
+    token = {"token": "a", "logprob": -1.0}
+    folded = fold(
+        {"logprobs": {"content": [token], EXTRA: {"x": 1}}},
+        {"logprobs": None},
+        {"logprobs": {"content": [token], "refusal": [token], EXTRA: {"x": 2}}},
+    )
+    one = TokenLogprob(token="a", logprob=-1.0)
+    assert folded.logprobs == ChoiceLogprobs(content=[one, one], refusal=[one], extra={"x": 2})
+
+
+def test_a_legacy_function_call() -> None:
+    deltas = [
+        {"name": "f", "arguments": "{"},
+        {"name": "other", "arguments": "}"},
+        {"arguments": None, EXTRA: {"x": 1}},
+    ]
+    assert message(*({"function_call": call} for call in deltas)).function_call == FunctionCall(
+        name="f", arguments="{}", extra={"x": 1}
+    )
+
+
+def heard(*pieces: str) -> str | None:
+    audio = message(*({"audio": {"data": piece}} for piece in pieces)).audio
+    assert audio is not None
+    return audio.data
+
+
+@pytest.mark.parametrize("sizes", [(1, 2, 3, 4), (4, 4), (1,), (2, 6, 1), (0, 1, 0, 1, 0)])
+def test_audio_that_is_padded_piece_by_piece_is_padded_once(sizes: tuple[int, ...]) -> None:
+    pieces = [bytes(range(number, number + size)) for number, size in enumerate(sizes)]
+    whole = heard(*(base64.b64encode(piece).decode() for piece in pieces))
+    assert whole is not None
+    assert base64.b64decode(whole, validate=True) == b"".join(pieces)
+
+
+def test_audio_that_is_cut_anywhere_is_joined_as_it_came() -> None:
+    data = base64.b64encode(bytes(range(50))).decode()
+    assert heard(*data) == data
+    assert data[-1] == "="
+
+
+@pytest.mark.parametrize("pieces", [("ab=c", "d"), ("a=", "b"), ("=", "=", "a"), ("YQ==", "no base64!")])
+def test_audio_that_is_no_base64_is_joined_as_it_came(pieces: tuple[str, ...]) -> None:
+    assert heard(*pieces) == "".join(pieces)
+
+
+def test_audio() -> None:
+    pieces: list[dict[str, Any]] = [
+        {"id": "a", "data": "AA", "transcript": "He"},
+        {"data": "BB", "transcript": "llo", EXTRA: {"x": 1}},
+        {"expires_at": 5},
+        {"expires_at": None, "id": ""},
+    ]
+    assert message(*({"audio": piece} for piece in pieces)).audio == Audio(
+        id="a", data="AABB", transcript="Hello", expires_at=5, extra={"x": 1}
+    )
+    assert message({"audio": {}}).audio == Audio()
+
+
+def test_tool_calls() -> None:
+    folded = message({"tool_calls": []}, {"tool_calls": [{"index": 0, "id": "a"}, {"index": 1, "id": "b"}]})
+    assert folded.tool_calls
+    assert [call.id for call in folded.tool_calls] == ["a", "b"]
+    assert message({"tool_calls": []}).tool_calls is None
+
+
+def test_unknown_fields_are_folded_and_the_last_value_wins() -> None:
+    folded = fold({EXTRA: {"a": 1}, "delta": {EXTRA: {"b": 1}}}, {EXTRA: {"a": 2}, "delta": {EXTRA: {"b": 2, "c": 3}}})
+    assert folded.extra == {"a": 2}
+    assert folded.message.extra == {"b": 2, "c": 3}
+
+
+def test_what_was_given_does_not_change_later() -> None:
+    parts = ChoiceParts(0)
+    token = {"token": "a"}
+    step = msgspec.convert({"delta": {"annotations": [1]}, "logprobs": {"content": [token]}}, ChunkChoice)
+    parts.add(step)
+    before = parts.so_far()
+    parts.add(step)
+    assert before.message.annotations == [1]
+    assert before.logprobs == ChoiceLogprobs(content=[TokenLogprob(token="a")])
+    assert parts.so_far().message.annotations == [1, 1]
+    assert step.delta.annotations == [1]
+
+
+def test_long_texts_are_compacted() -> None:
+    parts = ChoiceParts(0)
+    step = msgspec.convert({"delta": {"content": "a", "refusal": "b", "thinking": "c"}}, ChunkChoice)
+    for _ in range(5000):
+        parts.add(step)
+        parts.compact()
+    folded = parts.so_far().message
+    assert (folded.content, folded.refusal, folded.thinking) == ("a" * 5000, "b" * 5000, "c" * 5000)
+    assert len(parts._content) < 1100

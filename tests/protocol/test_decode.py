@@ -1,0 +1,230 @@
+"""firsttoken._protocol.decode: a payload to a chunk, `[DONE]` or a failure, by whichever path."""
+
+import json
+from typing import Any
+
+import pytest
+
+from firsttoken._protocol.decode import (
+    DONE,
+    MAX_LESSONS,
+    ChunkDecoder,
+    Decoded,
+    decode_body_as_chunk,
+    decode_completion,
+)
+from firsttoken._protocol.sse import ServerSentEvent, SSEDecoder
+from firsttoken.errors import APIStatusError, BadRequestError, ResponseFormatError
+from tests.support.server import chunk, completion
+
+
+def payload(value: Any) -> bytes:
+    return json.dumps(value).encode()
+
+
+HELLO, WORLD = payload(chunk("Hello")), payload(chunk(" world"))
+ODD = payload(chunk("odd", provider="x"))
+ERROR = payload({"error": {"message": "no", "code": 400}})
+
+
+def blocks(*payloads: bytes) -> Decoded:
+    return ChunkDecoder().blocks(SSEDecoder(), b"\n\n".join(b"data: " + data for data in payloads))
+
+
+def texts(decoded: Decoded) -> list[str]:
+    return [made.text for made in decoded.chunks]
+
+
+@pytest.mark.parametrize(
+    ("payloads", "expected", "done"),
+    [
+        ([HELLO, WORLD], ["Hello", " world"], False),
+        ([HELLO, WORLD, DONE], ["Hello", " world"], True),
+        ([DONE], [], True),
+        ([HELLO, ODD, WORLD], ["Hello", "odd", " world"], False),
+        ([HELLO, ODD, DONE], ["Hello", "odd"], True),
+        ([HELLO, DONE, WORLD], ["Hello"], True),
+        ([HELLO, DONE, DONE], ["Hello"], True),
+        ([HELLO, b" [DONE]"], ["Hello"], True),
+        ([HELLO, b"", b"  ", WORLD], ["Hello", " world"], False),
+        ([ODD, DONE, b"{"], ["odd"], True),
+    ],
+)
+def test_a_read_of_plain_events(payloads: list[bytes], expected: list[str], done: bool) -> None:
+    decoded = blocks(*payloads)
+    assert texts(decoded) == expected
+    assert decoded.done is done
+    assert decoded.failure is None
+    assert [made.raw for made in decoded.chunks] == [data for data in payloads if data[:1] == b"{"][: len(expected)]
+
+
+def test_a_read_of_other_events() -> None:
+    decoded = ChunkDecoder().blocks(SSEDecoder(), b": ping\n\ndata:" + HELLO + b"\n\nevent: chunk\ndata: " + ODD)
+    assert texts(decoded) == ["Hello", "odd"]
+
+
+def test_the_typed_decode_keeps_the_bytes() -> None:
+    made = ChunkDecoder().typed(HELLO)
+    assert made is not None
+    assert (made.text, made.raw) == ("Hello", HELLO)
+
+
+@pytest.mark.parametrize("data", [ODD, b"[DONE]", b"{", b""])
+def test_what_the_types_do_not_know_whole_is_for_the_longer_way(data: bytes) -> None:
+    assert ChunkDecoder().typed(data) is None
+
+
+@pytest.mark.parametrize("bad", [ERROR, b"{", b"\xff", b"[]"])
+@pytest.mark.parametrize("before", [HELLO, ODD])
+def test_a_read_ends_with_its_first_failure(bad: bytes, before: bytes) -> None:
+    decoded = blocks(before, bad, WORLD, DONE)
+    assert len(decoded.chunks) == 1
+    assert decoded.failure is not None
+    assert not decoded.done
+
+
+def test_a_failure_of_the_server_keeps_its_class() -> None:
+    failure = ChunkDecoder().events([ServerSentEvent("message", ERROR)]).failure
+    assert isinstance(failure, BadRequestError)
+    assert str(failure) == "the server reported an error inside the stream: no"
+
+
+def test_an_error_event_is_an_error_whatever_it_holds() -> None:
+    for data in (HELLO, DONE, b"words", b"[1]"):
+        failure = ChunkDecoder().events([ServerSentEvent("error", data)]).failure
+        assert isinstance(failure, APIStatusError)
+        assert failure.in_stream
+
+
+def test_nesting_that_no_decoder_takes_is_a_failure() -> None:
+    deep = b'{"annotations":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    failure = blocks(HELLO, deep).failure
+    assert isinstance(failure, ResponseFormatError)
+    assert str(failure).startswith('the server sent JSON that is nested too deeply: \'{"annotations":[[[')
+
+
+# What a server adds is learned
+
+
+def own(**fields: Any) -> bytes:
+    return payload(chunk("x", **fields))
+
+
+def test_the_second_chunk_with_the_same_fields_makes_a_decoder_of_them() -> None:
+    decoder = ChunkDecoder()
+    assert decoder.typed(own(p="a")) is None
+    decoder.events([ServerSentEvent("message", own(p="a"))])
+    assert decoder.typed(own(p="a")) is None
+    decoder.events([ServerSentEvent("message", own(p="b"))])
+    made = decoder.typed(own(p="c"))
+    assert made is not None
+    assert (made.extra, made.text, made.raw) == ({"p": "c"}, "x", own(p="c"))
+    plain = decoder.typed(HELLO)
+    assert plain is not None
+    assert plain.extra == {}
+
+
+def test_another_field_is_learned_too() -> None:
+    decoder = ChunkDecoder()
+    for fields in ({"a": 1}, {"b": 1}, {"a": 1, "c": [1]}):
+        decoder.events([ServerSentEvent("message", own(**fields))])
+    made = decoder.typed(own(c={"d": 2}, a=3))
+    assert made is not None
+    assert made.extra == {"a": 3, "c": {"d": 2}}
+
+
+def test_learning_ends() -> None:
+    decoder = ChunkDecoder()
+    for number in range(MAX_LESSONS):
+        decoder.events([ServerSentEvent("message", own(**{f"field{number}": 1}))])
+    decoded = decoder.events([ServerSentEvent("message", own(late=1))] * 2)
+    assert [made.extra for made in decoded.chunks] == [{"late": 1}] * 2
+    assert decoder.typed(own(late=1)) is None
+    assert decoder.typed(own(field0=1, field7=2)) is not None
+
+
+def test_a_read_of_learned_chunks_keeps_the_bytes_and_its_end() -> None:
+    decoder, sse = ChunkDecoder(), SSEDecoder()
+    read = b"\n\n".join(b"data: " + data for data in (ODD, ODD, HELLO, ODD, DONE))
+    first, second = decoder.blocks(sse, read), decoder.blocks(sse, read)
+    for decoded in (first, second):
+        assert texts(decoded) == ["odd", "odd", "Hello", "odd"]
+        assert [made.raw for made in decoded.chunks] == [ODD, ODD, HELLO, ODD]
+        assert [made.extra for made in decoded.chunks] == [{"provider": "x"}] * 2 + [{}, {"provider": "x"}]
+        assert decoded.done
+
+
+# A body that is one JSON object
+
+NO_COMPLETION = "the server sent JSON that is no chat completion: "
+
+
+def test_a_whole_completion() -> None:
+    made = decode_completion(payload(completion("Hello")))
+    assert made.text == "Hello"
+    assert made.usage is not None
+    assert made.usage.total_tokens == 3
+    assert made.extra == {}
+
+
+def test_a_whole_completion_with_fields_that_the_types_do_not_know() -> None:
+    made = decode_completion(payload(completion("Hello", provider="x")))
+    assert made.text == "Hello"
+    assert made.extra == {"provider": "x"}
+
+
+def test_a_whole_completion_without_choices() -> None:
+    assert decode_completion(b'{"id":"x","choices":[]}').choices == []
+
+
+def test_a_whole_completion_may_be_a_chunk_in_disguise() -> None:
+    assert decode_completion(payload(chunk("Hello"))).text == "Hello"
+
+
+@pytest.mark.parametrize("decode", [decode_completion, decode_body_as_chunk])
+def test_a_body_that_is_an_error(decode: Any) -> None:
+    for body in (
+        ERROR,
+        payload(completion(finish="error")),
+        payload({"object": "error", "message": "no", "code": 400}),
+    ):
+        with pytest.raises(APIStatusError) as caught:
+            decode(body)
+        assert caught.value.in_stream
+        assert str(caught.value).startswith("the server reported an error in a 200: ")
+        assert caught.value.body == json.loads(body)
+
+
+@pytest.mark.parametrize("decode", [decode_completion, decode_body_as_chunk])
+def test_a_body_that_is_no_completion(decode: Any) -> None:
+    with pytest.raises(ResponseFormatError) as caught:
+        decode(b'{"object":"list"}')
+    assert str(caught.value) == NO_COMPLETION + '\'{"object":"list"}\''
+    with pytest.raises(ResponseFormatError) as caught:
+        decode(b"{")
+    assert "is not JSON" in str(caught.value)
+
+
+def test_a_body_that_is_no_object() -> None:
+    with pytest.raises(ResponseFormatError) as caught:
+        decode_completion(b"[1]")
+    assert str(caught.value) == NO_COMPLETION + "'[1]'"
+    with pytest.raises(ResponseFormatError) as caught:
+        decode_body_as_chunk(b"[1]")
+    assert str(caught.value) == "the server sent an event that is no JSON object: '[1]'"
+
+
+def test_deep_nesting_in_a_body() -> None:
+    with pytest.raises(ResponseFormatError) as caught:
+        decode_completion(b'{"choices":' + b"[" * 100_000)
+    assert str(caught.value).startswith("the server sent JSON that is nested too deeply: ")
+
+
+def test_a_whole_answer_becomes_one_chunk() -> None:
+    body = payload(completion("Hello"))
+    made = decode_body_as_chunk(body)
+    assert made.text == "Hello"
+    assert made.choices[0].finish_reason == "stop"
+    assert made.choices[0].delta.role == "assistant"
+    assert made.usage is not None
+    assert made.raw == body

@@ -1,0 +1,213 @@
+"""firsttoken._protocol.lenient: everything unknown is kept, and nothing breaks that has a shape left."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from firsttoken._protocol.decode import decode_body_as_chunk, decode_completion
+from firsttoken.errors import ResponseFormatError
+from firsttoken.types import ChatCompletion, ChatCompletionChunk
+from tests.support.core import run
+from tests.support.lenient_helpers import read, read_delta
+from tests.support.server import DONE, chunk, event
+
+
+def test_a_chunk_of_the_schema_is_read_as_the_typed_path_reads_it() -> None:
+    value = chunk("Hello", usage={"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}, obfuscation="ab")
+    assert read(value) == msgspec.json.decode(json.dumps(value), type=ChatCompletionChunk)
+
+
+# Nothing is lost
+
+
+def test_unknown_fields_are_kept_on_every_level() -> None:
+    call = {"index": 0, "x": 4, "function": {"name": "f", "arguments": "", "x": 5}}
+    token = {"token": "a", "logprob": -1, "x": 7, "top_logprobs": [{"token": "b", "logprob": -2, "x": 8}]}
+    choice = {
+        "x": 2,
+        "delta": {"x": 3, "tool_calls": [call], "audio": {"x": 6}},
+        "logprobs": {"content": [token], "x": 9},
+    }
+    made = read({"x": 1, "choices": [choice], "usage": {"x": 10, "prompt_tokens_details": {"x": 11}}})
+    delta, logprobs, usage = made.choices[0].delta, made.choices[0].logprobs, made.usage
+    assert delta.tool_calls
+    assert delta.tool_calls[0].function
+    assert delta.audio
+    assert logprobs
+    assert logprobs.content
+    assert usage
+    assert usage.prompt_tokens_details
+    holders = [
+        *(made, made.choices[0], delta, delta.tool_calls[0], delta.tool_calls[0].function, delta.audio),
+        *(logprobs.content[0], logprobs.content[0].top_logprobs[0], logprobs, usage, usage.prompt_tokens_details),
+    ]
+    assert [holder.extra for holder in holders] == [{"x": number} for number in range(1, 12)]
+
+
+def test_fields_that_are_named_as_ours_are_kept() -> None:
+    ours = {"raw": 1, "extra": {"a": 2}, "$firsttoken.extra": {"b": 3}, "$firsttoken.raw": "eA=="}
+    made = run(event({**ours, "choices": [{"index": 0, "delta": {"raw": 4, "extra": 5}}]})).chunks[0]
+    assert made.extra == ours
+    assert made.choices[0].delta.extra == {"raw": 4, "extra": 5}
+    assert made.raw.startswith(b'{"raw":1,')
+
+
+def test_the_order_of_unknown_fields_is_kept() -> None:
+    names = [f"field{number}" for number in range(30)]
+    assert list(read(dict.fromkeys(names, 0)).extra) == names
+
+
+@pytest.mark.parametrize(
+    ("where", "field", "value"),
+    [
+        ("chunk", "id", {"a": 1}),
+        ("chunk", "object", "something.else"),
+        ("chunk", "object", "\ud800"),
+        ("chunk", "created", "yesterday"),
+        ("chunk", "created", {"a": [1]}),
+        ("chunk", "model", ["m"]),
+        ("chunk", "usage", "12"),
+        ("chunk", "usage", []),
+        ("chunk", "usage", [{"a": 1}]),
+        ("chunk", "service_tier", 1),
+        ("choice", "index", "first"),
+        ("choice", "index", 1.5),
+        ("choice", "finish_reason", 3),
+        ("choice", "finish_reason", {"type": "stop"}),
+        ("choice", "logprobs", -1.5),
+        ("choice", "logprobs", [1]),
+        ("delta", "role", 1),
+        ("delta", "content", 5),
+        ("delta", "content", {"text": "x"}),
+        ("delta", "refusal", False),
+        ("delta", "reasoning_content", ["x"]),
+        ("delta", "reasoning_details", "x"),
+        ("delta", "tool_calls", "none"),
+        ("delta", "tool_calls", [1, "x"]),
+        ("delta", "function_call", "auto"),
+        ("delta", "audio", "base64"),
+        ("delta", "audio", []),
+        ("delta", "annotations", {"a": 1}),
+    ],
+)
+def test_a_field_of_a_type_that_nobody_knows_is_moved_to_extra(where: str, field: str, value: Any) -> None:
+    node = chunk("ok" if field != "content" else None)
+    holder = {"chunk": node, "choice": node["choices"][0], "delta": node["choices"][0]["delta"]}[where]
+    holder[field] = value
+    made = read(node)
+    found = {"chunk": made, "choice": made.choices[0], "delta": made.choices[0].delta}[where]
+    assert found.extra == {field: value}
+    assert made.text == ("" if field == "content" else "ok")
+
+
+@pytest.mark.parametrize(
+    "field", ["id", "object", "created", "model", "choices", "usage", "service_tier", "obfuscation"]
+)
+def test_null_is_as_good_as_absent_in_a_chunk(field: str) -> None:
+    made = read({**chunk("ok"), field: None})
+    absent = chunk("ok")
+    absent.pop(field, None)
+    assert made == read(absent)
+    assert made.extra == {}
+
+
+@pytest.mark.parametrize("field", ["index", "delta", "finish_reason", "logprobs"])
+def test_null_is_as_good_as_absent_in_a_choice(field: str) -> None:
+    assert read({"choices": [{field: None}]}) == read({"choices": [{}]})
+
+
+@pytest.mark.parametrize("field", ["index", "id", "type", "function", "custom"])
+def test_null_is_as_good_as_absent_in_a_tool_call(field: str) -> None:
+    delta = read_delta(tool_calls=[{"index": 0, "id": "a", "function": {"name": "f"}, field: None}])
+    assert delta.tool_calls
+    assert getattr(delta.tool_calls[0], field) is None
+    assert delta.tool_calls[0].extra == {}
+
+
+def test_items_that_are_no_objects_do_not_hide_the_others() -> None:
+    delta = read_delta(tool_calls=[None, {"index": 0, "id": "a"}, "x"])
+    assert delta.tool_calls
+    assert [call.id for call in delta.tool_calls] == ["a"]
+
+
+def test_an_empty_list_stays_one() -> None:
+    made = read({"created": "x", "choices": [{"delta": {"tool_calls": []}, "logprobs": {"content": []}}]})
+    assert made.choices[0].delta.tool_calls == []
+    assert made.choices[0].logprobs
+    assert made.choices[0].logprobs.content == []
+
+
+def test_a_list_of_tokens_that_is_an_object_is_moved_to_extra() -> None:
+    made = read({"choices": [{"logprobs": {"content": {"tokens": ["a"]}, "refusal": None}}]})
+    assert made.choices[0].logprobs
+    assert made.choices[0].logprobs.extra == {"content": {"tokens": ["a"]}}
+
+
+# Where no shape is left
+
+
+@pytest.mark.parametrize("decode", [decode_completion, decode_body_as_chunk])
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ('{"choices":5}', "the server sent choices that are no list: '{\"choices\":5}'"),
+        ('{"choices":[null]}', "the server sent a choice that is no object: '{\"choices\":[null]}'"),
+    ],
+)
+def test_an_answer_without_a_shape(decode: Any, body: str, message: str) -> None:
+    with pytest.raises(ResponseFormatError) as caught:
+        decode(body.encode())
+    assert str(caught.value) == message
+
+
+def test_a_message_that_is_no_object() -> None:
+    with pytest.raises(ResponseFormatError) as caught:
+        decode_completion(b'{"choices":[{"message":"hi"}]}')
+    assert str(caught.value) == (
+        'the server sent a choice whose message is no object: \'{"choices":[{"message":"hi"}]}\''
+    )
+
+
+def test_delta_goes_before_message_and_the_message_is_kept() -> None:
+    made = read({"choices": [{"delta": {"content": "a"}, "message": {"content": "abc"}}]})
+    assert made.text == "a"
+    assert made.choices[0].extra == {"message": {"content": "abc"}}
+
+
+def test_a_whole_answer_with_deviations() -> None:
+    body = {"created": 1.5, "choices": [{"index": "0", "message": {"content": [{"type": "text", "text": "Hi"}]}}]}
+    assert decode_completion(json.dumps(body).encode()) == ChatCompletion(
+        created=1, choices=decode_completion(b'{"choices":[{"index":0,"message":{"content":"Hi"}}]}').choices
+    )
+
+
+def test_lone_surrogates_and_nan_pass() -> None:
+    body = b'data: {"choices":[{"delta":{"content":"\\ud83d"}}],"x":NaN}\n\n'
+    outcome = run(body + body.replace(b"d83d", b"de00") + DONE)
+    assert outcome.completion.text == "\ud83d\ude00"
+    assert str(outcome.completion.extra["x"]) == "nan"
+
+
+def test_a_single_tool_call_with_a_field_of_its_own() -> None:
+    """What one deviation puts into shape is looked through for unknown fields as well."""
+    call = {"id": "a", "score": 1, "function": {"name": "f", "hint": 2}}
+    made = read({"choices": [{"index": 0, "delta": {"tool_calls": call}, "own": 3}]})
+    assert made.choices[0].extra == {"own": 3}
+    calls = made.choices[0].delta.tool_calls
+    assert calls is not None
+    assert (calls[0].id, calls[0].extra) == ("a", {"score": 1})
+    assert calls[0].function is not None
+    assert (calls[0].function.name, calls[0].function.extra) == ("f", {"hint": 2})
+
+
+def test_a_servers_field_of_our_wire_name_is_kept() -> None:
+    made = read({"choices": [], "created": "now", "$firsttoken.extra": {"a": 1}})
+    assert made.extra == {"created": "now", "$firsttoken.extra": {"a": 1}}
+
+
+def test_text_goes_for_a_delta_where_there_is_neither_delta_nor_message() -> None:
+    made = read({"choices": [{"text": "a"}, {"index": 1, "text": "b", "delta": {}}, {"index": 2, "text": 5}]})
+    assert [choice.delta.content for choice in made.choices] == ["a", None, None]
+    assert [choice.extra for choice in made.choices] == [{}, {"text": "b"}, {"text": 5}]

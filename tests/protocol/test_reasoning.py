@@ -1,0 +1,93 @@
+"""firsttoken._protocol.reasoning: pieces to blocks."""
+
+from typing import Any
+
+import pytest
+
+from firsttoken._protocol.reasoning import ReasoningDetails
+from firsttoken.sansio import Accumulator
+from firsttoken.types import ChatCompletionChunk, ChoiceDelta, ChunkChoice
+
+
+def blocks(*deltas: list[Any]) -> list[Any]:
+    details = ReasoningDetails()
+    for delta in deltas:
+        details.add(delta)
+    return details.so_far()
+
+
+def piece(text: str | None, **fields: Any) -> dict[str, Any]:
+    return {"type": "reasoning.text", "text": text, "index": 0, **fields}
+
+
+def test_the_pieces_of_a_block_are_joined_and_signed_at_the_end() -> None:
+    signed = {"type": "reasoning.text", "signature": "s", "index": 0}
+    assert blocks([piece("Let", format="a")], [piece(" me", format="a")], [signed]) == [
+        piece("Let me", format="a", signature="s")
+    ]
+
+
+def test_a_summary_grows_too() -> None:
+    assert blocks(*([{"type": "reasoning.summary", "summary": word}] for word in "abc")) == [
+        {"type": "reasoning.summary", "summary": "abc"}
+    ]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        piece("b", index=1),
+        {"type": "reasoning.summary", "summary": "b", "index": 0},
+        {"type": "reasoning.encrypted", "data": "b", "index": 0},
+        piece("b", id="2"),
+        {"type": "reasoning.text", "text": 5, "index": 0},
+        {"type": ["reasoning.text"]},
+        "b",
+        None,
+    ],
+)
+def test_another_block_is_begun(other: Any) -> None:
+    before, after = piece("a", id="1"), piece("c", id="1")
+    assert blocks([before], [other], [after]) == [before, other, after]
+
+
+def test_a_signed_block_is_whole() -> None:
+    assert blocks([piece("a", signature="s")], [piece("b")]) == [piece("a", signature="s"), piece("b")]
+
+
+def test_encrypted_blocks_are_whole() -> None:
+    block = {"type": "reasoning.encrypted", "data": "x", "index": 0}
+    assert blocks([block], [block]) == [block, block]
+
+
+def test_the_blocks_of_one_delta_are_several() -> None:
+    assert blocks([piece("a"), piece("b")], [piece("c")]) == [piece("a"), piece("bc")]
+
+
+def test_an_id_and_what_else_was_missing_is_taken_from_later_pieces() -> None:
+    assert blocks([piece(None, format=None)], [piece("a", id="1", format="f")], [piece("b", id="1")]) == [
+        piece("ab", id="1", format="f")
+    ]
+
+
+def test_what_was_given_out_does_not_grow() -> None:
+    details = ReasoningDetails()
+    given: list[object] = [piece("a")]
+    details.add(given)
+    first = details.so_far()
+    details.add([piece("b")])
+    assert (first, given) == ([piece("a")], [piece("a")])
+    assert details.so_far() == [piece("ab")]
+
+
+def test_nothing_is_nothing() -> None:
+    assert blocks([], []) == []
+
+
+def test_in_a_message() -> None:
+    accumulator = Accumulator()
+    for word in ("a", "b"):
+        delta = ChoiceDelta(reasoning=word, reasoning_details=[piece(word)])
+        accumulator.add(ChatCompletionChunk(choices=[ChunkChoice(delta=delta)]))
+    message = accumulator.completion.choices[0].message
+    assert (message.reasoning_text, message.reasoning_details) == ("ab", [piece("ab")])

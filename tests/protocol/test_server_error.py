@@ -1,0 +1,269 @@
+"""firsttoken._protocol.server_error: each shape of a server's "no"."""
+
+import json
+from typing import Any
+
+import pytest
+
+from firsttoken._protocol.server_error import body_error, is_error, status_error, stream_error
+from firsttoken.errors import (
+    APIStatusError,
+    AuthenticationError,
+    BadRequestError,
+    ConflictError,
+    InternalServerError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    UnprocessableEntityError,
+)
+
+BODIES: dict[str, tuple[Any, str]] = {
+    "OpenAI": ({"error": {"message": "no", "type": "t", "code": "c", "param": "p"}}, "no"),
+    "error as text (Venice, TGI)": ({"error": "no", "error_type": "t"}, "no"),
+    "flat (Mistral, vLLM)": ({"object": "error", "message": "no", "type": "t", "code": 400}, "no"),
+    "message alone (Mistral 401)": ({"message": "no", "request_id": "r"}, "no"),
+    "FastAPI's text": ({"detail": "no"}, "no"),
+    "FastAPI's list": ({"detail": [{"loc": ["body"], "msg": "no"}]}, "[{'loc': ['body'], 'msg': 'no'}]"),
+    "detail inside error": ({"error": {"detail": "no"}}, "no"),
+    "errors inside error": ({"error": {"errors": ["no"]}}, "['no']"),
+    "message outside error": ({"error": {"code": 1}, "message": "no"}, "no"),
+    "a number for a message": ({"error": {"message": 5}}, "5"),
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_the_words_of_each_shape_are_in_the_message(name: str) -> None:
+    body, words = BODIES[name]
+    error = status_error(400, {}, json.dumps(body).encode(), 0.0)
+    assert str(error) == f"the server answered 400 Bad Request: {words}"
+    assert error.body == body
+    assert not error.in_stream
+    in_stream = stream_error(body)
+    assert str(in_stream) == f"the server reported an error inside the stream: {words}"
+    assert in_stream.body == body
+    assert in_stream.in_stream
+    in_body = body_error(body)
+    assert str(in_body) == f"the server reported an error in a 200: {words}"
+    assert in_body.body == body
+    assert in_body.in_stream
+
+
+@pytest.mark.parametrize(
+    ("body", "words", "kept"),
+    [
+        (b"Service Unavailable", ": 'Service Unavailable'", "Service Unavailable"),
+        (b"<html>\n", ": '<html>\\n'", "<html>\n"),
+        (b"\xff\xfe", ": '\ufffd\ufffd'", "\ufffd\ufffd"),
+        (b"x" * 300, f": {'x' * 200!r}…", "x" * 300),
+        (b"", "", ""),
+        (b" \n", "", " \n"),
+        (b"[1]", ": '[1]'", [1]),
+        (b"{}", ": '{}'", {}),
+        (b'{"error":null}', ": '{\"error\":null}'", {"error": None}),
+    ],
+)
+def test_a_body_without_words_is_quoted(body: bytes, words: str, kept: object) -> None:
+    error = status_error(503, {}, body, 0.0)
+    assert str(error) == f"the server answered 503 Service Unavailable{words}"
+    assert error.body == kept
+
+
+def test_long_details_are_cut() -> None:
+    error = status_error(422, {}, json.dumps({"detail": ["x" * 5000]}).encode(), 0.0)
+    assert str(error) == f"the server answered 422 Unprocessable {_phrase_422()}: ['{'x' * 998}"
+
+
+def _phrase_422() -> str:
+    from http import HTTPStatus
+
+    return HTTPStatus(422).phrase.removeprefix("Unprocessable ")
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "retryable"),
+    [
+        (400, BadRequestError, False),
+        (401, AuthenticationError, False),
+        (403, PermissionDeniedError, False),
+        (404, NotFoundError, False),
+        (408, APIStatusError, True),
+        (409, ConflictError, True),
+        (418, APIStatusError, False),
+        (422, UnprocessableEntityError, False),
+        (429, RateLimitError, True),
+        (500, InternalServerError, True),
+        (502, InternalServerError, True),
+        (599, InternalServerError, True),
+        (600, APIStatusError, False),
+    ],
+)
+def test_the_class_is_that_of_the_status_inside_a_stream_too(
+    status: int, kind: type[APIStatusError], retryable: bool
+) -> None:
+    error = status_error(status, {}, b"", 0.0)
+    assert type(error) is kind
+    assert (error.status, error.retryable) == (status, retryable)
+    if status < 600:
+        in_stream = stream_error({"error": {"message": "no", "code": status}})
+        assert type(in_stream) is kind
+        assert (in_stream.status, in_stream.retryable, in_stream.code) == (status, retryable, str(status))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"error": {"message": "no", "status_code": 429}},
+        {"error": {"message": "no", "status": 429}},
+        {"error": {"message": "no", "code": 429}},
+        {"error": {"message": "no", "code": "429"}},
+        {"error": {"message": "no", "code": "rate_limited"}, "status_code": 429},
+        {"error": "no", "code": 429},
+        {"object": "error", "message": "no", "code": 429},
+        {"choices": [{"index": 0, "error": {"message": "no", "code": 429}}]},
+    ],
+)
+def test_the_status_of_an_error_inside_a_stream_is_found_wherever_it_stands(value: dict[str, Any]) -> None:
+    error = stream_error(value)
+    assert type(error) is RateLimitError
+    assert error.status == 429
+    assert str(error) == "the server reported an error inside the stream: no"
+
+
+@pytest.mark.parametrize("code", [None, "x", "", 200, 399, 600, 4290, "4xx", "\uff1400", "4²2", True, 429.5, [429]])
+def test_what_is_no_status_is_none(code: object) -> None:
+    error = stream_error({"error": {"message": "no", "code": code}})
+    assert type(error) is APIStatusError
+    assert error.status is None
+    assert not error.retryable
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("plain words", "plain words"),
+        ("", "no reason given"),
+        (None, "no reason given"),
+        ([], "no reason given"),
+        ({"error": {}}, "no reason given"),
+        ({"error": {"message": " "}}, "no reason given"),
+        ({"error": True}, "no reason given"),
+        ({"choices": [{"finish_reason": "error"}]}, 'finish reason "error"'),
+        ({"choices": [{"finish_reason": "stop"}, {"finish_reason": "abort"}]}, 'finish reason "abort"'),
+        ({"choices": [{"error": "only text"}]}, "no reason given"),
+    ],
+)
+def test_an_error_inside_a_stream_without_a_message(value: object, words: str) -> None:
+    error = stream_error(value)
+    assert str(error) == f"the server reported an error inside the stream: {words}"
+    assert error.body == value
+
+
+def test_the_details_are_attributes() -> None:
+    error = stream_error({"error": {"message": "no", "type": "t", "code": 7, "param": "p"}})
+    assert (error.type, error.code, error.param) == ("t", "7", "p")
+    error = stream_error({"error": "no", "error_type": "t"})
+    assert (error.type, error.code, error.param) == ("t", None, None)
+
+
+def test_insufficient_quota_is_never_worth_a_retry() -> None:
+    for details in ({"code": "insufficient_quota"}, {"type": "insufficient_quota"}):
+        error = status_error(429, {}, json.dumps({"error": {"message": "no", **details}}).encode(), 0.0)
+        assert type(error) is RateLimitError
+        assert not error.retryable
+
+
+def test_the_wait_that_was_asked_for_is_an_attribute() -> None:
+    assert status_error(429, {"retry-after": "7"}, b"", 0.0).retry_after_s == 7
+    assert status_error(429, {}, b"", 0.0).retry_after_s is None
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "message"),
+    [
+        (
+            401,
+            {},
+            (
+                "the server answered 401 Unauthorized\n"
+                "hint: is api_key= (or OPENAI_API_KEY, AZURE_OPENAI_API_KEY) the key of this server?"
+            ),
+        ),
+        (403, {}, "the server answered 403 Forbidden\nhint: the key is known, but may not do this"),
+        (
+            404,
+            {},
+            (
+                "the server answered 404 Not Found\n"
+                "hint: check the name of the model (or deployment) and base_url (most servers want it to end in /v1)"
+            ),
+        ),
+        (
+            407,
+            {},
+            (
+                "the server answered 407 Proxy Authentication Required\n"
+                "hint: the proxy wants a user and a password: http://user:password@host:port"
+            ),
+        ),
+        (
+            302,
+            {"location": "https://other.test/v1"},
+            (
+                "the server answered 302 Found\nhint: redirects to 'https://other.test/v1' are not followed, "
+                "lest the key go elsewhere; set base_url to the final address"
+            ),
+        ),
+        (
+            301,
+            {},
+            (
+                "the server answered 301 Moved Permanently\nhint: redirects are not followed, "
+                "lest the key go elsewhere; set base_url to the final address"
+            ),
+        ),
+        (999, {}, "the server answered 999"),
+    ],
+)
+def test_the_hint_says_what_to_do(status: int, headers: dict[str, str], message: str) -> None:
+    assert str(status_error(status, headers, b"", 0.0)) == message
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"error": {"message": "no"}},
+        {"error": "no"},
+        {"error": {"message": "no"}, "choices": [{"index": 0, "delta": {"content": "x"}}]},
+        {"object": "error"},
+        {"choices": [{"error": {"message": "no"}}]},
+        {"choices": [{"finish_reason": "error"}]},
+        {"choices": [{}, {"finish_reason": "abort"}]},
+    ],
+)
+def test_what_is_an_error(value: dict[str, object]) -> None:
+    assert is_error(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {},
+        {"error": None},
+        {"error": ""},
+        {"error": False},
+        {"choices": [{"error": None, "finish_reason": "stop"}]},
+        {"choices": [{"finish_reason": ["error"]}, None, "error"]},
+        {"choices": "error"},
+        {"choices": None, "object": "chat.completion.chunk"},
+    ],
+)
+def test_what_is_no_error(value: dict[str, object]) -> None:
+    assert not is_error(value)
+
+
+@pytest.mark.parametrize(
+    ("status", "told", "retryable"), [(400, "true", True), (503, "false", False), (503, "?", True)]
+)
+def test_the_server_says_whether_its_refusal_may_pass(status: int, told: str, retryable: bool) -> None:
+    assert status_error(status, {"x-should-retry": told}, b"", 0.0).retryable is retryable

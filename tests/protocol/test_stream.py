@@ -1,0 +1,390 @@
+"""firsttoken._protocol.stream: what is handed out, what the outcome is, and when an answer is whole."""
+
+import pytest
+
+from firsttoken.errors import (
+    APIConnectionError,
+    APIStatusError,
+    BadRequestError,
+    InternalServerError,
+    RateLimitError,
+    ResponseFormatError,
+    StreamTruncatedError,
+)
+from firsttoken.sansio import StreamCore
+from firsttoken.types import ChatCompletion
+from tests.support.core import cut_every, drain, drive, refused, run
+from tests.support.server import DONE, chunk, event
+
+HELLO = event(chunk("Hello"))
+STOP = event(chunk(finish="stop"))
+USAGE = event(chunk(choices=[], usage={"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}))
+
+
+def of_choice(index: int, finish: str | None = None) -> bytes:
+    return event(chunk(choices=[{"index": index, "delta": {"content": "x"}, "finish_reason": finish}]))
+
+
+# When is a stream complete?
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        HELLO + STOP + DONE,
+        HELLO + DONE,
+        USAGE + DONE,
+        event({}) + DONE,
+        HELLO + STOP + USAGE + DONE,
+        HELLO + STOP,
+        HELLO + STOP + USAGE,
+        STOP,
+        STOP[:-2],
+        HELLO + STOP + DONE[:-2],
+        HELLO + b"data: [DONE]",
+        HELLO + b"data: [DONE] \n\n",
+        HELLO + b"data:[DONE]\r\n\r\n",
+        of_choice(1, "stop") + of_choice(0) + of_choice(0, "stop"),
+        event(chunk("x", finish="eos_token")),
+        HELLO + STOP + b": a comment without end",
+        HELLO + STOP + b'data: {"cut',
+    ],
+)
+def test_a_stream_is_complete(body: bytes) -> None:
+    outcome = run(body)
+    assert outcome.failure is None
+    assert outcome.complete
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "the stream ended after 0 chunks, before the answer did: no [DONE], and no choice was begun"),
+        (b": ping\n\n", "the stream ended after 0 chunks, before the answer did: no [DONE], and no choice was begun"),
+        (USAGE, "the stream ended after 1 chunks, before the answer did: no [DONE], and no choice was begun"),
+        (HELLO, "the stream ended after 1 chunks, before the answer did: no [DONE], and no finish reason for choice 0"),
+        (
+            HELLO + STOP + of_choice(2) + of_choice(1),
+            "the stream ended after 4 chunks, before the answer did: no [DONE], and no finish reason for choice 1, 2",
+        ),
+        (
+            HELLO + b'data: {"choices":[{"ind',
+            "the stream ended after 1 chunks, before the answer did: no [DONE], and no finish reason for choice 0",
+        ),
+        (
+            event(chunk("x", finish="")),
+            "the stream ended after 1 chunks, before the answer did: no [DONE], and no finish reason for choice 0",
+        ),
+        (DONE, "the stream ended with [DONE] before any chunk"),
+        (b": ping\n\n" + DONE, "the stream ended with [DONE] before any chunk"),
+    ],
+)
+def test_a_stream_is_truncated(body: bytes, message: str) -> None:
+    for pieces in ([body], cut_every(body, 1)):
+        outcome = run(pieces)
+        assert not outcome.complete
+        assert isinstance(outcome.failure, StreamTruncatedError)
+        assert str(outcome.failure) == message
+        assert outcome.failure.chunks_received == len(outcome.chunks)
+        assert outcome.failure.partial == (outcome.completion if outcome.chunks else None)
+
+
+def test_a_finish_reason_is_never_invented_and_the_last_one_wins() -> None:
+    assert run(HELLO + DONE).completion.choices[0].finish_reason is None
+    body = STOP + event(chunk("x", finish="length")) + event(chunk("y", finish="")) + DONE
+    assert run(body).completion.choices[0].finish_reason == "length"
+
+
+def test_nothing_counts_behind_done() -> None:
+    for behind in (HELLO, event({"choices": [], "cost": "0"}), event({"error": "late"}), b"data: {\n\n", DONE):
+        for pieces in ([HELLO + DONE + behind], [HELLO + DONE, behind]):
+            outcome = run(pieces)
+            assert len(outcome.chunks) == 1
+            assert outcome.failure is None
+            assert outcome.complete
+
+
+# Errors inside the stream
+
+
+ERRORS: dict[str, tuple[bytes, type[APIStatusError], int | None, str, object]] = {
+    "an object": (
+        event({"error": {"message": "no", "code": 502}}),
+        InternalServerError,
+        502,
+        "no",
+        {"error": {"message": "no", "code": 502}},
+    ),
+    "text": (event({"error": "no"}), APIStatusError, None, "no", {"error": "no"}),
+    "event: error": (
+        b"event: error\n" + event({"error": {"message": "no", "status_code": 429}}),
+        RateLimitError,
+        429,
+        "no",
+        {"error": {"message": "no", "status_code": 429}},
+    ),
+    "event: error with a bare object": (
+        b"event: error\n" + event({"message": "no"}),
+        APIStatusError,
+        None,
+        "no",
+        {"message": "no"},
+    ),
+    "event: error with text": (b"event: error\ndata: no\n\n", APIStatusError, None, "no", "no"),
+    "event: error with [DONE]": (b"event: error\ndata: [DONE]\n\n", APIStatusError, None, "[DONE]", "[DONE]"),
+    "object: error": (
+        event({"object": "error", "message": "no"}),
+        APIStatusError,
+        None,
+        "no",
+        {"object": "error", "message": "no"},
+    ),
+    "in a choice": (
+        event({"choices": [{"index": 0, "delta": {}, "error": {"message": "no"}}]}),
+        APIStatusError,
+        None,
+        "no",
+        {"choices": [{"index": 0, "delta": {}, "error": {"message": "no"}}]},
+    ),
+    "beside a choice": (
+        event(chunk("x", finish="stop", error={"message": "no", "code": 400})),
+        BadRequestError,
+        400,
+        "no",
+        chunk("x", finish="stop", error={"message": "no", "code": 400}),
+    ),
+    "finish reason error": (
+        event(chunk("x", finish="error")),
+        APIStatusError,
+        None,
+        'finish reason "error"',
+        chunk("x", finish="error"),
+    ),
+    "finish reason abort": (
+        event(chunk(finish="abort")),
+        APIStatusError,
+        None,
+        'finish reason "abort"',
+        chunk(finish="abort"),
+    ),
+    "a bare error line": (
+        b'error: {"error":{"message":"no"}}\n\n',
+        APIStatusError,
+        None,
+        "no",
+        {"error": {"message": "no"}},
+    ),
+    "a bare error line of text": (b"error: no\n\n", APIStatusError, None, "no", "no"),
+    "bytes that are not UTF-8": (b"error: no\xff\n\n", APIStatusError, None, "no\ufffd", "no\ufffd"),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+@pytest.mark.parametrize("before", [b"", HELLO, HELLO + STOP])
+@pytest.mark.parametrize("behind", [b"", HELLO, DONE])
+def test_an_error_inside_the_stream(name: str, before: bytes, behind: bytes) -> None:
+    data, kind, status, words, body = ERRORS[name]
+    outcome = run(before + data + behind)
+    error = refused(outcome)
+    assert type(error) is kind
+    assert str(error) == f"the server reported an error inside the stream: {words}"
+    assert (error.status, error.in_stream, error.body) == (status, True, body)
+    assert len(outcome.chunks) == before.count(b"data")
+    assert error.chunks_received == len(outcome.chunks)
+    assert error.partial == (outcome.completion if before else None)
+
+
+def test_an_error_without_an_end_counts() -> None:
+    assert str(refused(run(HELLO + b'data: {"error":"no"}'))) == "the server reported an error inside the stream: no"
+
+
+@pytest.mark.parametrize("error", [None, "", {}, False])
+def test_an_error_of_nothing_is_none(error: object) -> None:
+    outcome = run(event(chunk("Hello", finish="stop", error=error)))
+    assert outcome.complete
+    assert outcome.chunks[0].text == "Hello"
+    assert outcome.chunks[0].extra == {"error": error}
+
+
+# What is no chunk
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (
+            b"data: hello\n\n",
+            "the server sent data that is not JSON (Expecting value: line 1 column 1 (char 0)): 'hello'",
+        ),
+        (b"data: [1]\n\n", "the server sent an event that is no JSON object: '[1]'"),
+        (b"data: null\n\n", "the server sent an event that is no JSON object: 'null'"),
+        (b'data: {"a":"\xff"}\n\n', 'the server sent data that is not UTF-8 (invalid start byte): \'{"a":"\ufffd"}\''),
+        (event({"choices": {}}), "the server sent choices that are no list: '{\"choices\":{}}'"),
+        (event({"choices": [1]}), "the server sent a choice that is no object: '{\"choices\":[1]}'"),
+        (
+            event({"choices": [{"delta": "x"}]}),
+            'the server sent a choice whose delta is no object: \'{"choices":[{"delta":"x"}]}\'',
+        ),
+        (
+            b'data: {"a":' + b"[" * 9999 + b"\n\n",
+            'the server sent JSON that is nested too deeply: \'{"a":' + "[" * 195 + "'…",
+        ),
+    ],
+)
+def test_what_is_no_chunk_is_a_failure_behind_the_good_chunks(data: bytes, message: str) -> None:
+    for pieces in ([HELLO + data + HELLO], [HELLO, data, HELLO]):
+        outcome = run(pieces)
+        assert isinstance(outcome.failure, ResponseFormatError)
+        assert str(outcome.failure) == message
+        assert [made.text for made in outcome.chunks] == ["Hello"]
+        assert outcome.failure.partial == outcome.completion
+
+
+def test_an_event_that_is_too_large_is_a_failure_behind_the_good_chunks() -> None:
+    outcome = drive(StreamCore(max_event_bytes=200), [HELLO + b"data: " + b"x" * 300 + b"\n\n" + HELLO])
+    assert str(outcome.failure) == "an event of the stream is larger than 200 bytes"
+    assert [made.text for made in outcome.chunks] == ["Hello"]
+
+
+# What is handed out
+
+
+def test_chunks_are_handed_out_one_by_one_and_folded_as_they_are() -> None:
+    core = StreamCore()
+    assert core.completion == ChatCompletion()
+    assert core.completion.choices == []
+    assert core.next_chunk() is None
+    arrived = core.receive_data(HELLO + event(chunk(" world")) + STOP)
+    assert [made.text for made in arrived] == ["Hello", " world", ""]
+    assert core.completion == ChatCompletion()
+    seen: list[str] = []
+    for count, made in enumerate(drain(core), 1):
+        seen.append(made.text)
+        assert core.completion.text == "".join(seen)
+        assert core.chunks_handed_out == count
+    assert core.has_finished(1)
+    assert not core.ended
+
+
+def test_a_stream_of_many_reads() -> None:
+    outcome = run([*[HELLO] * 100, STOP])
+    assert outcome.complete
+    assert outcome.completion.text == "Hello" * 100
+
+
+@pytest.mark.parametrize("end", [b"", STOP])
+def test_the_outcome_does_not_wait_for_the_reader(end: bytes) -> None:
+    core = StreamCore()
+    core.receive_data(HELLO * 3 + end)
+    core.receive_eof()
+    assert core.complete == bool(end)
+    assert core.chunks_handed_out == 0
+    assert len(list(drain(core))) == 3 + bool(end)
+    assert core.completion.text == "Hello" * 3
+
+
+def test_a_failure_waits_behind_the_chunks_and_holds_what_was_handed_out() -> None:
+    core = StreamCore()
+    core.receive_data(HELLO + HELLO)
+    lost = APIConnectionError("gone")
+    core.fail(lost)
+    assert core.failure is lost
+    assert lost.partial is None
+    assert len(list(drain(core))) == 2
+    assert lost.chunks_received == 2
+    assert lost.partial is not None
+    assert lost.partial.text == "HelloHello"
+
+
+def test_the_first_outcome_stands() -> None:
+    core = StreamCore()
+    first = APIConnectionError("first")
+    core.fail(first)
+    core.fail(APIConnectionError("second"))
+    core.finish()
+    assert core.receive_data(HELLO + DONE) == core.receive_eof() == []
+    assert (core.failure, core.complete) == (first, False)
+    whole = StreamCore()
+    whole.receive_data(HELLO + DONE)
+    whole.fail(first)
+    assert whole.receive_eof() == []
+    assert (whole.failure, whole.complete) == (None, True)
+
+
+def test_a_failure_is_given_away_once_and_the_stream_stays_ended() -> None:
+    core = StreamCore()
+    assert core.take_failure() is None
+    assert not core.ended
+    core.receive_data(HELLO + b"data: {\n\n")
+    core.next_chunk()
+    failure = core.take_failure()
+    assert failure is not None
+    assert failure.chunks_received == 1
+    assert core.failure is None
+    assert core.ended
+    assert not core.complete
+    assert core.take_failure() is None
+
+
+def test_a_stopped_stream_hands_out_nothing_more() -> None:
+    core = StreamCore()
+    core.receive_data(HELLO * 3)
+    core.next_chunk()
+    core.stop()
+    assert core.next_chunk() is None
+    assert core.chunks_handed_out == 1
+    assert core.completion.text == "Hello"
+    core.stop()
+    assert core.chunks_handed_out == 1
+
+
+def test_an_answer_may_be_taken_as_whole_before_its_end() -> None:
+    core = StreamCore()
+    core.receive_data(HELLO)
+    core.finish()
+    assert core.complete
+    assert [made.text for made in drain(core)] == ["Hello"]
+
+
+def test_a_whole_answer_is_one_chunk() -> None:
+    core = StreamCore()
+    core.receive_whole(run(STOP).chunks[0])
+    assert core.complete
+    assert core.chunks_handed_out == 0
+    assert len(list(drain(core))) == 1
+
+
+def test_raw_is_the_exact_bytes_of_the_event() -> None:
+    payloads = [b'{"choices":[],  "x":1}', b' {"choices":[]}', '{"id":"é"}'.encode()]
+    body = b"".join(b"data: " + payload + b"\n\n" for payload in payloads)
+    assert [made.raw for made in run(body).chunks] == payloads
+    assert run(b'data: {\ndata:  "id": "x"}\n\n').chunks[0].raw == b'{\n "id": "x"}'
+
+
+# What a completion says of itself
+
+
+def test_a_completion_is_complete_when_all_of_a_whole_answer_was_handed_out() -> None:
+    core = StreamCore()
+    assert core.completion.complete is False
+    core.receive_data(HELLO + STOP + DONE)
+    assert core.complete
+    for _ in range(2):
+        assert core.completion.complete is False
+        core.next_chunk()
+    assert core.completion.complete is True
+
+
+def test_a_completion_of_which_chunks_were_dropped_is_never_complete() -> None:
+    core = StreamCore()
+    core.receive_data(HELLO + STOP + DONE)
+    core.stop()
+    assert core.complete
+    assert core.completion.complete is False
+
+
+def test_what_a_failure_holds_is_not_complete() -> None:
+    failure = run(HELLO).failure
+    assert failure is not None
+    assert failure.partial is not None
+    assert failure.partial.complete is False

@@ -1,0 +1,38 @@
+"""firsttoken._protocol.text_buffer: text that grows linearly."""
+
+from firsttoken._protocol.text_buffer import TextParts
+
+
+def test_nothing_is_none_and_an_empty_piece_is_empty_text() -> None:
+    parts = TextParts()
+    assert parts.joined() is None
+    parts.append("")
+    assert parts.joined() == ""
+
+
+def test_few_pieces_stay_pieces() -> None:
+    parts = TextParts()
+    for number in range(1023):
+        parts.append(str(number))
+        parts.compact()
+    assert len(parts) == 1023
+
+
+def test_many_pieces_become_blocks() -> None:
+    parts = TextParts()
+    for _ in range(100_000):
+        parts.append("x")
+        parts.compact()
+    assert parts.joined() == "x" * 100_000
+    assert len(parts) < 1024 + 100_000 / 1024
+
+
+def test_a_block_is_made_once_and_never_copied_again() -> None:
+    parts = TextParts()
+    blocks: list[str] = []
+    for _ in range(300):
+        parts.extend(["word "] * 1024)
+        parts.compact()
+        assert all(part is block for part, block in zip(parts, blocks, strict=False))
+        blocks = list(parts)
+    assert len(blocks) == 300

@@ -1,0 +1,20 @@
+"""Payloads that take the tolerant path, as the tests of its rooms read them."""
+
+import json
+from typing import Any
+
+from firsttoken._json import as_object, parse_json
+from firsttoken._protocol import lenient as tolerant
+from firsttoken.types import ChatCompletionChunk, ChoiceDelta
+
+
+def read(value: Any) -> ChatCompletionChunk:
+    """The chunk of a payload that takes the tolerant path."""
+    data = json.dumps(value).encode()
+    node = as_object(parse_json(data))
+    assert node is not None
+    return tolerant.read(data, node, ChatCompletionChunk)
+
+
+def read_delta(**delta: Any) -> ChoiceDelta:
+    return read({"choices": [{"index": 0, "delta": delta}]}).choices[0].delta

@@ -1,0 +1,194 @@
+"""A connection: its waits, how it is aborted, and how it ends."""
+
+import socket
+import struct
+import threading
+import time
+from collections.abc import Generator
+
+import pytest
+
+from firsttoken._client.call import clock
+from firsttoken._protocol.url import Origin
+from firsttoken._sync import connection as room
+from firsttoken._sync.connection import AbortedError, Address, Connection, DeadlineError
+from tests.support.server import WAIT_S
+from tests.support.stalls import full_backlog
+
+NEVER = float("inf")
+
+
+@pytest.fixture
+def pair() -> Generator[tuple[Connection, socket.socket]]:
+    """A connection, and the other end of it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        connection = Connection()
+        connection.open(Origin("http", "127.0.0.1", listener.getsockname()[1]), None, clock() + WAIT_S)
+        other, _ = listener.accept()
+    other.settimeout(WAIT_S)
+    with other:
+        yield connection, other
+    connection.close()
+
+
+Pair = tuple[Connection, socket.socket]
+
+
+def test_bytes_go_both_ways(pair: Pair) -> None:
+    connection, other = pair
+    connection.send(b"ping", NEVER)
+    assert other.recv(10) == b"ping"
+    other.sendall(b"pong")
+    assert connection.recv(NEVER) == b"pong"
+    other.shutdown(socket.SHUT_WR)
+    assert connection.recv(NEVER) == b""
+
+
+def test_its_options(pair: Pair) -> None:
+    sock = pair[0]._socket
+    assert sock is not None
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
+
+
+def test_a_wait_ends_at_its_deadline(pair: Pair) -> None:
+    connection, _ = pair
+    started_s = clock()
+    with pytest.raises(DeadlineError):
+        connection.recv(started_s + 0.1)
+    assert 0.09 < clock() - started_s < 0.6
+    with pytest.raises(DeadlineError):
+        connection.recv(started_s)
+    with pytest.raises(DeadlineError):
+        connection.send(b"x" * 50_000_000, clock() + 0.1)
+
+
+def test_waits_are_cut_where_ctrl_c_does_not_end_them(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "_LONGEST_WAIT_S", 0.02)
+    connection, other = pair
+    with pytest.raises(DeadlineError):
+        connection.recv(clock() + 0.1)
+    sender = threading.Timer(0.1, other.sendall, [b"late"])
+    sender.start()
+    assert connection.recv(NEVER) == b"late"
+    sender.join()
+
+
+def test_a_reset_is_an_os_error(pair: Pair) -> None:
+    connection, other = pair
+    other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    other.close()
+    with pytest.raises(ConnectionResetError):
+        connection.recv(NEVER)
+
+
+def test_abort_wakes_the_reader(pair: Pair) -> None:
+    connection, other = pair
+    aborter = threading.Timer(0.05, connection.abort)
+    aborter.start()
+    started_s = time.monotonic()
+    with pytest.raises(AbortedError):
+        connection.recv(NEVER)
+    assert time.monotonic() - started_s < 0.5
+    aborter.join()
+    assert other.recv(1) == b""
+    with pytest.raises(AbortedError):
+        connection.recv(NEVER)
+    with pytest.raises(AbortedError):
+        connection.send(b"x", NEVER)
+
+
+def test_abort_of_a_broken_connection_wins_over_the_break(pair: Pair) -> None:
+    connection, other = pair
+    reader = threading.Thread(target=lambda: failures.append(failure_of_recv(connection)))
+    failures: list[BaseException] = []
+    reader.start()
+    connection._aborted = True
+    other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    other.close()
+    reader.join(WAIT_S)
+    assert isinstance(failures[0], AbortedError)
+
+
+def failure_of_recv(connection: Connection) -> BaseException:
+    try:
+        connection.recv(clock() + WAIT_S)
+    except BaseException as failure:
+        return failure
+    return AssertionError("nothing was raised")
+
+
+def test_close_and_abort_can_be_repeated(pair: Pair) -> None:
+    connection, other = pair
+    connection.close()
+    assert other.recv(1) == b""
+    connection.close()
+    connection.abort()
+    assert not connection.is_alive()
+    with pytest.raises(AbortedError):
+        connection.recv(NEVER)
+
+
+def test_is_alive(pair: Pair) -> None:
+    connection, other = pair
+    assert connection.is_alive()
+    other.sendall(b"unasked")
+    other.shutdown(socket.SHUT_RDWR)
+    assert not connection.is_alive()
+    assert connection._socket is not None
+    connection._socket.close()
+    assert not connection.is_alive()
+
+
+def test_is_alive_without_poll(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(room.select, "poll")
+    connection, other = pair
+    assert connection.is_alive()
+    other.close()
+    assert not connection.is_alive()
+
+
+def test_an_address_that_is_refused_at_once() -> None:
+    with pytest.raises(OSError, match=r"Permission denied|unreachable"):
+        Connection().open(Origin("http", "255.255.255.255", 80), None, clock() + WAIT_S)
+
+
+def test_a_system_without_keep_alive_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(socket, "TCP_KEEPIDLE")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        connection = Connection()
+        connection.open(Origin("http", "127.0.0.1", listener.getsockname()[1]), None, clock() + WAIT_S)
+        assert connection.is_alive()
+        connection.close()
+
+
+def test_connecting_without_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(room.select, "poll")
+    with full_backlog() as port, pytest.raises(DeadlineError):
+        Connection().open(Origin("http", "127.0.0.1", port), None, clock() + 0.15)
+
+
+def test_a_dead_address_does_not_use_up_the_time_of_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    with full_backlog() as dead, socket.create_server(("127.0.0.1", 0)) as listener:
+        addresses: list[Address] = [(socket.AF_INET, ("127.0.0.1", port)) for port in (dead, listener.getsockname()[1])]
+        connection = Connection()
+        connection._connect(addresses, clock() + 0.6)
+        assert connection.is_alive()
+        connection.close()
+
+
+def test_what_is_not_its_own_is_not_touched(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a forked child, where all looks as here, save for the process's number."""
+    connection, other = pair
+    sock = connection._socket
+    assert sock is not None
+    with sock.dup() as inherited:
+        connection._process += 1
+        assert not connection.is_alive()
+        connection.abort()
+        connection.close()
+        other.sendall(b"still here")
+        assert inherited.recv(100) == b"still here"
+        inherited.sendall(b"and there")
+        assert other.recv(100) == b"and there"
