@@ -20,10 +20,11 @@ coverage:
     uv run --group bench coverage combine --quiet
     uv run --group bench coverage report
 
-# check style and types
+# check style, layers and types
 lint:
     uv run --group lint --group bench ruff format --check
     uv run --group lint --group bench ruff check
+    uv run --group lint --group bench lint-imports --no-logo --no-cache
     uv run --group lint --group bench mypy
     uv run --group lint --group bench pyright
 

@@ -103,7 +103,7 @@ class Transport:
 
     def _tls_context(self) -> "ssl.SSLContext":
         if self._ssl_context is None:
-            from firsttoken._sync.tls import TLSContexts
+            from firsttoken._client.tls import TLSContexts
 
             self._ssl_context = TLSContexts(None).borrow()
         return self._ssl_context

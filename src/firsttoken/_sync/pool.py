@@ -14,7 +14,7 @@ from firsttoken._sync.connection import Connection
 if TYPE_CHECKING:
     import ssl
 
-    from firsttoken._sync.tls import TLSContexts
+    from firsttoken._client.tls import TLSContexts
 
 
 class Transport:
@@ -63,7 +63,7 @@ class Transport:
 
     def _tls_contexts(self) -> "TLSContexts":
         if self._contexts is None:
-            from firsttoken._sync.tls import TLSContexts
+            from firsttoken._client.tls import TLSContexts
 
             self._contexts = TLSContexts(self._ssl_context)
         return self._contexts
