@@ -20,6 +20,7 @@ from firsttoken._version import __version__
 if TYPE_CHECKING:
     from firsttoken._async.client import AsyncClient
     from firsttoken._async.stream import AsyncChatCompletionStream
+    from firsttoken._client.limiter import Limiter
     from firsttoken._client.stream import STOP
     from firsttoken._models.timeout import Timeout
     from firsttoken._sync.client import Client
@@ -45,6 +46,7 @@ __all__ = [
     "ChatCompletionRequest",
     "ChatCompletionStream",
     "Client",
+    "Limiter",
     "Timeout",
     "__version__",
     "assistant_message",
@@ -61,6 +63,7 @@ _ROOMS = {
     "AsyncClient": "firsttoken._async.client",
     "ChatCompletionStream": "firsttoken._sync.stream",
     "Client": "firsttoken._sync.client",
+    "Limiter": "firsttoken._client.limiter",
     "Timeout": "firsttoken._models.timeout",
 }
 """Where a name is from; the others are from `firsttoken.types`."""
