@@ -10,7 +10,7 @@ import time
 
 from benchmarks.async_readers import READERS, Open, Tally
 from benchmarks.client import WARM_UP
-from benchmarks.cpus import CLIENT, stay_on
+from benchmarks.cpus import CLIENT, pin_cpu
 from benchmarks.limits import peak_bytes
 
 
@@ -39,7 +39,7 @@ async def measure(kind: str, port: int, model: str, streams: int) -> dict[str, f
 
 def main() -> None:
     kind, port, model, streams = sys.argv[1:]
-    stay_on(CLIENT)
+    pin_cpu(CLIENT)
     print(json.dumps(asyncio.run(measure(kind, int(port), model, int(streams)))))
 
 

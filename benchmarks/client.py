@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks.cpus import CLIENT, SERVER, stay_on
+from benchmarks.cpus import CLIENT, SERVER, pin_cpu
 from benchmarks.limits import peak_bytes
 
 Read = Callable[[str], tuple[int, int]]
@@ -77,7 +77,7 @@ READERS: dict[str, Callable[[int], Read]] = {"floor": floor, "firsttoken": first
 
 def main() -> None:
     kind, port, model, streams = sys.argv[1:]
-    stay_on(SERVER if model.startswith("warm:") else CLIENT)
+    pin_cpu(SERVER if model.startswith("warm:") else CLIENT)
     read = READERS[kind](int(port))
     read(WARM_UP)
     peak_before = peak_bytes()

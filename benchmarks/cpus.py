@@ -12,7 +12,7 @@ CLIENT = -1
 SERVER = 0
 
 
-def stay_on(position: int) -> None:
+def pin_cpu(position: int) -> None:
     """Keep this process on one of the CPUs it may use, by its position among them; on Linux only."""
     if sys.platform == "linux":
         os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[position]})

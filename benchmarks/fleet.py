@@ -13,7 +13,7 @@ import time
 import msgspec
 
 from benchmarks.async_readers import READERS, Open, Read
-from benchmarks.cpus import CLIENT, stay_on
+from benchmarks.cpus import CLIENT, pin_cpu
 from benchmarks.fleet_server import GO
 from benchmarks.limits import allow_open_files, forget_peak, peak_bytes
 
@@ -92,7 +92,7 @@ async def measure(kind: str, port: int, streams: int, chunks: int, gap_s: float)
 
 def main() -> None:
     kind, port, streams, chunks, gap_s = sys.argv[1:]
-    stay_on(CLIENT)
+    pin_cpu(CLIENT)
     allow_open_files()
     print(msgspec.json.encode(asyncio.run(measure(kind, int(port), int(streams), int(chunks), float(gap_s)))).decode())
 

@@ -15,7 +15,7 @@ import socket
 import sys
 import time
 
-from benchmarks.cpus import SERVER, stay_on
+from benchmarks.cpus import SERVER, pin_cpu
 from benchmarks.limits import allow_open_files
 from benchmarks.material import DONE, chunk, coded, event, events
 
@@ -92,7 +92,7 @@ class Requests:
 
 
 def main() -> None:
-    stay_on(SERVER)
+    pin_cpu(SERVER)
     allow_open_files()
     requests, fleet = Requests(), Fleet()
     with socket.create_server(("127.0.0.1", 0), backlog=BACKLOG) as listener, selectors.DefaultSelector() as selector:

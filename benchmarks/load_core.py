@@ -3,7 +3,7 @@
 from benchmarks.floor import split_and_decode
 from benchmarks.material import DONE, cut, events
 from benchmarks.report import Row, Scale, at_most, best, cpu_s, microseconds
-from firsttoken.sansio import StreamCore
+from firsttoken.sansio import StreamParser
 
 LIMIT = 2.0
 READ_BYTES = 65536
@@ -37,10 +37,10 @@ def run(scale: Scale) -> list[Row]:
 
 def through_core(pieces: list[bytes], count: int) -> None:
     """Hand out the chunks of a body and fold them; there must be so many."""
-    core = StreamCore()
+    core = StreamParser()
     for piece in pieces:
         core.receive_data(piece)
         while core.next_chunk() is not None:
             pass
-    if core.chunks_handed_out != count or not core.completion.choices:
-        raise RuntimeError(f"the core gave {core.chunks_handed_out} chunks of {count}: {core.failure}")
+    if core.chunks_yielded != count or not core.completion.choices:
+        raise RuntimeError(f"the core gave {core.chunks_yielded} chunks of {count}: {core.failure}")

@@ -3,7 +3,7 @@
 from benchmarks.material import DONE, chunk, cut, event
 from benchmarks.processes import read_streams, stream_server
 from benchmarks.report import Row, Scale, at_most, best, cpu_s, mebibytes, microseconds, milliseconds
-from firsttoken.sansio import StreamCore
+from firsttoken.sansio import StreamParser
 
 LONG_COST_LIMIT = 1.3
 TEXT_COPIES = 3.0
@@ -55,7 +55,7 @@ def large_event(scale: Scale) -> list[Row]:
 
 
 def _through_core(pieces: list[bytes]) -> None:
-    core = StreamCore()
+    core = StreamParser()
     for piece in pieces:
         core.receive_data(piece)
     if core.next_chunk() is None:

@@ -14,7 +14,7 @@ import socket
 import sys
 import time
 
-from benchmarks.cpus import SERVER, stay_on
+from benchmarks.cpus import SERVER, pin_cpu
 from benchmarks.material import DONE, coded, events
 
 LONE_PER_S = 2000
@@ -84,7 +84,7 @@ def serve(sock: socket.socket) -> None:
 
 
 def main() -> None:
-    stay_on(SERVER)
+    pin_cpu(SERVER)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         print(listener.getsockname()[1], flush=True)
         while listener in select.select([listener, sys.stdin], [], [])[0]:

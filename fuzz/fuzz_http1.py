@@ -46,8 +46,8 @@ def _parsed(pieces: list[bytes]) -> Parsed:
     body: list[bytes] = []
     for piece in pieces:
         body.append(parser.receive_data(piece))
-        while parser.has_more:
-            body.append(parser.next_piece())
+        while parser.has_pending_data:
+            body.append(parser.process_pending())
     parser.receive_eof()
     failure = str(parser.failure or "").partition("): ")[0]  # behind it stand the bytes of the read that failed
     return Parsed(b"".join(body), parser.info, parser.body_ended and not failure, parser.reusable, failure)

@@ -1,4 +1,4 @@
-"""Exchange, down to StreamCore: any bytes of a connection, cut anywhere, are the same chunks and the same end."""
+"""Exchange, down to StreamParser: any bytes of a connection, cut anywhere, are the same chunks and the same end."""
 
 import zlib
 

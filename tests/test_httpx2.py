@@ -10,11 +10,11 @@ import pytest
 
 from firsttoken import STOP, ChatCompletionChunk, Client, Timeout, errors
 from firsttoken.errors import APIStatusError, APITimeoutError, ChatCompletionError, ConfigurationError
-from tests.support.clients import KEY, REQUEST, _bare_environment, drain, failure_of
+from tests.support.clients import KEY, REQUEST, clean_env, drain, failure_of
 from tests.support.httpx2_clients import ClientOver, client_over
 from tests.support.server import DONE, chunk, completion, event
 
-__all__ = ["_bare_environment", "client_over"]
+__all__ = ["clean_env", "client_over"]
 
 STREAM = event(chunk("Hel")) + event(chunk("lo", finish="stop")) + DONE
 EVENTS = {"content-type": "text/event-stream"}

@@ -9,11 +9,11 @@ import pytest
 
 from firsttoken import AsyncClient, Client, Timeout
 from firsttoken.errors import APITimeoutError, ConfigurationError
-from tests.support.clients import REQUEST, _bare_environment
+from tests.support.clients import REQUEST, clean_env
 from tests.support.httpx2_clients import ClientOver, client_over
 from tests.support.server import completion
 
-__all__ = ["_bare_environment", "client_over"]
+__all__ = ["clean_env", "client_over"]
 
 
 def test_a_closed_client_is_said_to_be() -> None:

@@ -15,25 +15,25 @@ import pytest
 
 from firsttoken import AsyncClient, Client, Timeout
 from firsttoken.errors import APIConnectionError, APITimeoutError, RateLimitError, StreamTruncatedError
-from tests.support.clients import KEY, REQUEST, _bare_environment, drain, failure_of
+from tests.support.clients import KEY, REQUEST, clean_env, drain, failure_of
 from tests.support.httpx2_clients import ClientOver, client_over
-from tests.support.server import EVENT_STREAM, Peer, Server, chunk, event, in_turn
+from tests.support.server import EVENT_STREAM, Peer, Server, chunk, event, respond_sequentially
 from tests.support.stalls import full_backlog
 
-__all__ = ["_bare_environment", "client_over"]
+__all__ = ["clean_env", "client_over"]
 
 SHORT_S = 0.2
 
 
 @contextmanager
-def took_about(expected_s: float) -> Generator[None]:
+def assert_duration(expected_s: float) -> Generator[None]:
     started_s = time.monotonic()
     yield
     took_s = time.monotonic() - started_s
     assert expected_s * 0.95 <= took_s < expected_s + 1
 
 
-def begin(*texts: str, then: Callable[[Peer], object] = Peer.wait_until_left) -> Callable[[Peer], None]:
+def begin(*texts: str, then: Callable[[Peer], object] = Peer.wait_for_disconnect) -> Callable[[Peer], None]:
     """A stream that begins with these, and goes on like that."""
 
     def serve(peer: Peer) -> None:
@@ -48,7 +48,7 @@ def begin(*texts: str, then: Callable[[Peer], object] = Peer.wait_until_left) ->
 
 def silent(peer: Peer) -> None:
     peer.read_request()
-    peer.wait_until_left()
+    peer.wait_for_disconnect()
 
 
 def whole(peer: Peer) -> None:
@@ -56,7 +56,7 @@ def whole(peer: Peer) -> None:
 
 
 def test_four_streams_in_a_row_use_one_connection(client_over: ClientOver) -> None:
-    with Server(in_turn(whole, whole, whole, whole)) as server:
+    with Server(respond_sequentially(whole, whole, whole, whole)) as server:
         client = client_over(server)
         for _ in range(4):
             assert drain(client.chat_completion_stream(REQUEST)) == (["Hel", "lo", ""], None)
@@ -116,7 +116,7 @@ def test_a_server_that_hangs_up_is_asked_again(client_over: ClientOver) -> None:
     def hang_up(peer: Peer) -> None:
         peer.socket.close()
 
-    with Server(in_turn(hang_up, whole)) as server:
+    with Server(respond_sequentially(hang_up, whole)) as server:
         stream = client_over(server, max_retries=1).chat_completion_stream(REQUEST)
         assert drain(stream) == (["Hel", "lo", ""], None)
     assert len(server.requests) == 2
@@ -146,7 +146,7 @@ def test_a_refusal_is_retried(client_over: ClientOver) -> None:
     def refuse(peer: Peer) -> None:
         peer.answer_json(429, {"error": {"message": "slow"}}, {"retry-after": "0", "x-request-id": "req_1"})
 
-    with Server(in_turn(refuse, whole, refuse)) as server:
+    with Server(respond_sequentially(refuse, whole, refuse)) as server:
         client = client_over(server)
         assert client.chat_completion_stream(REQUEST, print, max_retries=1).text == "Hello"
         with pytest.raises(RateLimitError, match="the server answered 429 Too Many Requests: slow") as caught:
@@ -163,7 +163,7 @@ def test_a_compressed_stream(client_over: ClientOver) -> None:
         peer.send_part(coder.flush())
         peer.end_stream(done=False)
 
-    with Server(in_turn(serve)) as server:
+    with Server(respond_sequentially(serve)) as server:
         assert drain(client_over(server).chat_completion_stream(REQUEST)) == (["Hel", "lo"], None)
 
 
@@ -175,7 +175,7 @@ def test_no_deadline_is_late(client_over: ClientOver, place: str) -> None:
     texts = ("Hel",) if place == "chunk" else ()
     timeout = Timeout(first_chunk_s=30 if texts else SHORT_S, idle_s=SHORT_S if texts else 30)
     with Server(begin("Hel") if texts else silent) as server:
-        with took_about(SHORT_S):
+        with assert_duration(SHORT_S):
             got, failure = drain(client_over(server, timeout=timeout).chat_completion_stream(REQUEST))
         assert server.was_left()
     assert got == list(texts)
@@ -185,7 +185,7 @@ def test_no_deadline_is_late(client_over: ClientOver, place: str) -> None:
 
 
 def test_the_total_includes_everything(client_over: ClientOver) -> None:
-    with Server(begin("Hel")) as server, took_about(SHORT_S):
+    with Server(begin("Hel")) as server, assert_duration(SHORT_S):
         stream = client_over(server, timeout=Timeout(total_s=SHORT_S)).chat_completion_stream(REQUEST)
         failure = failure_of(stream)
     assert isinstance(failure, APITimeoutError)
@@ -193,7 +193,7 @@ def test_the_total_includes_everything(client_over: ClientOver) -> None:
 
 
 def test_connecting_has_a_deadline(client_over: ClientOver) -> None:
-    with full_backlog() as port, took_about(SHORT_S):
+    with full_backlog() as port, assert_duration(SHORT_S):
         client = client_over(f"http://127.0.0.1:{port}/v1", timeout=Timeout(connect_s=SHORT_S))
         failure = failure_of(client.chat_completion_stream(REQUEST))
     assert isinstance(failure, APITimeoutError)
@@ -209,10 +209,10 @@ def test_a_finished_stream_that_stays_open_is_complete_all_the_same(
 
     def finish(peer: Peer) -> None:
         peer.send_event(chunk(finish="stop"))
-        peer.wait_until_left()
+        peer.wait_for_disconnect()
 
     with Server(begin("Hel", then=finish)) as server:
-        with took_about(SHORT_S):
+        with assert_duration(SHORT_S):
             assert drain(client_over(server).chat_completion_stream(REQUEST)) == (["Hel", ""], None)
         assert server.was_left()
 
@@ -348,7 +348,7 @@ def test_streams_of_many_threads(client_over: ClientOver) -> None:
         peer.send_head(200, EVENT_STREAM | {"content-length": str(len(answer))})
         peer.send(answer)
 
-    with Server(in_turn(*[serve] * 64)) as server:
+    with Server(respond_sequentially(*[serve] * 64)) as server:
         client = client_over(server)
         results: list[Any] = []
         threads = [

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from firsttoken._json import MAX_NESTING, as_array, as_object, as_text, parse_json, quoted
+from firsttoken._json import MAX_NESTING, as_array, as_object, as_text, excerpt, parse_json
 from firsttoken.errors import ResponseFormatError
 
 
@@ -69,7 +69,7 @@ def test_nesting_is_counted_not_brackets() -> None:
     ],
 )
 def test_quoting_shows_the_first_200_characters(data: bytes, text: str) -> None:
-    assert quoted(data) == text
+    assert excerpt(data) == text
 
 
 @pytest.mark.parametrize(

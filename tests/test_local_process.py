@@ -11,7 +11,7 @@ import pytest
 
 from firsttoken.local import LocalServer, LocalServerError
 from tests.support.local_model import ask, package
-from tests.support.processes import Watch, is_gone, run_python, start_python
+from tests.support.processes import Watch, has_exited, run_python, start_python
 
 linux_only = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="another process's end is watched by a pidfd")
 
@@ -23,7 +23,7 @@ linux_only = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="another p
 def test_leaving_the_block_ends_it_and_closing_again_is_nothing() -> None:
     with pytest.raises(KeyError, match="mine"), LocalServer(context_tokens=256) as server:
         raise KeyError("mine")
-    assert is_gone(server.pid)
+    assert has_exited(server.pid)
     server.close()
 
 
@@ -193,4 +193,4 @@ def test_ctrl_c_while_it_starts_leaves_no_process(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     with pytest.raises(KeyboardInterrupt):
         LocalServer()
-    assert is_gone(int((tmp_path / "xllamacpp" / "pid").read_text()))
+    assert has_exited(int((tmp_path / "xllamacpp" / "pid").read_text()))

@@ -4,7 +4,7 @@ import pytest
 
 from firsttoken import sansio
 from firsttoken.errors import ResponseFormatError
-from firsttoken.sansio import Accumulator, ServerSentEvent, SSEDecoder, StreamCore
+from firsttoken.sansio import Accumulator, ServerSentEvent, SSEDecoder, StreamParser
 from tests.support.core import drain
 from tests.support.server import DONE, chunk, event
 
@@ -23,7 +23,7 @@ def test_bytes_to_events() -> None:
 
 
 def test_bytes_to_chunks_and_an_outcome() -> None:
-    core = StreamCore()
+    core = StreamParser()
     core.receive_data(event(chunk("Hel")) + event(chunk("lo"))[:20])
     first = core.next_chunk()
     assert first is not None
@@ -39,7 +39,7 @@ def test_bytes_to_chunks_and_an_outcome() -> None:
 
 
 def test_chunks_from_anywhere_to_a_completion() -> None:
-    core, accumulator = StreamCore(), Accumulator()
+    core, accumulator = StreamParser(), Accumulator()
     for made in core.receive_data(event(chunk("Hel")) + event(chunk("lo"))):
         accumulator.add(made)
     assert accumulator.completion.text == "Hello"

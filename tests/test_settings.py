@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from firsttoken import AsyncClient, Client, Timeout, chat_completion_request
-from firsttoken._client.config import Settings
-from firsttoken._client.prepared import Plan
+from firsttoken._client.config import ClientConfig
+from firsttoken._client.prepared import PreparedRequest
 from firsttoken._version import __version__
 from firsttoken.errors import ConfigurationError
 
@@ -26,18 +26,18 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def made(**given: Any) -> Settings:
+def made(**given: Any) -> ClientConfig:
     names = ("api_key", "base_url", "organization", "project", "default_headers", "proxy")
     arguments: dict[str, Any] = dict.fromkeys(names) | {"timeout": Timeout(), "max_retries": 2} | given
-    return Settings(**arguments)
+    return ClientConfig(**arguments)
 
 
-def planned(settings: Settings, request: Any = REQUEST, *, streamed: bool = True, **given: Any) -> Plan:
+def planned(settings: ClientConfig, request: Any = REQUEST, *, streamed: bool = True, **given: Any) -> PreparedRequest:
     arguments: dict[str, Any] = {"timeout": None, "max_retries": None, "headers": None} | given
     return settings.plan(request, streamed=streamed, **arguments)
 
 
-def head_and_body(plan: Plan) -> tuple[str, dict[str, str], Any]:
+def head_and_body(plan: PreparedRequest) -> tuple[str, dict[str, str], Any]:
     head, _, body = plan.message.partition(b"\r\n\r\n")
     line, *fields = head.decode("ascii").split("\r\n")
     return line, dict(field.split(": ", 1) for field in fields), json.loads(body)
@@ -174,9 +174,9 @@ def test_what_no_error_may_show(given: dict[str, Any], secrets: tuple[str, ...])
 def test_a_call_has_the_clients_limits_unless_it_names_its_own() -> None:
     settings = made(api_key=KEY, timeout=Timeout(idle_s=1), max_retries=5)
     plan = planned(settings)
-    assert (plan.timeout, plan.max_retries, plan.choices_wanted) == (Timeout(idle_s=1), 5, 1)
+    assert (plan.timeout, plan.max_retries, plan.expected_choices) == (Timeout(idle_s=1), 5, 1)
     own = planned(settings, chat_completion_request("m", "Hi", n=3), timeout=Timeout(idle_s=2), max_retries=0)
-    assert (own.timeout, own.max_retries, own.choices_wanted) == (Timeout(idle_s=2), 0, 3)
+    assert (own.timeout, own.max_retries, own.expected_choices) == (Timeout(idle_s=2), 0, 3)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_a_call_has_the_clients_limits_unless_it_names_its_own() -> None:
 )
 def test_as_many_choices_are_waited_for_as_are_asked_for(fields: dict[str, Any], wanted: int) -> None:
     plan = planned(made(api_key=KEY), chat_completion_request("m", "Hi", **fields))
-    assert plan.choices_wanted == wanted
+    assert plan.expected_choices == wanted
     assert (json.loads(plan.body).get("n") or 1) == wanted
 
 

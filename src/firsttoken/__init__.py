@@ -57,7 +57,7 @@ __all__ = [
     "user_message",
 ]
 
-_ROOMS = {
+_LAZY_IMPORTS = {
     "STOP": "firsttoken._client.stream",
     "AsyncChatCompletionStream": "firsttoken._async.stream",
     "AsyncClient": "firsttoken._async.client",
@@ -74,7 +74,7 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    found = getattr(import_module(_ROOMS.get(name, "firsttoken.types")), name)
+    found = getattr(import_module(_LAZY_IMPORTS.get(name, "firsttoken.types")), name)
     globals()[name] = found
     return found
 

@@ -25,13 +25,15 @@ def parse_json(data: bytes) -> object:
     try:
         value = _decode_any(data)
     except UnicodeDecodeError as error:
-        raise ResponseFormatError(f"the server sent data that is not UTF-8 ({error.reason}): {quoted(data)}") from error
+        raise ResponseFormatError(
+            f"the server sent data that is not UTF-8 ({error.reason}): {excerpt(data)}"
+        ) from error
     except RecursionError as error:
-        raise ResponseFormatError(f"the server sent JSON that is nested too deeply: {quoted(data)}") from error
+        raise ResponseFormatError(f"the server sent JSON that is nested too deeply: {excerpt(data)}") from error
     except ValueError as error:
-        raise ResponseFormatError(f"the server sent data that is not JSON ({error}): {quoted(data)}") from error
+        raise ResponseFormatError(f"the server sent data that is not JSON ({error}): {excerpt(data)}") from error
     if data.count(b"{") + data.count(b"[") > MAX_NESTING and is_too_deep(value):
-        raise ResponseFormatError(f"the server sent JSON that is nested too deeply: {quoted(data)}")
+        raise ResponseFormatError(f"the server sent JSON that is nested too deeply: {excerpt(data)}")
     return value
 
 
@@ -52,7 +54,7 @@ def is_too_deep(value: object) -> bool:
     return True
 
 
-def quoted(data: bytes) -> str:
+def excerpt(data: bytes) -> str:
     """The first 200 characters of what a server sent, for a message."""
     text = data[: QUOTED_CHARACTERS * 4].decode("utf-8", "replace")
     return repr(text[:QUOTED_CHARACTERS]) + ("…" if len(text) > QUOTED_CHARACTERS or len(data) > len(text) * 4 else "")

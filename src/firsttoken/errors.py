@@ -123,10 +123,10 @@ class APIStatusError(ChatCompletionError):
         self.body = body
         self.retry_after_s = retry_after_s
         self.in_stream = in_stream
-        self.retryable = code != "insufficient_quota" and type != "insufficient_quota" and _may_pass(status)
+        self.retryable = code != "insufficient_quota" and type != "insufficient_quota" and is_transient(status)
 
 
-def _may_pass(status: int | None) -> bool:
+def is_transient(status: int | None) -> bool:
     return status is not None and (status in RETRYABLE_STATUSES or 500 <= status <= 599)
 
 

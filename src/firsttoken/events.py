@@ -39,7 +39,7 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     pass
 
 
-class _Piece(_Event, frozen=True, kw_only=True, dict=True):
+class _DeltaEvent(_Event, frozen=True, kw_only=True, dict=True):
     """A piece of a text that grows.
 
     The text is shared by all its pieces and stands in the instance's dictionary: it is no field, so that it is neither
@@ -59,10 +59,10 @@ class _Piece(_Event, frozen=True, kw_only=True, dict=True):
         return self
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _restored, (type(self), msgspec.structs.asdict(self), self.snapshot)
+        return _unpickle, (type(self), msgspec.structs.asdict(self), self.snapshot)
 
 
-_AnyPiece = TypeVar("_AnyPiece", bound=_Piece)
+_AnyPiece = TypeVar("_AnyPiece", bound=_DeltaEvent)
 
 
 def ending(event: _AnyPiece, text: Sequence[str], length: int) -> _AnyPiece:
@@ -71,23 +71,23 @@ def ending(event: _AnyPiece, text: Sequence[str], length: int) -> _AnyPiece:
     return event
 
 
-def _restored(kind: Callable[..., _Piece], fields: dict[str, object], snapshot: str) -> _Piece:
+def _unpickle(kind: Callable[..., _DeltaEvent], fields: dict[str, object], snapshot: str) -> _DeltaEvent:
     return ending(kind(**fields), (snapshot,), len(snapshot))
 
 
-class TextEvent(_Piece, frozen=True, kw_only=True, tag="text"):
+class TextEvent(_DeltaEvent, frozen=True, kw_only=True, tag="text"):
     """A piece of the answer's text, never ""."""
 
     type: ClassVar[Literal["text"]] = "text"
 
 
-class ReasoningEvent(_Piece, frozen=True, kw_only=True, tag="reasoning"):
+class ReasoningEvent(_DeltaEvent, frozen=True, kw_only=True, tag="reasoning"):
     """A piece of what the model thinks before it answers, under whichever name the server sends it; never ""."""
 
     type: ClassVar[Literal["reasoning"]] = "reasoning"
 
 
-class RefusalEvent(_Piece, frozen=True, kw_only=True, tag="refusal"):
+class RefusalEvent(_DeltaEvent, frozen=True, kw_only=True, tag="refusal"):
     """A piece of the words with which the model refuses, never ""."""
 
     type: ClassVar[Literal["refusal"]] = "refusal"
@@ -110,7 +110,7 @@ class ToolCallStartedEvent(_Event, frozen=True, kw_only=True, tag="tool_call_sta
     type: ClassVar[Literal["tool_call_started"]] = "tool_call_started"
 
 
-class ToolCallArgumentsEvent(_Piece, frozen=True, kw_only=True, tag="tool_call_arguments"):
+class ToolCallArgumentsEvent(_DeltaEvent, frozen=True, kw_only=True, tag="tool_call_arguments"):
     """A piece of a call's arguments, or of a custom tool's input; never "".
 
     What has come so far is no whole JSON: `ToolCallFinishedEvent` has the whole.

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import uvloop
 
-from tests.support.clients import _bare_environment
+from tests.support.clients import clean_env
 
-__all__ = ["Run", "_bare_environment", "run"]
+__all__ = ["Run", "clean_env", "run"]
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 

@@ -21,7 +21,7 @@ from firsttoken import AsyncClient
 from firsttoken._async.driver import HIGH_WATER_BYTES
 from firsttoken.errors import APIConnectionError, StreamTruncatedError
 from tests.async_client.conftest import Run
-from tests.async_client.test_stream import client_of, read, whole
+from tests.async_client.test_stream import make_client, read, whole
 from tests.support.clients import KEY, REQUEST
 from tests.support.processes import DESCRIPTORS, open_sockets
 from tests.support.server import WAIT_S, Peer, Server, chunk, event
@@ -54,7 +54,7 @@ def test_a_slow_reader_stops_the_reading(run: Run) -> None:
         peer.end_stream()
 
     async def scenario(server: Server) -> None:
-        stream = client_of(server).chat_completion_stream(REQUEST)
+        stream = make_client(server).chat_completion_stream(REQUEST)
         await anext(stream)
         assert await asyncio.to_thread(stuck.wait, WAIT_S)
         call = stream._call
@@ -87,7 +87,7 @@ def test_a_reader_that_was_held_up_gets_what_came_then_the_error(run: Run, endin
         gone.set()
 
     async def scenario(server: Server) -> None:
-        stream = client_of(server).chat_completion_stream(REQUEST)
+        stream = make_client(server).chat_completion_stream(REQUEST)
         assert (await anext(stream)).text == "a"
         call = stream._call
         assert call is not None
@@ -138,7 +138,7 @@ def test_a_slow_reader_loses_nothing_when_the_server_leaves(run: Run, ending: st
 
     async def scenario(server: Server) -> None:
         context = client_context() if transport == "tls" else None
-        stream = client_of(server, ssl_context=context).chat_completion_stream(REQUEST)
+        stream = make_client(server, ssl_context=context).chat_completion_stream(REQUEST)
         await anext(stream)
         assert await asyncio.to_thread(gone.wait, WAIT_S)
         assert (stream._call and stream._call._connection and stream._call._connection.is_paused) is True
@@ -156,7 +156,7 @@ def test_a_slow_reader_loses_nothing_when_the_server_leaves(run: Run, ending: st
 def test_a_client_outlives_a_loop_and_leaves_no_warning(run: Run) -> None:
     with Server(whole) as server, warnings.catch_warnings():
         warnings.simplefilter("error")
-        client = client_of(server)
+        client = make_client(server)
         for _ in range(2):
             assert run(read(client.chat_completion_stream(REQUEST))) == ["Hel", "lo", ""]
             assert asyncio.run(read(client.chat_completion_stream(REQUEST))) == ["Hel", "lo", ""]
@@ -168,7 +168,7 @@ def test_two_loops_at_once_and_one_that_nobody_shut_down(run: Run) -> None:
     """Each loop has connections of its own: the end of one takes nothing from the other."""
 
     async def scenario(server: Server) -> None:
-        client = client_of(server)
+        client = make_client(server)
         assert await read(client.chat_completion_stream(REQUEST)) == ["Hel", "lo", ""]
         await asyncio.to_thread(asyncio.run, read(client.chat_completion_stream(REQUEST)))
         assert server.connections == 2
@@ -196,7 +196,7 @@ def test_a_forked_child_uses_the_parents_client(run: Run) -> None:
     """The child makes connections of its own; the parent's idle one and its open stream go on."""
 
     async def scenario(server: Server) -> None:
-        client = client_of(server)
+        client = make_client(server)
         assert await read(client.chat_completion_stream(REQUEST)) == ["Hel", "lo", ""]
         stream = client.chat_completion_stream(REQUEST)
         async with stream:

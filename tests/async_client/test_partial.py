@@ -8,7 +8,7 @@ import pytest
 from firsttoken import AsyncClient
 from tests.async_client.conftest import Run
 from tests.support.clients import KEY, REQUEST
-from tests.support.server import Peer, Server, chunk, in_turn
+from tests.support.server import Peer, Server, chunk, respond_sequentially
 
 
 def test_the_values_come_with_async_for(run: Run) -> None:
@@ -16,7 +16,7 @@ def test_the_values_come_with_async_for(run: Run) -> None:
         async with AsyncClient(KEY, base_url) as client, client.chat_completion_stream(REQUEST) as stream:
             return [value async for value in stream.iter_partial()]
 
-    with Server(in_turn(lambda peer: peer.stream('{"a": [1', ", 2]}"))) as server:
+    with Server(respond_sequentially(lambda peer: peer.stream('{"a": [1', ", 2]}"))) as server:
         assert run(scenario(server.base_url))[-1] == {"a": [1, 2]}
 
 
@@ -26,7 +26,7 @@ def test_a_task_that_waits_for_a_value_can_be_cancelled(run: Run) -> None:
     def serve(peer: Peer) -> None:
         peer.begin_stream()
         peer.send_event(chunk('{"a": "b'))
-        peer.wait_until_left()
+        peer.wait_for_disconnect()
 
     async def scenario(base_url: str) -> None:
         async with AsyncClient(KEY, base_url) as client:
@@ -45,6 +45,6 @@ def test_a_task_that_waits_for_a_value_can_be_cancelled(run: Run) -> None:
                 await task
             assert (values, stream.state) == ([{"a": "b"}], "stopped")
 
-    with Server(in_turn(serve)) as server:
+    with Server(respond_sequentially(serve)) as server:
         run(scenario(server.base_url))
         assert server.was_left()

@@ -32,7 +32,7 @@ class Stalling:
             peer.begin_stream()
             for text in self.texts:
                 peer.send_event(chunk(text))
-        peer.wait_until_left()
+        peer.wait_for_disconnect()
         self.left.set()
 
     async def until_arrived(self) -> None:
@@ -42,7 +42,7 @@ class Stalling:
         assert await asyncio.to_thread(self.left.wait, WAIT_S)
 
 
-def client_of(server: Server, *, ssl_context: ssl.SSLContext | None = None) -> AsyncClient:
+def make_client(server: Server, *, ssl_context: ssl.SSLContext | None = None) -> AsyncClient:
     return AsyncClient(base_url=server.base_url, api_key=KEY, max_retries=0, ssl_context=ssl_context)
 
 
@@ -62,7 +62,7 @@ def test_the_ways_to_ask_agree_and_share_a_connection(run: Run) -> None:
         texts.append(piece.text)
 
     async def scenario(server: Server) -> None:
-        async with client_of(server) as client:
+        async with make_client(server) as client:
             assert repr(client) == f"AsyncClient(base_url={server.base_url!r})"
             assert (await client.chat_completion(REQUEST)).text == "Hello"
             assert [piece.text async for piece in client.chat_completion_stream(REQUEST)] == ["Hel", "lo", ""]
@@ -98,12 +98,12 @@ def test_a_callback_stops_or_raises(run: Run, is_async: bool) -> None:
         raise LookupError(piece.text)
 
     async def scenario(server: Server, stalling: Stalling) -> None:
-        stopped = await client_of(server).chat_completion_stream(REQUEST, stop_later if is_async else stop)
+        stopped = await make_client(server).chat_completion_stream(REQUEST, stop_later if is_async else stop)
         assert stopped.text == "Hel"
         await stalling.until_left()
         stalling.left.clear()
         with pytest.raises(LookupError, match="Hel"):
-            await client_of(server).chat_completion_stream(REQUEST, fail)
+            await make_client(server).chat_completion_stream(REQUEST, fail)
         await stalling.until_left()
 
     stalling = Stalling("Hel", "lo")
@@ -118,7 +118,7 @@ def test_a_cancelled_task_closes_the_connection(run: Run, texts: tuple[str, ...]
             got.append(piece.text)
 
     async def scenario(server: Server, stalling: Stalling) -> None:
-        client = client_of(server)
+        client = make_client(server)
         stream = client.chat_completion_stream(REQUEST)
         got: list[str] = []
         task = asyncio.create_task(read(stream, got))
@@ -143,7 +143,7 @@ def test_what_was_decoded_is_there_after_a_cancellation(run: Run) -> None:
     """The chunk and the cancellation come in the same turn of the loop: the chunk waits for the next `anext`."""
 
     async def scenario(server: Server, stalling: Stalling) -> None:
-        stream = client_of(server).chat_completion_stream(REQUEST)
+        stream = make_client(server).chat_completion_stream(REQUEST)
         assert (await anext(stream)).text == "Hel"
         task = asyncio.create_task(read(stream))
         await asyncio.sleep(0)
@@ -174,7 +174,7 @@ def test_asyncio_timeout_and_a_failing_task_group(run: Run) -> None:
             event.set()
 
     async def scenario(server: Server, stalling: Stalling) -> None:
-        client = client_of(server)
+        client = make_client(server)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
                 await read(client.chat_completion_stream(REQUEST))
@@ -195,7 +195,7 @@ def test_asyncio_timeout_and_a_failing_task_group(run: Run) -> None:
 
 def test_break_closes_at_once_without_the_garbage_collector(run: Run) -> None:
     async def scenario(server: Server, stalling: Stalling) -> None:
-        client = client_of(server)
+        client = make_client(server)
         async for piece in client.chat_completion_stream(REQUEST):
             assert piece.text == "Hel"
             break
@@ -225,7 +225,7 @@ def test_break_closes_at_once_without_the_garbage_collector(run: Run) -> None:
 @pytest.mark.parametrize("texts", [(), ("Hel",)], ids=["head", "chunk"])
 def test_aclose_in_another_task_ends_the_loop_normally(run: Run, texts: tuple[str, ...]) -> None:
     async def scenario(server: Server, stalling: Stalling) -> None:
-        stream = client_of(server).chat_completion_stream(REQUEST)
+        stream = make_client(server).chat_completion_stream(REQUEST)
         got: list[str] = []
 
         async def read() -> str:
@@ -271,7 +271,7 @@ async def read(stream: AsyncChatCompletionStream) -> list[str]:
 
 def test_two_tasks_cannot_wait_for_one_stream(run: Run) -> None:
     async def scenario(server: Server, stalling: Stalling) -> None:
-        stream = client_of(server).chat_completion_stream(REQUEST)
+        stream = make_client(server).chat_completion_stream(REQUEST)
         first = asyncio.create_task(read(stream))
         await stalling.until_arrived()
         with pytest.raises(ConfigurationError, match="another thread or task waits for this stream already"):
@@ -287,7 +287,7 @@ def test_two_tasks_cannot_wait_for_one_stream(run: Run) -> None:
 
 def test_a_refusal_on_opening(run: Run) -> None:
     async def scenario(server: Server) -> None:
-        stream = client_of(server).chat_completion_stream(REQUEST)
+        stream = make_client(server).chat_completion_stream(REQUEST)
         with pytest.raises(BadRequestError, match="the server answered 400 Bad Request: no"):
             await stream
         assert (stream.state, stream.completion.choices) == ("failed", [])
@@ -305,10 +305,10 @@ def test_a_cancellation_behind_the_last_chunk_leaves_a_whole_answer(run: Run) ->
         peer.read_request()
         peer.begin_stream()
         peer.send_part(event(chunk("Hello")) + DONE)
-        peer.wait_until_left()
+        peer.wait_for_disconnect()
 
     async def scenario(server: Server) -> None:
-        stream = client_of(server).chat_completion_stream(REQUEST)
+        stream = make_client(server).chat_completion_stream(REQUEST)
         task = asyncio.create_task(read(stream))
         while stream._call is None or not stream._is_whole():
             await asyncio.sleep(0)

@@ -15,7 +15,7 @@ class Server:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.session = server_context().wrap_bio(self._incoming, self._outgoing, server_side=True)
 
-    def shake_hands(self, data: bytes) -> bytes:
+    def do_handshake(self, data: bytes) -> bytes:
         self._incoming.write(data)
         try:
             self.session.do_handshake()
@@ -39,10 +39,10 @@ class Server:
 
 def established() -> tuple[TLSSession, Server]:
     client, server = TLSSession(client_context(), "localhost"), Server()
-    client.shake_hands(None)
+    client.do_handshake(None)
     while not client.is_established:
-        client.shake_hands(server.shake_hands(client.take_outgoing()))
-    said = server.shake_hands(client.take_outgoing())
+        client.do_handshake(server.do_handshake(client.data_to_send()))
+    said = server.do_handshake(client.data_to_send())
     assert client.decrypt(said) == b""
     return client, server
 
@@ -84,18 +84,18 @@ def test_a_broken_record_is_a_failure_behind_the_last_good_one() -> None:
 
 def test_a_certificate_for_another_name_is_refused_and_the_server_told() -> None:
     client, server = TLSSession(client_context(), "other.test"), Server()
-    client.shake_hands(None)
-    said = server.shake_hands(client.take_outgoing())
+    client.do_handshake(None)
+    said = server.do_handshake(client.data_to_send())
     with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
-        client.shake_hands(said)
+        client.do_handshake(said)
     assert client.is_established is False
     with pytest.raises(ssl.SSLError, match=r"(?i)alert"):
-        server.shake_hands(client.take_outgoing())
+        server.do_handshake(client.data_to_send())
 
 
 def test_an_end_within_the_handshake_is_a_failure() -> None:
     client = TLSSession(client_context(), "localhost")
-    client.shake_hands(None)
+    client.do_handshake(None)
     client.receive_eof()
     with pytest.raises(ssl.SSLEOFError):
-        client.shake_hands(None)
+        client.do_handshake(None)

@@ -8,7 +8,7 @@ from firsttoken import AsyncClient, Client, Timeout, chat_completion_request
 from firsttoken.errors import APITimeoutError, ConfigurationError
 from tests.async_client.conftest import Run
 from tests.support.clients import REQUEST
-from tests.support.server import Peer, Server, completion, in_turn
+from tests.support.server import Peer, Server, completion, respond_sequentially
 
 
 class Hanging:
@@ -44,7 +44,7 @@ def test_it_is_awaited_for_each_request(run: Run) -> None:
                 assert (await client.chat_completion(REQUEST)).text == "Hello"
 
     given: list[str] = []
-    with Server(in_turn(answer, answer)) as server:
+    with Server(respond_sequentially(answer, answer)) as server:
         run(scenario(server))
     assert [request.headers["authorization"] for request in server.requests] == [f"Bearer {token}" for token in given]
     assert given == ["token-number-0", "token-number-1"]

@@ -21,7 +21,7 @@ from firsttoken.errors import (
 from firsttoken.events import FinishedEvent, TextEvent
 from tests.support.blocking_async import BlockingAsyncClient
 from tests.support.clients import KEY, REQUEST, drain
-from tests.support.server import Peer, Server, chunk, completion, in_turn
+from tests.support.server import Peer, Server, chunk, completion, respond_sequentially
 
 AzureOf = Callable[..., Client]
 
@@ -63,7 +63,7 @@ def answer(peer: Peer) -> None:
     ids=["v1", "preview", "model", "deployment"],
 )
 def test_the_path_and_the_key(azure_of: AzureOf, options: dict[str, Any], target: str) -> None:
-    with Server(in_turn(answer)) as server:
+    with Server(respond_sequentially(answer)) as server:
         assert azure_of(server, api_key=KEY, **options).chat_completion(REQUEST).text == "Hello"
     (request,) = server.requests
     assert request.line == f"POST {target} HTTP/1.1"
@@ -73,7 +73,7 @@ def test_the_path_and_the_key(azure_of: AzureOf, options: dict[str, Any], target
 
 
 def test_each_request_names_its_deployment(azure_of: AzureOf) -> None:
-    with Server(in_turn(answer, answer)) as server:
+    with Server(respond_sequentially(answer, answer)) as server:
         client = azure_of(server, api_key=KEY, api_version="2024-10-21")
         client.chat_completion(chat_completion_request("a", "Hi"))
         client.chat_completion(chat_completion_request("b", "Hi", extra={"model": "c"}))
@@ -87,7 +87,7 @@ def test_the_environment_fills_what_was_not_given(azure_of: AzureOf, monkeypatch
     monkeypatch.setenv("OPENAI_ORG_ID", "org-of-openai-itself")
     monkeypatch.setenv("AZURE_OPENAI_API_KEY", KEY)
     monkeypatch.setenv("OPENAI_API_VERSION", "2024-10-21")
-    with Server(in_turn(answer, answer)) as server:
+    with Server(respond_sequentially(answer, answer)) as server:
         monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", f"http://127.0.0.1:{server.port}/")
         azure_of().chat_completion(REQUEST)
         monkeypatch.setenv("AZURE_OPENAI_AD_TOKEN", "token-of-the-environment")
@@ -131,7 +131,7 @@ def test_what_can_not_be_used(azure_of: AzureOf, options: dict[str, Any], words:
 
 
 def test_a_gateways_own_key_is_enough(azure_of: AzureOf) -> None:
-    with Server(in_turn(answer)) as server:
+    with Server(respond_sequentially(answer)) as server:
         azure_of(server, default_headers={"Ocp-Apim-Subscription-Key": KEY}).chat_completion(REQUEST)
     assert server.requests[0].headers["ocp-apim-subscription-key"] == KEY
 
@@ -180,7 +180,7 @@ def filtered_later(peer: Peer) -> None:
 
 
 def test_what_the_filter_says_is_kept(azure_of: AzureOf) -> None:
-    with Server(in_turn(filtered)) as server:
+    with Server(respond_sequentially(filtered)) as server:
         stream = azure_of(server, api_key=KEY).chat_completion_stream(REQUEST)
         chunks = list(stream)
     assert chunks[0].choices == []
@@ -194,7 +194,7 @@ def test_what_the_filter_says_is_kept(azure_of: AzureOf) -> None:
 
 
 def test_results_that_come_behind_the_text_are_kept(azure_of: AzureOf) -> None:
-    with Server(in_turn(filtered_later, filtered_later)) as server:
+    with Server(respond_sequentially(filtered_later, filtered_later)) as server:
         client = azure_of(server, api_key=KEY)
         stream = client.chat_completion_stream(REQUEST)
         chunks = list(stream)
@@ -257,7 +257,7 @@ def test_an_error_is_read(azure_of: AzureOf, name: str) -> None:
     def refuse(peer: Peer) -> None:
         peer.answer_json(status, body, {"apim-request-id": "req-1"} | headers)
 
-    with Server(in_turn(refuse)) as server:
+    with Server(respond_sequentially(refuse)) as server:
         _, failure = drain(azure_of(server, api_key=KEY, max_retries=2).chat_completion_stream(REQUEST))
     assert isinstance(failure, APIStatusError)
     assert type(failure) is kind
@@ -273,7 +273,7 @@ def test_a_limit_that_passes_soon_is_waited_for(azure_of: AzureOf) -> None:
     def refuse(peer: Peer) -> None:
         peer.answer_json(429, ERRORS["too many"][1], {"retry-after-ms": "1", "retry-after": "1"})
 
-    with Server(in_turn(refuse, answer)) as server:
+    with Server(respond_sequentially(refuse, answer)) as server:
         assert azure_of(server, api_key=KEY, max_retries=1).chat_completion(REQUEST).text == "Hello"
     assert len(server.requests) == 2
 
@@ -282,7 +282,7 @@ def test_a_key_that_is_repeated_is_in_no_error(azure_of: AzureOf) -> None:
     def refuse(peer: Peer) -> None:
         peer.answer_json(401, {"statusCode": 401, "message": f"the key {KEY} is unknown"})
 
-    with Server(in_turn(refuse)) as server:
+    with Server(respond_sequentially(refuse)) as server:
         _, failure = drain(azure_of(server, api_key=KEY).chat_completion_stream(REQUEST))
     assert "the key [redacted] is unknown" in str(failure)
     assert KEY not in json.dumps(

@@ -4,8 +4,8 @@ import zlib
 
 import pytest
 
-from tests.support.clients import REQUEST, ClientOf, drain
-from tests.support.server import DONE, EVENT_STREAM, Peer, Server, chunk, event, in_turn
+from tests.support.clients import REQUEST, MakeClient, drain
+from tests.support.server import DONE, EVENT_STREAM, Peer, Server, chunk, event, respond_sequentially
 
 CODINGS = {"gzip": 31, "deflate": 15}
 WORDS = [f"{number} " for number in range(3000)]
@@ -22,7 +22,7 @@ EVENTS = b"".join(event(chunk(word)) for word in WORDS)
 
 @pytest.mark.parametrize("framing", ["length", "chunked", "eof"])
 @pytest.mark.parametrize("coding", CODINGS)
-def test_chunks_before_a_break_are_handed_out(client_of: ClientOf, coding: str, framing: str) -> None:
+def test_chunks_before_a_break_are_handed_out(make_client: MakeClient, coding: str, framing: str) -> None:
     """The break comes in the same read as they do."""
     data = packed(coding, EVENTS) + b"\xff" * 10
 
@@ -37,8 +37,8 @@ def test_chunks_before_a_break_are_handed_out(client_of: ClientOf, coding: str, 
         if framing == "eof":
             peer.socket.close()
 
-    with Server(in_turn(answer)) as server:
-        texts, failure = drain(client_of(server).chat_completion_stream(REQUEST))
+    with Server(respond_sequentially(answer)) as server:
+        texts, failure = drain(make_client(server).chat_completion_stream(REQUEST))
     assert texts == WORDS
     assert str(failure) == BROKEN
     assert failure is not None
@@ -48,7 +48,7 @@ def test_chunks_before_a_break_are_handed_out(client_of: ClientOf, coding: str, 
 
 
 @pytest.mark.parametrize("coding", CODINGS)
-def test_chunks_before_a_lost_connection_are_handed_out(client_of: ClientOf, coding: str) -> None:
+def test_chunks_before_a_lost_connection_are_handed_out(make_client: MakeClient, coding: str) -> None:
     data = packed(coding, EVENTS)
 
     def answer(peer: Peer) -> None:
@@ -56,21 +56,21 @@ def test_chunks_before_a_lost_connection_are_handed_out(client_of: ClientOf, cod
         peer.send_part(data)
         peer.socket.close()
 
-    with Server(in_turn(answer)) as server:
-        texts, failure = drain(client_of(server).chat_completion_stream(REQUEST))
+    with Server(respond_sequentially(answer)) as server:
+        texts, failure = drain(make_client(server).chat_completion_stream(REQUEST))
     assert texts == WORDS
     assert str(failure) == "the connection was closed before the end of the response"
 
 
 @pytest.mark.parametrize("coding", CODINGS)
-def test_a_break_behind_the_end_of_the_answer_does_not_matter(client_of: ClientOf, coding: str) -> None:
+def test_a_break_behind_the_end_of_the_answer_does_not_matter(make_client: MakeClient, coding: str) -> None:
     end = event(chunk(finish="stop")) + DONE
     data = packed(coding, EVENTS + end) + b"\xff" * 10
 
     def answer(peer: Peer) -> None:
         peer.answer(200, data, EVENT_STREAM | {"content-encoding": coding})
 
-    with Server(in_turn(answer)) as server:
-        texts, failure = drain(client_of(server).chat_completion_stream(REQUEST))
+    with Server(respond_sequentially(answer)) as server:
+        texts, failure = drain(make_client(server).chat_completion_stream(REQUEST))
     assert texts == [*WORDS, ""]
     assert failure is None

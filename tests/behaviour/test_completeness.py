@@ -15,7 +15,7 @@ from firsttoken.errors import (
     ResponseFormatError,
     StreamTruncatedError,
 )
-from tests.support.clients import REQUEST, ClientOf, drain, failure_of
+from tests.support.clients import REQUEST, MakeClient, drain, failure_of
 from tests.support.server import DONE, WAIT_S, Peer, Server, chunk, completion, event
 
 Answer = Callable[[Peer], None]
@@ -27,7 +27,7 @@ def once(answer: Answer) -> Answer:
     def serve(peer: Peer) -> None:
         if peer.read_request() is not None:
             answer(peer)
-            peer.wait_until_left()
+            peer.wait_for_disconnect()
 
     return serve
 
@@ -66,9 +66,9 @@ WHOLE: dict[str, Answer] = {
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_a_whole_stream_is_complete(client_of: ClientOf, name: str) -> None:
+def test_a_whole_stream_is_complete(make_client: MakeClient, name: str) -> None:
     with Server(WHOLE[name]) as server:
-        stream = client_of(server).chat_completion_stream(REQUEST)
+        stream = make_client(server).chat_completion_stream(REQUEST)
         texts, failure = drain(stream)
     assert failure is None
     assert "".join(texts) == "Hello"
@@ -116,10 +116,10 @@ CUT: dict[str, tuple[Answer, type[Exception], str]] = {
 
 
 @pytest.mark.parametrize("name", CUT)
-def test_a_cut_stream_fails_behind_its_chunks(client_of: ClientOf, name: str) -> None:
+def test_a_cut_stream_fails_behind_its_chunks(make_client: MakeClient, name: str) -> None:
     answer, kind, words = CUT[name]
     with Server(answer) as server:
-        stream = client_of(server, max_retries=2).chat_completion_stream(REQUEST)
+        stream = make_client(server, max_retries=2).chat_completion_stream(REQUEST)
         texts, failure = drain(stream)
     assert isinstance(failure, kind)
     assert str(failure).startswith(words)
@@ -132,9 +132,9 @@ def test_a_cut_stream_fails_behind_its_chunks(client_of: ClientOf, name: str) ->
     assert len(server.requests) == 1  # nothing is sent again once a chunk was handed out
 
 
-def test_the_final_completion_of_a_cut_stream_raises_again(client_of: ClientOf) -> None:
+def test_the_final_completion_of_a_cut_stream_raises_again(make_client: MakeClient) -> None:
     with Server(raw(HELLO)) as server:
-        stream = client_of(server).chat_completion_stream(REQUEST)
+        stream = make_client(server).chat_completion_stream(REQUEST)
         with pytest.raises(StreamTruncatedError):
             stream.final_completion()
         with pytest.raises(StreamTruncatedError, match="no finish reason for choice 0") as again:
@@ -144,7 +144,7 @@ def test_the_final_completion_of_a_cut_stream_raises_again(client_of: ClientOf) 
     assert next(stream, None) is None
 
 
-def test_a_reset_is_a_connection_error_behind_the_chunks_that_came(client_of: ClientOf) -> None:
+def test_a_reset_is_a_connection_error_behind_the_chunks_that_came(make_client: MakeClient) -> None:
     read = threading.Event()
 
     def serve(peer: Peer) -> None:
@@ -155,7 +155,7 @@ def test_a_reset_is_a_connection_error_behind_the_chunks_that_came(client_of: Cl
         peer.reset()
 
     with Server(serve) as server:
-        stream = client_of(server, max_retries=2).chat_completion_stream(REQUEST)
+        stream = make_client(server, max_retries=2).chat_completion_stream(REQUEST)
         assert [next(stream).text, next(stream).text] == ["Hel", "lo"]
         read.set()
         failure = failure_of(stream)
@@ -176,9 +176,9 @@ def test_a_reset_is_a_connection_error_behind_the_chunks_that_came(client_of: Cl
         (DONE, "the stream ended with [DONE] before any chunk"),
     ],
 )
-def test_a_stream_without_chunks_is_cut(client_of: ClientOf, body: bytes, words: str) -> None:
+def test_a_stream_without_chunks_is_cut(make_client: MakeClient, body: bytes, words: str) -> None:
     with Server(raw(body)) as server:
-        stream = client_of(server).chat_completion_stream(REQUEST)
+        stream = make_client(server).chat_completion_stream(REQUEST)
         failure = failure_of(stream)
     assert isinstance(failure, StreamTruncatedError)
     assert str(failure) == words
@@ -187,14 +187,14 @@ def test_a_stream_without_chunks_is_cut(client_of: ClientOf, body: bytes, words:
     assert stream.completion.choices == []
 
 
-def test_after_done_the_connection_is_closed_unless_the_body_ends_at_once(client_of: ClientOf) -> None:
+def test_after_done_the_connection_is_closed_unless_the_body_ends_at_once(make_client: MakeClient) -> None:
     @once
     def answer(peer: Peer) -> None:
         peer.begin_stream()
         peer.send_part(HELLO + FINISH + DONE)
 
     with Server(answer) as server:
-        stream = client_of(server).chat_completion_stream(REQUEST)
+        stream = make_client(server).chat_completion_stream(REQUEST)
         started_s = time.monotonic()
         assert drain(stream) == (["Hel", "lo", ""], None)
         assert time.monotonic() - started_s < 1.0
@@ -202,7 +202,7 @@ def test_after_done_the_connection_is_closed_unless_the_body_ends_at_once(client
     assert stream.state == "complete"
 
 
-def test_a_body_that_goes_on_after_done_is_not_waited_for(client_of: ClientOf) -> None:
+def test_a_body_that_goes_on_after_done_is_not_waited_for(make_client: MakeClient) -> None:
     def answer(peer: Peer) -> None:
         peer.read_request()
         peer.begin_stream()
@@ -211,13 +211,13 @@ def test_a_body_that_goes_on_after_done_is_not_waited_for(client_of: ClientOf) -
             peer.send_part(b": and another thing\n\n")
 
     with Server(answer) as server:
-        stream = client_of(server).chat_completion_stream(REQUEST)
+        stream = make_client(server).chat_completion_stream(REQUEST)
         assert drain(stream) == (["Hel", "lo"], None)
         assert server.was_left()
     assert stream.state == "complete"
 
 
-def test_five_seconds_after_the_last_finish_reason_it_is_over(client_of: ClientOf) -> None:
+def test_five_seconds_after_the_last_finish_reason_it_is_over(make_client: MakeClient) -> None:
     """The one test that waits out the five seconds, for all that they end, at the same time."""
     usage = chunk(choices=[], usage=completion()["usage"])
 
@@ -233,10 +233,10 @@ def test_five_seconds_after_the_last_finish_reason_it_is_over(client_of: ClientO
                 choice = {"index": index, "delta": {"content": "Hello"}, "finish_reason": "stop"}
                 peer.send_event({"choices": [choice]})
             peer.send_event(usage)
-        peer.wait_until_left()
+        peer.wait_for_disconnect()
 
     with Server(serve) as server, ThreadPoolExecutor() as pool:
-        client = client_of(server, timeout=Timeout(idle_s=6.0))
+        client = make_client(server, timeout=Timeout(idle_s=6.0))
         started_s = time.monotonic()
 
         def read(model: str, n: int) -> tuple[list[str], object, float]:

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tests.support.clients import REQUEST, ClientOf, drain
+from tests.support.clients import REQUEST, MakeClient, drain
 from tests.support.server import DONE, Peer, Server, chunk, event
 
 EVENTS = [
@@ -29,7 +29,7 @@ RESPONSES = {
 
 
 @pytest.mark.parametrize("kind", RESPONSES)
-def test_any_cut_gives_the_same(client_of: ClientOf, kind: str) -> None:
+def test_any_cut_gives_the_same(make_client: MakeClient, kind: str) -> None:
     response = RESPONSES[kind]
     cuts: list[list[int]] = [[], list(range(len(response)))]
     rng = random.Random(kind)
@@ -46,7 +46,7 @@ def test_any_cut_gives_the_same(client_of: ClientOf, kind: str) -> None:
                 return
 
     with Server(serve) as server:
-        client = client_of(server)
+        client = make_client(server)
         results: set[tuple[str, ...]] = set()
         for _ in cuts:
             stream = client.chat_completion_stream(REQUEST)

@@ -9,8 +9,8 @@ import pytest
 
 from firsttoken import Timeout
 from firsttoken.errors import APITimeoutError, ChatCompletionError, InternalServerError
-from tests.support.clients import REQUEST, ClientOf, drain, failure_of
-from tests.support.server import Peer, Server, chunk, completion, event, in_turn
+from tests.support.clients import REQUEST, MakeClient, drain, failure_of
+from tests.support.server import Peer, Server, chunk, completion, event, respond_sequentially
 from tests.support.stalls import full_backlog
 
 SHORT_S = 0.2
@@ -19,7 +19,7 @@ LONGEST_S = 1.0
 
 
 @contextmanager
-def took_about(expected_s: float) -> Generator[None]:
+def assert_duration(expected_s: float) -> Generator[None]:
     started_s = time.monotonic()
     yield
     took_s = time.monotonic() - started_s
@@ -27,7 +27,7 @@ def took_about(expected_s: float) -> Generator[None]:
 
 
 def silence(peer: Peer) -> None:
-    peer.wait_until_left()
+    peer.wait_for_disconnect()
 
 
 def repeat(send: Callable[[bytes], None], part: bytes) -> None:
@@ -54,10 +54,10 @@ def data(delta: dict[str, object] | None = None) -> bytes:
     return event(chunk() | {"choices": [] if delta is None else [{"index": 0, "delta": delta}]})
 
 
-def test_connect_to_a_server_that_takes_no_connection(client_of: ClientOf) -> None:
+def test_connect_to_a_server_that_takes_no_connection(make_client: MakeClient) -> None:
     with full_backlog() as port:
-        client = client_of(f"http://127.0.0.1:{port}/v1", timeout=Timeout(connect_s=SHORT_S))
-        with took_about(SHORT_S), pytest.raises(APITimeoutError) as caught:
+        client = make_client(f"http://127.0.0.1:{port}/v1", timeout=Timeout(connect_s=SHORT_S))
+        with assert_duration(SHORT_S), pytest.raises(APITimeoutError) as caught:
             client.chat_completion(REQUEST)
     assert str(caught.value) == f"no connection to 127.0.0.1:{port} within 0.2 s (connect_s)"
     assert caught.value.phase == "connect"
@@ -65,19 +65,19 @@ def test_connect_to_a_server_that_takes_no_connection(client_of: ClientOf) -> No
     assert isinstance(caught.value, TimeoutError)
 
 
-def test_connect_to_a_server_that_shakes_no_hands(client_of: ClientOf) -> None:
+def test_connect_to_a_server_that_shakes_no_hands(make_client: MakeClient) -> None:
     with Server(silence) as server:
-        client = client_of(f"https://127.0.0.1:{server.port}/v1", timeout=Timeout(connect_s=SHORT_S))
-        with took_about(SHORT_S):
+        client = make_client(f"https://127.0.0.1:{server.port}/v1", timeout=Timeout(connect_s=SHORT_S))
+        with assert_duration(SHORT_S):
             failure = failure_of(client.chat_completion_stream(REQUEST))
         assert server.was_left()
     assert isinstance(failure, APITimeoutError)
     assert str(failure) == f"no connection to 127.0.0.1:{server.port} within 0.2 s (connect_s)"
 
 
-def test_connect_timeouts_are_retried(client_of: ClientOf) -> None:
+def test_connect_timeouts_are_retried(make_client: MakeClient) -> None:
     with Server(silence) as server:
-        client = client_of(f"https://127.0.0.1:{server.port}/v1", timeout=Timeout(connect_s=0.1), max_retries=1)
+        client = make_client(f"https://127.0.0.1:{server.port}/v1", timeout=Timeout(connect_s=0.1), max_retries=1)
         with pytest.raises(APITimeoutError):
             client.chat_completion(REQUEST)
         assert server.was_left(2)
@@ -95,11 +95,11 @@ NO_PROGRESS = {
 
 
 @pytest.mark.parametrize("name", NO_PROGRESS)
-def test_first_chunk_is_not_put_off_by_anything_but_progress(client_of: ClientOf, name: str) -> None:
+def test_first_chunk_is_not_put_off_by_anything_but_progress(make_client: MakeClient, name: str) -> None:
     with Server(for_ever(NO_PROGRESS[name])) as server:
-        client = client_of(server, timeout=Timeout(first_chunk_s=SHORT_S, idle_s=30), max_retries=2)
+        client = make_client(server, timeout=Timeout(first_chunk_s=SHORT_S, idle_s=30), max_retries=2)
         stream = client.chat_completion_stream(REQUEST)
-        with took_about(SHORT_S):
+        with assert_duration(SHORT_S):
             texts, failure = drain(stream)
         assert server.was_left()
     assert isinstance(failure, APITimeoutError)
@@ -115,17 +115,17 @@ def test_first_chunk_is_not_put_off_by_anything_but_progress(client_of: ClientOf
 
 
 @pytest.mark.parametrize("headed", [False, True])
-def test_first_chunk_from_a_silent_server(client_of: ClientOf, headed: bool) -> None:
+def test_first_chunk_from_a_silent_server(make_client: MakeClient, headed: bool) -> None:
     def serve(peer: Peer) -> None:
         peer.read_request()
         if headed:
             peer.begin_stream()
-        peer.wait_until_left()
+        peer.wait_for_disconnect()
 
     with Server(serve) as server:
-        client = client_of(server, timeout=Timeout(first_chunk_s=SHORT_S, idle_s=30), max_retries=2)
+        client = make_client(server, timeout=Timeout(first_chunk_s=SHORT_S, idle_s=30), max_retries=2)
         stream = client.chat_completion_stream(REQUEST)
-        with took_about(SHORT_S):
+        with assert_duration(SHORT_S):
             failure = failure_of(stream)
         assert server.was_left()
     assert isinstance(failure, APITimeoutError)
@@ -136,11 +136,11 @@ def test_first_chunk_from_a_silent_server(client_of: ClientOf, headed: bool) -> 
 
 
 @pytest.mark.parametrize("name", NO_PROGRESS)
-def test_idle_is_not_put_off_by_anything_but_progress(client_of: ClientOf, name: str) -> None:
+def test_idle_is_not_put_off_by_anything_but_progress(make_client: MakeClient, name: str) -> None:
     with Server(for_ever(NO_PROGRESS[name], behind="Hello")) as server:
-        client = client_of(server, timeout=Timeout(first_chunk_s=30, idle_s=SHORT_S))
+        client = make_client(server, timeout=Timeout(first_chunk_s=30, idle_s=SHORT_S))
         stream = client.chat_completion_stream(REQUEST)
-        with took_about(SHORT_S):
+        with assert_duration(SHORT_S):
             texts, failure = drain(stream)
         assert server.was_left()
     assert isinstance(failure, APITimeoutError)
@@ -161,7 +161,7 @@ PROGRESS: dict[str, dict[str, object]] = {
 
 
 @pytest.mark.parametrize("name", PROGRESS)
-def test_progress_puts_idle_off(client_of: ClientOf, name: str) -> None:
+def test_progress_puts_idle_off(make_client: MakeClient, name: str) -> None:
     """Six signs of life in 0.6 s, each within the 0.4 s that they may take."""
 
     def serve(peer: Peer) -> None:
@@ -174,16 +174,16 @@ def test_progress_puts_idle_off(client_of: ClientOf, name: str) -> None:
         peer.end_stream()
 
     with Server(serve) as server:
-        client = client_of(server, timeout=Timeout(first_chunk_s=0.4, idle_s=0.4))
+        client = make_client(server, timeout=Timeout(first_chunk_s=0.4, idle_s=0.4))
         texts, failure = drain(client.chat_completion_stream(REQUEST))
     assert failure is None
     assert len(texts) == 6
 
 
-def test_total_is_total(client_of: ClientOf) -> None:
+def test_total_is_total(make_client: MakeClient) -> None:
     with Server(for_ever(data({"content": "x"}))) as server:
-        client = client_of(server, timeout=Timeout(total_s=SHORT_S))
-        with took_about(SHORT_S):
+        client = make_client(server, timeout=Timeout(total_s=SHORT_S))
+        with assert_duration(SHORT_S):
             texts, failure = drain(client.chat_completion_stream(REQUEST))
         assert server.was_left()
     assert isinstance(failure, APITimeoutError)
@@ -194,12 +194,12 @@ def test_total_is_total(client_of: ClientOf) -> None:
     assert len(texts) > 1
 
 
-def test_total_includes_retries_and_takes_no_wait_beyond_it(client_of: ClientOf) -> None:
+def test_total_includes_retries_and_takes_no_wait_beyond_it(make_client: MakeClient) -> None:
     def busy(peer: Peer) -> None:
         peer.answer_json(503, {"error": "busy"}, {"retry-after-ms": "150"})
 
-    with Server(in_turn(*[busy] * 9)) as server:
-        client = client_of(server, timeout=Timeout(total_s=0.5), max_retries=9)
+    with Server(respond_sequentially(*[busy] * 9)) as server:
+        client = make_client(server, timeout=Timeout(total_s=0.5), max_retries=9)
         started_s = time.monotonic()
         with pytest.raises(InternalServerError, match="the server answered 503 Service Unavailable: busy") as caught:
             client.chat_completion(REQUEST)
@@ -208,29 +208,29 @@ def test_total_includes_retries_and_takes_no_wait_beyond_it(client_of: ClientOf)
     assert 2 <= len(server.requests) <= 4
 
 
-def test_total_over_connecting(client_of: ClientOf) -> None:
+def test_total_over_connecting(make_client: MakeClient) -> None:
     with full_backlog() as port:
-        client = client_of(f"http://127.0.0.1:{port}/v1", timeout=Timeout(total_s=SHORT_S), max_retries=5)
-        with took_about(SHORT_S), pytest.raises(APITimeoutError) as caught:
+        client = make_client(f"http://127.0.0.1:{port}/v1", timeout=Timeout(total_s=SHORT_S), max_retries=5)
+        with assert_duration(SHORT_S), pytest.raises(APITimeoutError) as caught:
             client.chat_completion(REQUEST)
     assert caught.value.phase == "total"
 
 
-def test_first_chunk_bounds_the_blocking_call(client_of: ClientOf) -> None:
+def test_first_chunk_bounds_the_blocking_call(make_client: MakeClient) -> None:
     def serve(peer: Peer) -> None:
         peer.read_request()
         peer.send_head(200, {"content-type": "application/json", "content-length": "100000"})
         repeat(peer.send, b" ")
 
     with Server(serve) as server:
-        client = client_of(server)
-        with took_about(SHORT_S), pytest.raises(APITimeoutError) as caught:
+        client = make_client(server)
+        with assert_duration(SHORT_S), pytest.raises(APITimeoutError) as caught:
             client.chat_completion(REQUEST, timeout=Timeout(first_chunk_s=SHORT_S))
         assert server.was_left()
     assert caught.value.phase == "first_chunk"
 
 
-def test_first_chunk_bounds_a_request_that_is_not_taken(client_of: ClientOf) -> None:
+def test_first_chunk_bounds_a_request_that_is_not_taken(make_client: MakeClient) -> None:
     """A large body, and a server that reads none of it."""
     stop = threading.Event()
 
@@ -239,14 +239,14 @@ def test_first_chunk_bounds_a_request_that_is_not_taken(client_of: ClientOf) -> 
 
     request = type(REQUEST)(model="m", messages="x" * 50_000_000)
     with Server(serve) as server:
-        client = client_of(server, timeout=Timeout(first_chunk_s=SHORT_S))
+        client = make_client(server, timeout=Timeout(first_chunk_s=SHORT_S))
         failure = failure_of(client.chat_completion_stream(request))
         stop.set()
     assert isinstance(failure, APITimeoutError)
     assert failure.phase == "first_chunk"
 
 
-def test_the_callers_own_slowness_does_not_count(client_of: ClientOf) -> None:
+def test_the_callers_own_slowness_does_not_count(make_client: MakeClient) -> None:
     go_on = threading.Event()
 
     def serve(peer: Peer) -> None:
@@ -261,7 +261,7 @@ def test_the_callers_own_slowness_does_not_count(client_of: ClientOf) -> None:
 
     away = threading.Event()
     with Server(serve) as server:
-        client = client_of(server, timeout=Timeout(first_chunk_s=0.3, idle_s=0.3))
+        client = make_client(server, timeout=Timeout(first_chunk_s=0.3, idle_s=0.3))
         with client.chat_completion_stream(REQUEST) as stream:
             texts: list[str] = []
             for chunk_ in stream:
@@ -272,7 +272,7 @@ def test_the_callers_own_slowness_does_not_count(client_of: ClientOf) -> None:
     assert "".join(texts) == "abc"
 
 
-def test_away_between_the_head_and_the_first_chunk(client_of: ClientOf) -> None:
+def test_away_between_the_head_and_the_first_chunk(make_client: MakeClient) -> None:
     go_on = threading.Event()
 
     def serve(peer: Peer) -> None:
@@ -283,22 +283,22 @@ def test_away_between_the_head_and_the_first_chunk(client_of: ClientOf) -> None:
         peer.end_stream()
 
     with Server(serve) as server:
-        client = client_of(server, timeout=Timeout(first_chunk_s=0.3))
+        client = make_client(server, timeout=Timeout(first_chunk_s=0.3))
         with client.chat_completion_stream(REQUEST) as stream:
             threading.Event().wait(0.4)
             go_on.set()
             assert drain(stream) == (["Hello"], None)
 
 
-def test_timeout_of_a_call_replaces_the_clients(client_of: ClientOf) -> None:
+def test_timeout_of_a_call_replaces_the_clients(make_client: MakeClient) -> None:
     with Server(silence) as server:
-        client = client_of(server, timeout=Timeout(first_chunk_s=60))
-        with took_about(SHORT_S), pytest.raises(ChatCompletionError):
+        client = make_client(server, timeout=Timeout(first_chunk_s=60))
+        with assert_duration(SHORT_S), pytest.raises(ChatCompletionError):
             client.chat_completion_stream(REQUEST, print, timeout=Timeout(first_chunk_s=SHORT_S))
 
 
 @pytest.mark.parametrize("endless_s", [None, float("inf"), 1e300])
-def test_deadlines_beyond_what_a_clock_holds(client_of: ClientOf, endless_s: float | None) -> None:
+def test_deadlines_beyond_what_a_clock_holds(make_client: MakeClient, endless_s: float | None) -> None:
     timeout = Timeout(connect_s=endless_s, first_chunk_s=endless_s, idle_s=endless_s, total_s=endless_s)
-    with Server(in_turn(lambda peer: peer.answer_json(200, completion()))) as server:
-        assert client_of(server, timeout=timeout).chat_completion(REQUEST).text == "Hello"
+    with Server(respond_sequentially(lambda peer: peer.answer_json(200, completion()))) as server:
+        assert make_client(server, timeout=timeout).chat_completion(REQUEST).text == "Hello"

@@ -16,8 +16,8 @@ from firsttoken.errors import (
     ResponseFormatError,
     StreamTruncatedError,
 )
-from tests.support.clients import REQUEST, ClientOf
-from tests.support.server import DONE, WAIT_S, Peer, Server, chunk, event, in_turn
+from tests.support.clients import REQUEST, MakeClient
+from tests.support.server import DONE, WAIT_S, Peer, Server, chunk, event, respond_sequentially
 
 TEXT = '{"name": "Rome", "people": 2800, "rivers": ["Tiber", "Aniene"]}'
 WHOLE = {"name": "Rome", "people": 2800, "rivers": ["Tiber", "Aniene"]}
@@ -60,9 +60,9 @@ def is_grown(earlier: Any, later: Any) -> bool:
     return earlier == later
 
 
-def test_the_values_grow_into_the_whole(client_of: ClientOf) -> None:
-    with Server(in_turn(streaming(*TEXT))) as server:
-        stream = client_of(server).chat_completion_stream(REQUEST)
+def test_the_values_grow_into_the_whole(make_client: MakeClient) -> None:
+    with Server(respond_sequentially(streaming(*TEXT))) as server:
+        stream = make_client(server).chat_completion_stream(REQUEST)
         values = values_of(stream)
     assert values[-1] == WHOLE
     assert all(earlier != later for earlier, later in itertools.pairwise(values))
@@ -71,7 +71,7 @@ def test_the_values_grow_into_the_whole(client_of: ClientOf) -> None:
     assert stream.completion.parse(dict[str, Any]) == WHOLE
 
 
-def test_each_piece_that_comes_alone_has_its_value(client_of: ClientOf) -> None:
+def test_each_piece_that_comes_alone_has_its_value(make_client: MakeClient) -> None:
     seen = threading.Semaphore(0)
 
     def serve(peer: Peer) -> None:
@@ -82,23 +82,23 @@ def test_each_piece_that_comes_alone_has_its_value(client_of: ClientOf) -> None:
         peer.send_event(chunk(finish="stop"))
         peer.end_stream()
 
-    with Server(in_turn(serve)) as server:
+    with Server(respond_sequentially(serve)) as server:
         values: list[object] = []
-        for value in client_of(server).chat_completion_stream(REQUEST).iter_partial():
+        for value in make_client(server).chat_completion_stream(REQUEST).iter_partial():
             values.append(value)
             seen.release()
     assert values == [{"name": "Ro"}, {"name": "Rome"}, {"name": "Rome", "people": 2800}]
 
 
-def test_what_comes_at_once_is_looked_at_once(client_of: ClientOf) -> None:
-    with Server(in_turn(at_once)) as server:
-        stream = client_of(server).chat_completion_stream(REQUEST)
+def test_what_comes_at_once_is_looked_at_once(make_client: MakeClient) -> None:
+    with Server(respond_sequentially(at_once)) as server:
+        stream = make_client(server).chat_completion_stream(REQUEST)
         assert values_of(stream) == [WHOLE]
     assert stream.timing.chunks == len(TEXT) + 1
 
 
 @pytest.mark.parametrize("how", ["end", "reset"])
-def test_a_cut_stream_raises_behind_the_last_value(client_of: ClientOf, how: str) -> None:
+def test_a_cut_stream_raises_behind_the_last_value(make_client: MakeClient, how: str) -> None:
     def serve(peer: Peer) -> None:
         peer.begin_stream({"x-request-id": "req_1"})
         for text in TEXT[:30]:
@@ -108,8 +108,8 @@ def test_a_cut_stream_raises_behind_the_last_value(client_of: ClientOf, how: str
         else:
             peer.socket.close()
 
-    with Server(in_turn(serve)) as server:
-        stream = client_of(server).chat_completion_stream(REQUEST)
+    with Server(respond_sequentially(serve)) as server:
+        stream = make_client(server).chat_completion_stream(REQUEST)
         values, failure = until_it_fails(stream)
     assert isinstance(failure, StreamTruncatedError if how == "end" else APIConnectionError | StreamTruncatedError)
     assert values[-1] == {"name": "Rome"}
@@ -124,7 +124,7 @@ LONG = "x" * 100_000
 
 
 @pytest.mark.parametrize("end", ["whole", "cut"])
-def test_the_last_value_of_a_long_answer_has_all_of_it(client_of: ClientOf, end: str) -> None:
+def test_the_last_value_of_a_long_answer_has_all_of_it(make_client: MakeClient, end: str) -> None:
     seen = threading.Semaphore(0)
 
     def serve(peer: Peer) -> None:
@@ -137,10 +137,10 @@ def test_the_last_value_of_a_long_answer_has_all_of_it(client_of: ClientOf, end:
         else:
             peer.send_event(chunk(finish="length"))
             peer.end_stream()
-        peer.wait_until_left()
+        peer.wait_for_disconnect()
 
-    with Server(in_turn(serve)) as server:
-        stream = client_of(server).chat_completion_stream(REQUEST)
+    with Server(respond_sequentially(serve)) as server:
+        stream = make_client(server).chat_completion_stream(REQUEST)
         values: list[object] = []
         failure: ChatCompletionError | None = None
         try:
@@ -151,7 +151,7 @@ def test_the_last_value_of_a_long_answer_has_all_of_it(client_of: ClientOf, end:
         except ChatCompletionError as error:
             failure = error
         stream.close()
-        client_of(server).close()
+        make_client(server).close()
     assert values[-1] == {"a": LONG + "y"}
     assert [len(str(value)) for value in values[-2:]] == [len(LONG) + 9, len(LONG) + 10]
     if end == "whole":
@@ -163,14 +163,14 @@ def test_the_last_value_of_a_long_answer_has_all_of_it(client_of: ClientOf, end:
         assert failure.chunks_received == 2
 
 
-def test_a_stream_that_is_closed_just_ends(client_of: ClientOf) -> None:
+def test_a_stream_that_is_closed_just_ends(make_client: MakeClient) -> None:
     def serve(peer: Peer) -> None:
         peer.begin_stream()
         peer.send_event(chunk('{"name": "Ro'))
-        peer.wait_until_left()
+        peer.wait_for_disconnect()
 
-    with Server(in_turn(serve)) as server:
-        stream = client_of(server).chat_completion_stream(REQUEST)
+    with Server(respond_sequentially(serve)) as server:
+        stream = make_client(server).chat_completion_stream(REQUEST)
         values: list[object] = []
         for value in stream.iter_partial():
             values.append(value)
@@ -179,10 +179,10 @@ def test_a_stream_that_is_closed_just_ends(client_of: ClientOf) -> None:
     assert (values, stream.state) == ([{"name": "Ro"}], "stopped")
 
 
-def test_text_that_is_no_json_is_refused_and_the_stream_stays(client_of: ClientOf) -> None:
+def test_text_that_is_no_json_is_refused_and_the_stream_stays(make_client: MakeClient) -> None:
     with (
-        Server(in_turn(streaming("Sure, ", "here it is."))) as server,
-        client_of(server).chat_completion_stream(REQUEST) as stream,
+        Server(respond_sequentially(streaming("Sure, ", "here it is."))) as server,
+        make_client(server).chat_completion_stream(REQUEST) as stream,
     ):
         with pytest.raises(ResponseFormatError, match=r"the answer is not JSON \(.*\): 'Sure, ") as caught:
             values_of(stream)
@@ -195,17 +195,17 @@ def test_text_that_is_no_json_is_refused_and_the_stream_stays(client_of: ClientO
 @pytest.mark.parametrize(
     ("text", "found"), [('{"a": NaN}', "expected value"), ('{"a": 1} or so', "trailing characters")]
 )
-def test_what_could_not_be_parsed_is_refused_here_too(client_of: ClientOf, text: str, found: str) -> None:
-    with Server(in_turn(streaming(text))) as server:
-        values = client_of(server).chat_completion_stream(REQUEST).iter_partial()
+def test_what_could_not_be_parsed_is_refused_here_too(make_client: MakeClient, text: str, found: str) -> None:
+    with Server(respond_sequentially(streaming(text))) as server:
+        values = make_client(server).chat_completion_stream(REQUEST).iter_partial()
         with pytest.raises(ResponseFormatError, match=rf"the answer is not JSON \({found}"):
             for _, _value in zip(range(5), values, strict=False):  # bounded: NaN is equal to nothing
                 pass
 
 
-def test_what_was_read_in_another_way_is_in_the_value(client_of: ClientOf) -> None:
-    with Server(in_turn(streaming(*TEXT))) as server:
-        stream = client_of(server).chat_completion_stream(REQUEST)
+def test_what_was_read_in_another_way_is_in_the_value(make_client: MakeClient) -> None:
+    with Server(respond_sequentially(streaming(*TEXT))) as server:
+        stream = make_client(server).chat_completion_stream(REQUEST)
         while not stream.completion.text.startswith('{"name":'):
             next(iter(stream))
         values: list[object] = []
@@ -219,15 +219,15 @@ def test_what_was_read_in_another_way_is_in_the_value(client_of: ClientOf) -> No
         assert values_of(stream) == [WHOLE]
 
 
-def test_an_answer_without_content_has_no_values(client_of: ClientOf) -> None:
-    with Server(in_turn(streaming())) as server:
-        stream = client_of(server).chat_completion_stream(REQUEST)
+def test_an_answer_without_content_has_no_values(make_client: MakeClient) -> None:
+    with Server(respond_sequentially(streaming())) as server:
+        stream = make_client(server).chat_completion_stream(REQUEST)
         assert values_of(stream) == []
         assert stream.state == "complete"
 
 
-def test_without_jiter_it_says_what_to_install(client_of: ClientOf, monkeypatch: pytest.MonkeyPatch) -> None:
-    stream = client_of("http://127.0.0.1:1/v1").chat_completion_stream(REQUEST)
+def test_without_jiter_it_says_what_to_install(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = make_client("http://127.0.0.1:1/v1").chat_completion_stream(REQUEST)
     monkeypatch.setitem(sys.modules, "jiter", None)
     with pytest.raises(ConfigurationError, match=r"hint: pip install 'firsttoken\[structured\]'"):
         next(iter(stream.iter_partial()))

@@ -8,8 +8,8 @@ import threading
 import pytest
 
 from firsttoken.errors import APIConnectionError, APIStatusError, ChatCompletionError, ResponseFormatError
-from tests.support.clients import KEY, REQUEST, ClientOf, drain, failure_of
-from tests.support.server import Peer, Server, completion, in_turn
+from tests.support.clients import KEY, REQUEST, MakeClient, drain, failure_of
+from tests.support.server import Peer, Server, completion, respond_sequentially
 from tests.support.tls import client_context, server_context
 
 PASSWORD = "geheim-geheim-geheim"
@@ -54,9 +54,12 @@ def shown(failure: ChatCompletionError) -> str:
     return "\n".join([str(failure), repr(failure), repr(vars(failure)), repr(pickle.dumps(failure))])
 
 
-def test_https_goes_through_a_tunnel(client_of: ClientOf) -> None:
-    with Server(in_turn(hello, hello), tls=server_context("api.test")) as server, tunnel_to(server) as proxy:
-        client = client_of(
+def test_https_goes_through_a_tunnel(make_client: MakeClient) -> None:
+    with (
+        Server(respond_sequentially(hello, hello), tls=server_context("api.test")) as server,
+        tunnel_to(server) as proxy,
+    ):
+        client = make_client(
             f"https://api.test:{server.port}/v1",
             proxy=f"http://user:{PASSWORD}@127.0.0.1:{proxy.port}",
             ssl_context=client_context(),
@@ -75,9 +78,9 @@ def test_https_goes_through_a_tunnel(client_of: ClientOf) -> None:
     assert server.requests[0].headers["authorization"] == f"Bearer {KEY}"
 
 
-def test_http_goes_by_absolute_uri(client_of: ClientOf) -> None:
-    with Server(in_turn(hello, hello)) as proxy:
-        client = client_of("http://api.test:8080/v1", proxy=f"http://user:{PASSWORD}@127.0.0.1:{proxy.port}")
+def test_http_goes_by_absolute_uri(make_client: MakeClient) -> None:
+    with Server(respond_sequentially(hello, hello)) as proxy:
+        client = make_client("http://api.test:8080/v1", proxy=f"http://user:{PASSWORD}@127.0.0.1:{proxy.port}")
         for _ in range(2):
             assert drain(client.chat_completion_stream(REQUEST)) == (["Hel", "lo", ""], None)
     assert proxy.connections == 1
@@ -87,36 +90,38 @@ def test_http_goes_by_absolute_uri(client_of: ClientOf) -> None:
 
 
 @pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"])
-def test_the_environment_names_the_proxy(client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
-    with Server(in_turn(hello)) as proxy:
+def test_the_environment_names_the_proxy(
+    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    with Server(respond_sequentially(hello)) as proxy:
         monkeypatch.setenv(variable, f"http://127.0.0.1:{proxy.port}")
-        assert drain(client_of("http://api.test/v1").chat_completion_stream(REQUEST))[1] is None
+        assert drain(make_client("http://api.test/v1").chat_completion_stream(REQUEST))[1] is None
     assert proxy.requests[0].line == "POST http://api.test/v1/chat/completions HTTP/1.1"
 
 
 @pytest.mark.parametrize("exempt", ["127.0.0.1", "*", "127.0.0.0/8", "example.org, 127.0.0.1"])
-def test_no_proxy_exempts(client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, exempt: str) -> None:
-    with Server(in_turn(hello)) as server:
+def test_no_proxy_exempts(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch, exempt: str) -> None:
+    with Server(respond_sequentially(hello)) as server:
         monkeypatch.setenv("http_proxy", "http://proxy.invalid:1")
         monkeypatch.setenv("NO_PROXY", exempt)
-        assert drain(client_of(server).chat_completion_stream(REQUEST))[1] is None
+        assert drain(make_client(server).chat_completion_stream(REQUEST))[1] is None
     assert server.requests[0].line == "POST /v1/chat/completions HTTP/1.1"
 
 
-def test_an_empty_proxy_is_none(client_of: ClientOf, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Server(in_turn(lambda peer: peer.answer_json(200, completion()))) as server:
+def test_an_empty_proxy_is_none(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Server(respond_sequentially(lambda peer: peer.answer_json(200, completion()))) as server:
         monkeypatch.setenv("http_proxy", "http://proxy.invalid:1")
-        assert client_of(server, proxy="").chat_completion(REQUEST).text == "Hello"
+        assert make_client(server, proxy="").chat_completion(REQUEST).text == "Hello"
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_proxy_that_wants_a_password(client_of: ClientOf, scheme: str) -> None:
+def test_a_proxy_that_wants_a_password(make_client: MakeClient, scheme: str) -> None:
     def answer(peer: Peer) -> None:
         peer.answer(407, f"not {CREDENTIALS}, {PASSWORD}".encode(), {"proxy-authenticate": "Basic"})
 
-    with Server(in_turn(answer)) as proxy:
+    with Server(respond_sequentially(answer)) as proxy:
         settings = {"proxy": f"http://user:{PASSWORD}@127.0.0.1:{proxy.port}", "max_retries": 2}
-        failure = failure_of(client_of(f"{scheme}://api.test/v1", **settings).chat_completion_stream(REQUEST))
+        failure = failure_of(make_client(f"{scheme}://api.test/v1", **settings).chat_completion_stream(REQUEST))
         assert proxy.was_left()
     assert isinstance(failure, APIStatusError)
     assert failure.status == 407
@@ -128,13 +133,13 @@ def test_a_proxy_that_wants_a_password(client_of: ClientOf, scheme: str) -> None
     assert len(proxy.requests) == 1
 
 
-def test_a_proxy_that_speaks_no_http(client_of: ClientOf) -> None:
+def test_a_proxy_that_speaks_no_http(make_client: MakeClient) -> None:
     def answer(peer: Peer) -> None:
         peer.send(f"no HTTP, {CREDENTIALS} {PASSWORD}\r\n\r\n".encode())
-        peer.wait_until_left()
+        peer.wait_for_disconnect()
 
-    with Server(in_turn(answer)) as proxy:
-        client = client_of("https://api.test/v1", proxy=f"http://user:{PASSWORD}@127.0.0.1:{proxy.port}")
+    with Server(respond_sequentially(answer)) as proxy:
+        client = make_client("https://api.test/v1", proxy=f"http://user:{PASSWORD}@127.0.0.1:{proxy.port}")
         failure = failure_of(client.chat_completion_stream(REQUEST))
         assert proxy.was_left()
     assert isinstance(failure, ResponseFormatError)
@@ -142,9 +147,9 @@ def test_a_proxy_that_speaks_no_http(client_of: ClientOf) -> None:
     assert CREDENTIALS not in shown(failure)
 
 
-def test_a_proxy_that_hangs_up(client_of: ClientOf) -> None:
+def test_a_proxy_that_hangs_up(make_client: MakeClient) -> None:
     with Server(lambda peer: (peer.read_request(), None)[1]) as proxy:
-        client = client_of("https://api.test/v1", proxy=f"http://user:{PASSWORD}@127.0.0.1:{proxy.port}")
+        client = make_client("https://api.test/v1", proxy=f"http://user:{PASSWORD}@127.0.0.1:{proxy.port}")
         failure = failure_of(client.chat_completion_stream(REQUEST))
     assert isinstance(failure, APIConnectionError)
     assert str(failure) == (
@@ -153,13 +158,13 @@ def test_a_proxy_that_hangs_up(client_of: ClientOf) -> None:
     )
 
 
-def test_a_proxy_that_is_busy_is_asked_again(client_of: ClientOf) -> None:
+def test_a_proxy_that_is_busy_is_asked_again(make_client: MakeClient) -> None:
     def busy(peer: Peer) -> None:
         peer.answer(503, b"", {"retry-after-ms": "0"})
-        peer.wait_until_left()
+        peer.wait_for_disconnect()
 
-    with Server(in_turn(busy, busy)) as proxy:
-        client = client_of("https://api.test/v1", proxy=f"http://127.0.0.1:{proxy.port}", max_retries=1)
+    with Server(respond_sequentially(busy, busy)) as proxy:
+        client = make_client("https://api.test/v1", proxy=f"http://127.0.0.1:{proxy.port}", max_retries=1)
         failure = failure_of(client.chat_completion_stream(REQUEST))
     assert isinstance(failure, APIStatusError)
     assert failure.status == 503

@@ -10,8 +10,8 @@ import pytest
 
 from firsttoken import errors
 from firsttoken.errors import APIStatusError, BadRequestError, ResponseFormatError, StreamTruncatedError
-from tests.support.clients import KEY, REQUEST, ClientOf, drain, failure_of
-from tests.support.server import EVENT_STREAM, Peer, Server, chunk, completion, event, in_turn
+from tests.support.clients import KEY, REQUEST, MakeClient, drain, failure_of
+from tests.support.server import EVENT_STREAM, Peer, Server, chunk, completion, event, respond_sequentially
 
 Answer = Callable[[Peer], None]
 STREAM = event(chunk("Hel")) + event(chunk("lo", finish="stop")) + event("[DONE]")
@@ -49,11 +49,11 @@ CLASSES = {
 
 @pytest.mark.parametrize("status", CLASSES)
 @pytest.mark.parametrize("style", ["whole", "stream"])
-def test_every_status_has_its_class(client_of: ClientOf, status: int, style: str) -> None:
+def test_every_status_has_its_class(make_client: MakeClient, status: int, style: str) -> None:
     error = {"message": "because", "type": "a_type", "code": "a_code", "param": "a_param"}
     answer = respond(status, json.dumps({"error": error}).encode(), x_request_id="req_1")
-    with Server(in_turn(answer)) as server:
-        client = client_of(server)
+    with Server(respond_sequentially(answer)) as server:
+        client = make_client(server)
         with pytest.raises(APIStatusError) as caught:
             client.chat_completion(REQUEST) if style == "whole" else next(client.chat_completion_stream(REQUEST))
     failure = caught.value
@@ -78,30 +78,30 @@ def test_every_status_has_its_class(client_of: ClientOf, status: int, style: str
         (b"data: {}\n\n", "text/event-stream", ": 'data: {}"),
     ],
 )
-def test_bodies_of_refusals(client_of: ClientOf, body: bytes, content_type: str, words: str) -> None:
-    with Server(in_turn(respond(400, body, content_type))) as server:
-        failure = failure_of(client_of(server).chat_completion_stream(REQUEST))
+def test_bodies_of_refusals(make_client: MakeClient, body: bytes, content_type: str, words: str) -> None:
+    with Server(respond_sequentially(respond(400, body, content_type))) as server:
+        failure = failure_of(make_client(server).chat_completion_stream(REQUEST))
     assert isinstance(failure, BadRequestError)
     assert str(failure).startswith(f"the server answered 400 Bad Request{words}")
 
 
-def test_a_refusal_cut_short_is_still_the_refusal(client_of: ClientOf) -> None:
+def test_a_refusal_cut_short_is_still_the_refusal(make_client: MakeClient) -> None:
     with Server(raw(b'HTTP/1.1 400 No\r\ncontent-length: 99\r\n\r\n{"error": "too')) as server:
-        failure = failure_of(client_of(server).chat_completion_stream(REQUEST))
+        failure = failure_of(make_client(server).chat_completion_stream(REQUEST))
     assert isinstance(failure, BadRequestError)
     assert '{"error": "too' in str(failure)
 
 
 @pytest.mark.parametrize("coding", ["br", "gzip"])
-def test_a_refusal_that_can_not_be_read_is_still_one(client_of: ClientOf, coding: str) -> None:
+def test_a_refusal_that_can_not_be_read_is_still_one(make_client: MakeClient, coding: str) -> None:
     refusal = respond(429, b"\x8b\x02\x80", content_encoding=coding, retry_after_ms="0")
-    with Server(in_turn(refusal, refusal)) as server:
-        failure = failure_of(client_of(server, max_retries=1).chat_completion_stream(REQUEST))
+    with Server(respond_sequentially(refusal, refusal)) as server:
+        failure = failure_of(make_client(server, max_retries=1).chat_completion_stream(REQUEST))
     assert isinstance(failure, errors.RateLimitError)
     assert str(failure) == "the server answered 429 Too Many Requests"
 
 
-def test_a_refusal_whose_body_never_ends(client_of: ClientOf) -> None:
+def test_a_refusal_whose_body_never_ends(make_client: MakeClient) -> None:
     def answer(peer: Peer) -> None:
         peer.read_request()
         peer.send_head(400, {"transfer-encoding": "chunked"})
@@ -109,18 +109,18 @@ def test_a_refusal_whose_body_never_ends(client_of: ClientOf) -> None:
             peer.send_part(b"no " * 10_000)
 
     with Server(answer) as server:
-        failure = failure_of(client_of(server).chat_completion_stream(REQUEST))
+        failure = failure_of(make_client(server).chat_completion_stream(REQUEST))
         assert server.was_left()
     assert isinstance(failure, BadRequestError)
     assert len(str(failure)) < 1000
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_an_error_and_the_key_goes_nowhere(client_of: ClientOf, status: int) -> None:
+def test_a_redirect_is_an_error_and_the_key_goes_nowhere(make_client: MakeClient, status: int) -> None:
     with Server(lambda _: pytest.fail("nothing goes here")) as other:
         target = f"{other.base_url}/chat/completions"
-        with Server(in_turn(respond(status, b"", location=target))) as server:
-            failure = failure_of(client_of(server, max_retries=2).chat_completion_stream(REQUEST))
+        with Server(respond_sequentially(respond(status, b"", location=target))) as server:
+            failure = failure_of(make_client(server, max_retries=2).chat_completion_stream(REQUEST))
     assert isinstance(failure, APIStatusError)
     assert failure.status == status
     assert f"redirects to {target!r} are not followed, lest the key go elsewhere" in str(failure)
@@ -128,7 +128,7 @@ def test_a_redirect_is_an_error_and_the_key_goes_nowhere(client_of: ClientOf, st
 
 
 @pytest.mark.parametrize("style", ["json", "text", "event", "type"])
-def test_a_key_that_the_server_repeats_is_shown_nowhere(client_of: ClientOf, style: str) -> None:
+def test_a_key_that_the_server_repeats_is_shown_nowhere(make_client: MakeClient, style: str) -> None:
     def answer(peer: Peer) -> None:
         if style == "json":
             error = {"message": f"bad key {KEY}", "code": KEY, "type": KEY, "param": KEY, KEY: [KEY, {"k": KEY}]}
@@ -140,8 +140,8 @@ def test_a_key_that_the_server_repeats_is_shown_nowhere(client_of: ClientOf, sty
         else:
             peer.answer(200, f"your key is {KEY}".encode(), {"content-type": "text/plain"})
 
-    with Server(in_turn(answer)) as server:
-        client = client_of(server)
+    with Server(respond_sequentially(answer)) as server:
+        client = make_client(server)
         stream = client.chat_completion_stream(REQUEST)
         failure = failure_of(stream)
         assert server.requests[0].headers["authorization"] == f"Bearer {KEY}"
@@ -150,9 +150,9 @@ def test_a_key_that_the_server_repeats_is_shown_nowhere(client_of: ClientOf, sty
     assert "[redacted]" in str(failure)
 
 
-def test_failures_pickle(client_of: ClientOf) -> None:
+def test_failures_pickle(make_client: MakeClient) -> None:
     with Server(raw(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n" + event(chunk("Hel")))) as server:
-        failure = failure_of(client_of(server).chat_completion_stream(REQUEST))
+        failure = failure_of(make_client(server).chat_completion_stream(REQUEST))
     copy = pickle.loads(pickle.dumps(failure))
     assert type(copy) is type(failure)
     assert str(copy) == str(failure)
@@ -163,9 +163,9 @@ def test_failures_pickle(client_of: ClientOf) -> None:
 # --- a 200 that is no stream ----------------------------------------------------------------------------------------
 
 
-def test_a_whole_completion_is_one_chunk(client_of: ClientOf) -> None:
-    with Server(in_turn(*[respond(200, json.dumps(completion()).encode())] * 2)) as server:
-        client = client_of(server)
+def test_a_whole_completion_is_one_chunk(make_client: MakeClient) -> None:
+    with Server(respond_sequentially(*[respond(200, json.dumps(completion()).encode())] * 2)) as server:
+        client = make_client(server)
         stream = client.chat_completion_stream(REQUEST)
         assert drain(stream) == (["Hello"], None)
         assert stream.state == "complete"
@@ -190,10 +190,10 @@ NOT_A_STREAM: dict[str, tuple[Answer, str]] = {
 
 
 @pytest.mark.parametrize("name", NOT_A_STREAM)
-def test_a_200_that_is_neither(client_of: ClientOf, name: str) -> None:
+def test_a_200_that_is_neither(make_client: MakeClient, name: str) -> None:
     answer, words = NOT_A_STREAM[name]
-    with Server(in_turn(answer)) as server:
-        stream = client_of(server, max_retries=2).chat_completion_stream(REQUEST)
+    with Server(respond_sequentially(answer)) as server:
+        stream = make_client(server, max_retries=2).chat_completion_stream(REQUEST)
         failure = failure_of(stream)
     assert isinstance(failure, ResponseFormatError)
     assert isinstance(failure, ValueError)
@@ -203,26 +203,26 @@ def test_a_200_that_is_neither(client_of: ClientOf, name: str) -> None:
     assert stream.state == "failed"
 
 
-def test_a_json_error_in_a_200(client_of: ClientOf) -> None:
+def test_a_json_error_in_a_200(make_client: MakeClient) -> None:
     body = json.dumps({"error": {"message": "no such model", "code": 404}}).encode()
-    with Server(in_turn(respond(200, body), respond(200, body, "text/event-stream"))) as server:
+    with Server(respond_sequentially(respond(200, body), respond(200, body, "text/event-stream"))) as server:
         for _ in range(2):
-            failure = failure_of(client_of(server).chat_completion_stream(REQUEST))
+            failure = failure_of(make_client(server).chat_completion_stream(REQUEST))
             assert isinstance(failure, errors.NotFoundError)
             assert str(failure) == "the server reported an error in a 200: no such model"
             assert failure.in_stream
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/octet-stream", "application/json", ""])
-def test_events_under_another_content_type(client_of: ClientOf, content_type: str) -> None:
-    with Server(in_turn(respond(200, STREAM, content_type))) as server:
-        assert drain(client_of(server).chat_completion_stream(REQUEST)) == (["Hel", "lo"], None)
+def test_events_under_another_content_type(make_client: MakeClient, content_type: str) -> None:
+    with Server(respond_sequentially(respond(200, STREAM, content_type))) as server:
+        assert drain(make_client(server).chat_completion_stream(REQUEST)) == (["Hel", "lo"], None)
 
 
-def test_a_stream_for_the_blocking_call(client_of: ClientOf) -> None:
-    with Server(in_turn(respond(200, STREAM, "text/event-stream"))) as server:
+def test_a_stream_for_the_blocking_call(make_client: MakeClient) -> None:
+    with Server(respond_sequentially(respond(200, STREAM, "text/event-stream"))) as server:
         with pytest.raises(ResponseFormatError) as caught:
-            client_of(server).chat_completion(REQUEST)
+            make_client(server).chat_completion(REQUEST)
         assert server.was_left()
     assert str(caught.value) == (
         "the server streamed its answer though no stream was asked for\n"
@@ -245,9 +245,9 @@ ODD_BUT_RIGHT = {
 
 
 @pytest.mark.parametrize("name", ODD_BUT_RIGHT)
-def test_http_that_is_rarely_seen(client_of: ClientOf, name: str) -> None:
+def test_http_that_is_rarely_seen(make_client: MakeClient, name: str) -> None:
     with Server(raw(ODD_BUT_RIGHT[name])) as server:
-        stream = client_of(server).chat_completion_stream(REQUEST)
+        stream = make_client(server).chat_completion_stream(REQUEST)
         assert drain(stream) == (["Hel", "lo"], None)
     assert stream.response is not None
     assert stream.response.status == 200
@@ -273,16 +273,16 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_http_that_is_broken(client_of: ClientOf, name: str) -> None:
+def test_http_that_is_broken(make_client: MakeClient, name: str) -> None:
     data, words = BROKEN[name]
 
     def answer(peer: Peer) -> None:
         peer.read_request()
         peer.send(data)
-        peer.wait_until_left()
+        peer.wait_for_disconnect()
 
     with Server(answer) as server:
-        failure = failure_of(client_of(server, max_retries=2).chat_completion_stream(REQUEST))
+        failure = failure_of(make_client(server, max_retries=2).chat_completion_stream(REQUEST))
         assert server.was_left()
     assert isinstance(failure, ResponseFormatError)
     assert str(failure).startswith(words)
@@ -300,34 +300,34 @@ CODINGS = {"gzip": gzip.compress, "deflate": zlib.compress, "deflate ": _raw_def
 
 
 @pytest.mark.parametrize("coding", CODINGS)
-def test_a_compressed_stream(client_of: ClientOf, coding: str) -> None:
+def test_a_compressed_stream(make_client: MakeClient, coding: str) -> None:
     answer = respond(200, CODINGS[coding](STREAM), "text/event-stream", content_encoding=coding.strip())
-    with Server(in_turn(answer)) as server:
-        assert drain(client_of(server).chat_completion_stream(REQUEST)) == (["Hel", "lo"], None)
+    with Server(respond_sequentially(answer)) as server:
+        assert drain(make_client(server).chat_completion_stream(REQUEST)) == (["Hel", "lo"], None)
         assert server.requests[0].headers["accept-encoding"] == "identity"
 
 
-def test_a_compressed_stream_arrives_as_it_is_flushed(client_of: ClientOf) -> None:
+def test_a_compressed_stream_arrives_as_it_is_flushed(make_client: MakeClient) -> None:
     packer = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)
 
     def answer(peer: Peer) -> None:
         peer.read_request()
         peer.begin_stream({"content-encoding": "gzip"})
         peer.send_part(packer.compress(event(chunk("Hel"))) + packer.flush(zlib.Z_SYNC_FLUSH))
-        peer.wait_until_left()
+        peer.wait_for_disconnect()
 
     with Server(answer) as server:
-        stream = client_of(server).chat_completion_stream(REQUEST)
+        stream = make_client(server).chat_completion_stream(REQUEST)
         assert next(stream).text == "Hel"
         stream.close()
         assert server.was_left()
 
 
-def test_a_compressed_stream_that_was_cut(client_of: ClientOf) -> None:
+def test_a_compressed_stream_that_was_cut(make_client: MakeClient) -> None:
     packed = gzip.compress(event(chunk("Hel")) + event(chunk("lo", finish="stop")))[:-8]
     answer = respond(200, packed, "text/event-stream", content_encoding="gzip")
-    with Server(in_turn(answer)) as server:
-        texts, failure = drain(client_of(server).chat_completion_stream(REQUEST))
+    with Server(respond_sequentially(answer)) as server:
+        texts, failure = drain(make_client(server).chat_completion_stream(REQUEST))
     assert texts == ["Hel", "lo"]
     assert isinstance(failure, StreamTruncatedError)
     assert str(failure) == "the compressed body ended before its data did"
@@ -335,9 +335,9 @@ def test_a_compressed_stream_that_was_cut(client_of: ClientOf) -> None:
     assert failure.partial.text == "Hello"
 
 
-def test_a_compressed_answer_to_the_blocking_call(client_of: ClientOf) -> None:
+def test_a_compressed_answer_to_the_blocking_call(make_client: MakeClient) -> None:
     body = gzip.compress(json.dumps(completion()).encode())
-    with Server(in_turn(respond(200, body, content_encoding="gzip"))) as server:
-        answer = client_of(server).chat_completion(REQUEST)
+    with Server(respond_sequentially(respond(200, body, content_encoding="gzip"))) as server:
+        answer = make_client(server).chat_completion(REQUEST)
         assert server.requests[0].headers["accept-encoding"] == "gzip, deflate"
     assert answer.text == "Hello"

@@ -18,8 +18,8 @@ from firsttoken.errors import (
     RateLimitError,
     StreamTruncatedError,
 )
-from tests.support.clients import REQUEST, ClientOf, drain, failure_of
-from tests.support.server import WAIT_S, Peer, Server, chunk, completion, event, in_turn
+from tests.support.clients import REQUEST, MakeClient, drain, failure_of
+from tests.support.server import WAIT_S, Peer, Server, chunk, completion, event, respond_sequentially
 
 AT_ONCE = {"retry-after-ms": "0"}
 Answer = Callable[[Peer], None]
@@ -34,27 +34,30 @@ def hello(peer: Peer) -> None:
 
 
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 504, 529])
-def test_statuses_that_may_pass_are_retried(client_of: ClientOf, status: int) -> None:
-    with Server(in_turn(refuse(status), refuse(status), hello)) as server:
-        stream = client_of(server, max_retries=2).chat_completion_stream(REQUEST)
+def test_statuses_that_may_pass_are_retried(make_client: MakeClient, status: int) -> None:
+    with Server(respond_sequentially(refuse(status), refuse(status), hello)) as server:
+        stream = make_client(server, max_retries=2).chat_completion_stream(REQUEST)
         assert drain(stream) == (["Hel", "lo", ""], None)
     assert [request.body for request in server.requests] == [server.requests[0].body] * 3
     assert stream.timing.chunks == 3
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422, 499])
-def test_statuses_that_stay_are_not_retried(client_of: ClientOf, status: int) -> None:
-    with Server(in_turn(refuse(status))) as server:
-        failure = failure_of(client_of(server, max_retries=2).chat_completion_stream(REQUEST))
+def test_statuses_that_stay_are_not_retried(make_client: MakeClient, status: int) -> None:
+    with Server(respond_sequentially(refuse(status))) as server:
+        failure = failure_of(make_client(server, max_retries=2).chat_completion_stream(REQUEST))
     assert isinstance(failure, APIStatusError)
     assert not failure.retryable
     assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("max_retries", [0, 1, 3])
-def test_max_retries_bounds_the_attempts(client_of: ClientOf, max_retries: int) -> None:
-    with Server(in_turn(*[refuse(503)] * (max_retries + 1))) as server, pytest.raises(InternalServerError) as caught:
-        client_of(server, max_retries=9).chat_completion(REQUEST, max_retries=max_retries)
+def test_max_retries_bounds_the_attempts(make_client: MakeClient, max_retries: int) -> None:
+    with (
+        Server(respond_sequentially(*[refuse(503)] * (max_retries + 1))) as server,
+        pytest.raises(InternalServerError) as caught,
+    ):
+        make_client(server, max_retries=9).chat_completion(REQUEST, max_retries=max_retries)
     assert caught.value.retryable
     assert len(server.requests) == max_retries + 1
 
@@ -67,26 +70,26 @@ def test_max_retries_bounds_the_attempts(client_of: ClientOf, max_retries: int) 
         b"event: error\n" + event({"status": 500}),
     ],
 )
-def test_a_first_event_that_is_an_error_is_retried(client_of: ClientOf, first_event: bytes) -> None:
+def test_a_first_event_that_is_an_error_is_retried(make_client: MakeClient, first_event: bytes) -> None:
     def busy(peer: Peer) -> None:
         peer.begin_stream(AT_ONCE)
         peer.send_part(first_event)
-        peer.wait_until_left()
+        peer.wait_for_disconnect()
 
-    with Server(in_turn(busy, hello)) as server:
-        with client_of(server, max_retries=1).chat_completion_stream(REQUEST) as stream:
+    with Server(respond_sequentially(busy, hello)) as server:
+        with make_client(server, max_retries=1).chat_completion_stream(REQUEST) as stream:
             assert drain(stream) == (["Hel", "lo", ""], None)
         assert server.was_left()
 
 
-def test_an_error_behind_a_chunk_is_not_retried(client_of: ClientOf) -> None:
+def test_an_error_behind_a_chunk_is_not_retried(make_client: MakeClient) -> None:
     def answer(peer: Peer) -> None:
         peer.begin_stream(AT_ONCE)
         peer.send_part(event(chunk("Hel")) + event({"error": {"message": "boom", "code": 500}}))
-        peer.wait_until_left()
+        peer.wait_for_disconnect()
 
-    with Server(in_turn(answer)) as server:
-        stream = client_of(server, max_retries=3).chat_completion_stream(REQUEST)
+    with Server(respond_sequentially(answer)) as server:
+        stream = make_client(server, max_retries=3).chat_completion_stream(REQUEST)
         texts, failure = drain(stream)
         assert server.was_left()
     assert texts == ["Hel"]
@@ -100,17 +103,17 @@ def test_an_error_behind_a_chunk_is_not_retried(client_of: ClientOf) -> None:
 
 
 @pytest.mark.parametrize(("told", "status", "attempts"), [("true", 400, 2), ("false", 503, 1), ("maybe", 503, 2)])
-def test_x_should_retry_is_obeyed(client_of: ClientOf, told: str, status: int, attempts: int) -> None:
-    with Server(in_turn(refuse(status, AT_ONCE | {"x-should-retry": told}), hello)) as server:
-        drain(client_of(server, max_retries=1).chat_completion_stream(REQUEST))
+def test_x_should_retry_is_obeyed(make_client: MakeClient, told: str, status: int, attempts: int) -> None:
+    with Server(respond_sequentially(refuse(status, AT_ONCE | {"x-should-retry": told}), hello)) as server:
+        drain(make_client(server, max_retries=1).chat_completion_stream(REQUEST))
     assert len(server.requests) == attempts
 
 
 @pytest.mark.parametrize("field", ["code", "type"])
-def test_insufficient_quota_is_never_retried(client_of: ClientOf, field: str) -> None:
+def test_insufficient_quota_is_never_retried(make_client: MakeClient, field: str) -> None:
     error = {"message": "You exceeded your current quota", field: "insufficient_quota"}
-    with Server(in_turn(refuse(429, AT_ONCE | {"x-should-retry": "true"}, error))) as server:
-        failure = failure_of(client_of(server, max_retries=2).chat_completion_stream(REQUEST))
+    with Server(respond_sequentially(refuse(429, AT_ONCE | {"x-should-retry": "true"}, error))) as server:
+        failure = failure_of(make_client(server, max_retries=2).chat_completion_stream(REQUEST))
     assert isinstance(failure, RateLimitError)
     assert not failure.retryable
     assert str(failure) == "the server answered 429 Too Many Requests: You exceeded your current quota"
@@ -128,7 +131,7 @@ def test_insufficient_quota_is_never_retried(client_of: ClientOf, field: str) ->
     ],
 )
 def test_the_wait_is_the_one_asked_for(
-    client_of: ClientOf, headers: dict[str, str], at_least_s: float, at_most_s: float
+    make_client: MakeClient, headers: dict[str, str], at_least_s: float, at_most_s: float
 ) -> None:
     at_s: list[float] = []
 
@@ -139,20 +142,20 @@ def test_the_wait_is_the_one_asked_for(
 
         return serve
 
-    with Server(in_turn(answer(503), answer(200))) as server:
-        assert client_of(server, max_retries=1).chat_completion(REQUEST).text == "Hello"
+    with Server(respond_sequentially(answer(503), answer(200))) as server:
+        assert make_client(server, max_retries=1).chat_completion(REQUEST).text == "Hello"
     assert at_least_s <= at_s[1] - at_s[0] < at_most_s
 
 
-def test_without_advice_the_waits_grow(client_of: ClientOf) -> None:
+def test_without_advice_the_waits_grow(make_client: MakeClient) -> None:
     at_s: list[float] = []
 
     def serve(peer: Peer) -> None:
         at_s.append(time.monotonic())
         peer.answer_json(503, {})
 
-    with Server(in_turn(serve, serve, serve)) as server, pytest.raises(InternalServerError):
-        client_of(server, max_retries=2).chat_completion(REQUEST)
+    with Server(respond_sequentially(serve, serve, serve)) as server, pytest.raises(InternalServerError):
+        make_client(server, max_retries=2).chat_completion(REQUEST)
     assert 0.375 <= at_s[1] - at_s[0] < 0.7
     assert 0.75 <= at_s[2] - at_s[1] < 1.2
 
@@ -166,39 +169,39 @@ def test_without_advice_the_waits_grow(client_of: ClientOf) -> None:
     ],
 )
 def test_a_wait_of_more_than_a_minute_is_not_taken(
-    client_of: ClientOf, headers: dict[str, str], asked_s: float
+    make_client: MakeClient, headers: dict[str, str], asked_s: float
 ) -> None:
-    with Server(in_turn(refuse(429, headers))) as server:
-        failure = failure_of(client_of(server, max_retries=5).chat_completion_stream(REQUEST))
+    with Server(respond_sequentially(refuse(429, headers))) as server:
+        failure = failure_of(make_client(server, max_retries=5).chat_completion_stream(REQUEST))
     assert isinstance(failure, RateLimitError)
     assert failure.retry_after_s == pytest.approx(asked_s)  # pyright: ignore[reportUnknownMemberType]
     assert failure.retryable
 
 
-def test_a_date_that_has_passed_is_no_wait(client_of: ClientOf) -> None:
-    with Server(in_turn(refuse(429, {"retry-after": formatdate(0, usegmt=True)}), hello)) as server:
-        assert drain(client_of(server, max_retries=1).chat_completion_stream(REQUEST))[1] is None
+def test_a_date_that_has_passed_is_no_wait(make_client: MakeClient) -> None:
+    with Server(respond_sequentially(refuse(429, {"retry-after": formatdate(0, usegmt=True)}), hello)) as server:
+        assert drain(make_client(server, max_retries=1).chat_completion_stream(REQUEST))[1] is None
 
 
-def test_a_server_that_comes_up_late_is_reached(client_of: ClientOf) -> None:
+def test_a_server_that_comes_up_late_is_reached(make_client: MakeClient) -> None:
     reserved = socket.socket()
     reserved.bind(("127.0.0.1", 0))  # without listening: connections are refused
-    with Server(in_turn(hello), listener=reserved) as server, ThreadPoolExecutor(1) as pool:
-        stream = client_of(server, max_retries=3).chat_completion_stream(REQUEST)
+    with Server(respond_sequentially(hello), listener=reserved) as server, ThreadPoolExecutor(1) as pool:
+        stream = make_client(server, max_retries=3).chat_completion_stream(REQUEST)
         result = pool.submit(drain, stream)
         with pytest.raises(APIConnectionError):  # long enough for the other's first attempt to fail as well
-            client_of(server, max_retries=1).chat_completion(REQUEST)
+            make_client(server, max_retries=1).chat_completion(REQUEST)
         reserved.listen()
         server.start()
         assert result.result(WAIT_S) == (["Hel", "lo", ""], None)
 
 
-def test_nobody_listens(client_of: ClientOf) -> None:
+def test_nobody_listens(make_client: MakeClient) -> None:
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         port = reserved.getsockname()[1]
         with pytest.raises(APIConnectionError) as caught:
-            client_of(f"http://127.0.0.1:{port}/v1").chat_completion(REQUEST)
+            make_client(f"http://127.0.0.1:{port}/v1").chat_completion(REQUEST)
     assert str(caught.value) == (
         f"no connection to 127.0.0.1:{port}: Connection refused\nhint: does the server run, and is this its port?"
     )
@@ -206,7 +209,7 @@ def test_nobody_listens(client_of: ClientOf) -> None:
     assert caught.value.retryable
 
 
-def test_a_connection_closed_without_an_answer_is_retried(client_of: ClientOf) -> None:
+def test_a_connection_closed_without_an_answer_is_retried(make_client: MakeClient) -> None:
     def hang_up(peer: Peer) -> None:
         if len(server.requests) == 1:
             peer.socket.close()
@@ -215,15 +218,15 @@ def test_a_connection_closed_without_an_answer_is_retried(client_of: ClientOf) -
         else:
             hello(peer)
 
-    with Server(in_turn(hang_up, hang_up, hang_up)) as server:
-        stream = client_of(server, max_retries=2).chat_completion_stream(REQUEST)
+    with Server(respond_sequentially(hang_up, hang_up, hang_up)) as server:
+        stream = make_client(server, max_retries=2).chat_completion_stream(REQUEST)
         assert drain(stream) == (["Hel", "lo", ""], None)
     assert server.connections == 3
 
 
-def test_a_connection_closed_without_an_answer_says_so(client_of: ClientOf) -> None:
+def test_a_connection_closed_without_an_answer_says_so(make_client: MakeClient) -> None:
     with Server(lambda peer: (peer.read_request(), None)[1]) as server:
-        failure = failure_of(client_of(server).chat_completion_stream(REQUEST))
+        failure = failure_of(make_client(server).chat_completion_stream(REQUEST))
     assert isinstance(failure, APIConnectionError)
     assert str(failure) == (
         f"lost the connection to 127.0.0.1:{server.port}: the server closed the connection without an answer"
@@ -233,9 +236,9 @@ def test_a_connection_closed_without_an_answer_says_so(client_of: ClientOf) -> N
 # --- connections that are used again --------------------------------------------------------------------------------
 
 
-def test_four_streams_in_a_row_use_one_connection(client_of: ClientOf) -> None:
-    with Server(in_turn(*[hello] * 4, lambda peer: peer.answer_json(200, completion()), hello)) as server:
-        client = client_of(server)
+def test_four_streams_in_a_row_use_one_connection(make_client: MakeClient) -> None:
+    with Server(respond_sequentially(*[hello] * 4, lambda peer: peer.answer_json(200, completion()), hello)) as server:
+        client = make_client(server)
         for _ in range(4):
             assert drain(client.chat_completion_stream(REQUEST)) == (["Hel", "lo", ""], None)
         assert client.chat_completion(REQUEST).text == "Hello"
@@ -245,7 +248,7 @@ def test_four_streams_in_a_row_use_one_connection(client_of: ClientOf) -> None:
     assert server.connections == 1
 
 
-def test_a_terminator_that_comes_a_moment_later_keeps_the_connection(client_of: ClientOf) -> None:
+def test_a_terminator_that_comes_a_moment_later_keeps_the_connection(make_client: MakeClient) -> None:
     """The last chunk of the body is a segment of its own with many servers."""
 
     def answer(peer: Peer) -> None:
@@ -254,30 +257,30 @@ def test_a_terminator_that_comes_a_moment_later_keeps_the_connection(client_of: 
         threading.Event().wait(0.02)
         peer.send(b"0\r\n\r\n")
 
-    with Server(in_turn(answer, answer)) as server:
-        client = client_of(server)
+    with Server(respond_sequentially(answer, answer)) as server:
+        client = make_client(server)
         for _ in range(2):
             assert drain(client.chat_completion_stream(REQUEST)) == (["Hello"], None)
     assert server.connections == 1
 
 
 @pytest.mark.parametrize("style", ["connection: close", "HTTP/1.0"])
-def test_a_server_that_wants_no_more_requests_gets_none(client_of: ClientOf, style: str) -> None:
+def test_a_server_that_wants_no_more_requests_gets_none(make_client: MakeClient, style: str) -> None:
     def answer(peer: Peer) -> None:
         body = event(chunk("Hello", finish="stop")) + event("[DONE]")
         version, header = ("HTTP/1.0", "") if style == "HTTP/1.0" else ("HTTP/1.1", f"{style}\r\n")
         length = f"content-length: {len(body)}\r\n"
         peer.send(f"{version} 200 OK\r\ncontent-type: text/event-stream\r\n{header}{length}\r\n".encode() + body)
 
-    with Server(in_turn(answer, answer)) as server:
-        client = client_of(server)
+    with Server(respond_sequentially(answer, answer)) as server:
+        client = make_client(server)
         for _ in range(2):
             assert drain(client.chat_completion_stream(REQUEST)) == (["Hello"], None)
             assert server.was_left()
     assert server.connections == 2
 
 
-def test_a_connection_closed_while_it_was_idle_is_replaced(client_of: ClientOf) -> None:
+def test_a_connection_closed_while_it_was_idle_is_replaced(make_client: MakeClient) -> None:
     closed = threading.Event()
 
     def serve(peer: Peer) -> None:
@@ -287,7 +290,7 @@ def test_a_connection_closed_while_it_was_idle_is_replaced(client_of: ClientOf) 
         closed.set()
 
     with Server(serve) as server:
-        client = client_of(server)
+        client = make_client(server)
         for _ in range(3):
             assert drain(client.chat_completion_stream(REQUEST)) == (["Hel", "lo", ""], None)
             assert closed.wait(WAIT_S)
@@ -296,7 +299,7 @@ def test_a_connection_closed_while_it_was_idle_is_replaced(client_of: ClientOf) 
 
 
 @pytest.mark.parametrize("rudely", [False, True])
-def test_a_connection_closed_as_the_request_comes_is_replaced(client_of: ClientOf, rudely: bool) -> None:
+def test_a_connection_closed_as_the_request_comes_is_replaced(make_client: MakeClient, rudely: bool) -> None:
     """Without a word, though no retry is allowed: the server has not begun to answer."""
 
     def serve(peer: Peer) -> None:
@@ -308,14 +311,14 @@ def test_a_connection_closed_as_the_request_comes_is_replaced(client_of: ClientO
             peer.reset()
 
     with Server(serve) as server:
-        client = client_of(server, max_retries=0)
+        client = make_client(server, max_retries=0)
         for _ in range(2):
             assert drain(client.chat_completion_stream(REQUEST)) == (["Hel", "lo", ""], None)
     assert server.connections == 2
 
 
 @pytest.mark.parametrize("surplus", [b"garbage\r\n\r\n", b"0\r\n\r\n", b'data: {"choices":[]}\n\n', b"\x00"])
-def test_a_reused_connection_with_data_left_over_is_replaced(client_of: ClientOf, surplus: bytes) -> None:
+def test_a_reused_connection_with_data_left_over_is_replaced(make_client: MakeClient, surplus: bytes) -> None:
     """What belongs to the answer before can arrive when the next request is under way: it answers nothing."""
 
     def serve(peer: Peer) -> None:
@@ -323,16 +326,16 @@ def test_a_reused_connection_with_data_left_over_is_replaced(client_of: ClientOf
         hello(peer)
         if peer.read_request() is not None:
             peer.send(surplus)
-            peer.wait_until_left()
+            peer.wait_for_disconnect()
 
     with Server(serve) as server:
-        client = client_of(server, max_retries=0)
+        client = make_client(server, max_retries=0)
         for _ in range(2):
             assert drain(client.chat_completion_stream(REQUEST)) == (["Hel", "lo", ""], None)
     assert server.connections == 2
 
 
-def test_a_reused_connection_that_began_to_answer_is_not_replaced(client_of: ClientOf) -> None:
+def test_a_reused_connection_that_began_to_answer_is_not_replaced(make_client: MakeClient) -> None:
     def serve(peer: Peer) -> None:
         peer.read_request()
         hello(peer)
@@ -340,7 +343,7 @@ def test_a_reused_connection_that_began_to_answer_is_not_replaced(client_of: Cli
         peer.send(b"HTTP/1.1 2")
 
     with Server(serve) as server:
-        client = client_of(server)
+        client = make_client(server)
         assert drain(client.chat_completion_stream(REQUEST))[1] is None
         failure = failure_of(client.chat_completion_stream(REQUEST))
     assert isinstance(failure, StreamTruncatedError)
@@ -348,7 +351,7 @@ def test_a_reused_connection_that_began_to_answer_is_not_replaced(client_of: Cli
     assert server.connections == 1
 
 
-def test_a_reused_connection_that_is_lost_behind_the_head_is_not_replaced(client_of: ClientOf) -> None:
+def test_a_reused_connection_that_is_lost_behind_the_head_is_not_replaced(make_client: MakeClient) -> None:
     headed = threading.Event()
 
     def serve(peer: Peer) -> None:
@@ -360,7 +363,7 @@ def test_a_reused_connection_that_is_lost_behind_the_head_is_not_replaced(client
         peer.reset()
 
     with Server(serve) as server:
-        client = client_of(server)
+        client = make_client(server)
         assert drain(client.chat_completion_stream(REQUEST))[1] is None
         with client.chat_completion_stream(REQUEST) as stream:
             headed.set()
@@ -370,7 +373,7 @@ def test_a_reused_connection_that_is_lost_behind_the_head_is_not_replaced(client
     assert server.connections == 1
 
 
-def test_a_connection_that_speaks_unasked_is_not_used_again(client_of: ClientOf) -> None:
+def test_a_connection_that_speaks_unasked_is_not_used_again(make_client: MakeClient) -> None:
     spoken = threading.Event()
 
     def serve(peer: Peer) -> None:
@@ -378,17 +381,17 @@ def test_a_connection_that_speaks_unasked_is_not_used_again(client_of: ClientOf)
         hello(peer)
         peer.send(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
         spoken.set()
-        peer.wait_until_left()
+        peer.wait_for_disconnect()
 
     with Server(serve) as server:
-        client = client_of(server)
+        client = make_client(server)
         for _ in range(2):
             assert drain(client.chat_completion_stream(REQUEST))[1] is None
             assert spoken.wait(WAIT_S)
     assert server.connections == 2
 
 
-def test_the_wait_between_attempts_counts_for_total_alone(client_of: ClientOf) -> None:
-    with Server(in_turn(refuse(503, {"retry-after-ms": "400"}), hello)) as server:
-        client = client_of(server, max_retries=1, timeout=Timeout(connect_s=0.3, first_chunk_s=0.3))
+def test_the_wait_between_attempts_counts_for_total_alone(make_client: MakeClient) -> None:
+    with Server(respond_sequentially(refuse(503, {"retry-after-ms": "400"}), hello)) as server:
+        client = make_client(server, max_retries=1, timeout=Timeout(connect_s=0.3, first_chunk_s=0.3))
         assert drain(client.chat_completion_stream(REQUEST))[1] is None

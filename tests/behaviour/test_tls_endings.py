@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import pytest
 
 from firsttoken.errors import APIConnectionError, StreamTruncatedError
-from tests.support.clients import REQUEST, ClientOf, drain, failure_of
-from tests.support.server import EVENT_STREAM, Peer, Server, chunk, event, in_turn
+from tests.support.clients import REQUEST, MakeClient, drain, failure_of
+from tests.support.server import EVENT_STREAM, Peer, Server, chunk, event, respond_sequentially
 from tests.support.tls import client_context, server_context
 
 
@@ -36,11 +36,11 @@ def just_close(peer: Peer) -> None:
 def break_a_record(peer: Peer) -> None:
     """Send what TLS can't read, past TLS."""
     socket.socket.send(peer.socket, b"\x17\x03\x03\x00\x20" + bytes(32))
-    peer.wait_until_left()
+    peer.wait_for_disconnect()
 
 
 @pytest.mark.parametrize("leave", [take_leave, just_close])
-def test_a_stream_that_is_whole_may_end_either_way(client_of: ClientOf, leave: Callable[[Peer], None]) -> None:
+def test_a_stream_that_is_whole_may_end_either_way(make_client: MakeClient, leave: Callable[[Peer], None]) -> None:
     def serve(peer: Peer) -> None:
         peer.read_request()
         peer.send_head(200, EVENT_STREAM | {"connection": "close"})
@@ -48,12 +48,12 @@ def test_a_stream_that_is_whole_may_end_either_way(client_of: ClientOf, leave: C
         leave(peer)
 
     with tls_server(serve) as server:
-        stream = client_of(server, ssl_context=client_context()).chat_completion_stream(REQUEST)
+        stream = make_client(server, ssl_context=client_context()).chat_completion_stream(REQUEST)
         assert drain(stream) == (["Hello", ""], None)
 
 
 @pytest.mark.parametrize("leave", [take_leave, just_close])
-def test_a_stream_that_is_cut_is_an_error_either_way(client_of: ClientOf, leave: Callable[[Peer], None]) -> None:
+def test_a_stream_that_is_cut_is_an_error_either_way(make_client: MakeClient, leave: Callable[[Peer], None]) -> None:
     def serve(peer: Peer) -> None:
         peer.read_request()
         peer.begin_stream()
@@ -61,14 +61,14 @@ def test_a_stream_that_is_cut_is_an_error_either_way(client_of: ClientOf, leave:
         leave(peer)
 
     with tls_server(serve) as server:
-        failure = failure_of(client_of(server, ssl_context=client_context()).chat_completion_stream(REQUEST))
+        failure = failure_of(make_client(server, ssl_context=client_context()).chat_completion_stream(REQUEST))
     assert isinstance(failure, StreamTruncatedError)
     assert str(failure) == "the connection was closed before the end of the response"
     assert failure.partial is not None
     assert failure.partial.text == "Hel"
 
 
-def test_a_broken_record_is_a_lost_connection_behind_what_came(client_of: ClientOf) -> None:
+def test_a_broken_record_is_a_lost_connection_behind_what_came(make_client: MakeClient) -> None:
     def serve(peer: Peer) -> None:
         peer.read_request()
         peer.begin_stream()
@@ -76,7 +76,7 @@ def test_a_broken_record_is_a_lost_connection_behind_what_came(client_of: Client
         break_a_record(peer)
 
     with tls_server(serve) as server:
-        failure = failure_of(client_of(server, ssl_context=client_context()).chat_completion_stream(REQUEST))
+        failure = failure_of(make_client(server, ssl_context=client_context()).chat_completion_stream(REQUEST))
         assert server.was_left()
     assert isinstance(failure, APIConnectionError)
     assert str(failure).startswith(f"lost the connection to localhost:{server.port}: ")
@@ -85,36 +85,36 @@ def test_a_broken_record_is_a_lost_connection_behind_what_came(client_of: Client
     assert failure.partial.text == "Hel"
 
 
-def test_an_end_within_the_handshake_is_no_connection(client_of: ClientOf) -> None:
+def test_an_end_within_the_handshake_is_no_connection(make_client: MakeClient) -> None:
     def serve(peer: Peer) -> None:
         peer.socket.recv(1)
 
     with Server(serve) as server:
         url = server.base_url.replace("http:", "https:")
-        failure = failure_of(client_of(url, ssl_context=client_context()).chat_completion_stream(REQUEST))
+        failure = failure_of(make_client(url, ssl_context=client_context()).chat_completion_stream(REQUEST))
     assert isinstance(failure, APIConnectionError)
     assert str(failure).startswith(f"no connection to 127.0.0.1:{server.port}: ")
 
 
-def test_an_idle_connection_that_takes_its_leave_is_not_used_again(client_of: ClientOf) -> None:
+def test_an_idle_connection_that_takes_its_leave_is_not_used_again(make_client: MakeClient) -> None:
     def serve(peer: Peer) -> None:
         peer.read_request()
         peer.stream("Hel", "lo")
         take_leave(peer)
 
     with tls_server(serve) as server:
-        client = client_of(server, ssl_context=client_context())
+        client = make_client(server, ssl_context=client_context())
         for _ in range(2):
             assert drain(client.chat_completion_stream(REQUEST)) == (["Hel", "lo", ""], None)
     assert server.connections == 2
 
 
-def test_four_streams_in_a_row_use_one_connection(client_of: ClientOf) -> None:
+def test_four_streams_in_a_row_use_one_connection(make_client: MakeClient) -> None:
     def whole(peer: Peer) -> None:
         peer.stream("Hel", "lo")
 
-    with tls_server(in_turn(*[whole] * 4)) as server:
-        client = client_of(server, ssl_context=client_context())
+    with tls_server(respond_sequentially(*[whole] * 4)) as server:
+        client = make_client(server, ssl_context=client_context())
         for _ in range(4):
             assert drain(client.chat_completion_stream(REQUEST)) == (["Hel", "lo", ""], None)
     assert server.connections == 1

@@ -10,9 +10,9 @@ import pytest
 
 from firsttoken import AsyncClient, Client, Timeout
 from firsttoken.errors import APITimeoutError, AuthenticationError, ConfigurationError, RateLimitError
-from tests.support.clients import KEY, REQUEST, ClientOf, drain, failure_of
+from tests.support.clients import KEY, REQUEST, MakeClient, drain, failure_of
 from tests.support.httpx2_clients import ClientOver, client_over
-from tests.support.server import Peer, Server, completion, in_turn
+from tests.support.server import Peer, Server, completion, respond_sequentially
 
 __all__ = ["client_over"]
 
@@ -44,19 +44,19 @@ def bearers(server: Server) -> list[str]:
     return [request.headers["authorization"].removeprefix("Bearer ") for request in server.requests]
 
 
-def test_each_attempt_asks_for_a_token(client_of: ClientOf) -> None:
+def test_each_attempt_asks_for_a_token(make_client: MakeClient) -> None:
     tokens = Tokens()
-    with Server(in_turn(busy, answer, hello)) as server:
-        client = client_of(server, api_key=tokens, max_retries=1)
+    with Server(respond_sequentially(busy, answer, hello)) as server:
+        client = make_client(server, api_key=tokens, max_retries=1)
         assert client.chat_completion(REQUEST).text == "Hello"
         assert drain(client.chat_completion_stream(REQUEST)) == (["Hello", ""], None)
     assert bearers(server) == tokens.given == ["token-number-0", "token-number-1", "token-number-2"]
 
 
-def test_a_stream_asks_when_it_is_sent(client_of: ClientOf) -> None:
+def test_a_stream_asks_when_it_is_sent(make_client: MakeClient) -> None:
     tokens = Tokens()
-    with Server(in_turn(hello)) as server:
-        stream = client_of(server, api_key=tokens).chat_completion_stream(REQUEST)
+    with Server(respond_sequentially(hello)) as server:
+        stream = make_client(server, api_key=tokens).chat_completion_stream(REQUEST)
         assert tokens.given == []
         with stream:
             assert tokens.given == ["token-number-0"]
@@ -64,19 +64,19 @@ def test_a_stream_asks_when_it_is_sent(client_of: ClientOf) -> None:
 
 def test_an_own_client_sends_it_too(client_over: ClientOver) -> None:
     tokens = Tokens()
-    with Server(in_turn(busy, answer)) as server:
+    with Server(respond_sequentially(busy, answer)) as server:
         assert client_over(server, api_key=tokens, max_retries=1).chat_completion(REQUEST).text == "Hello"
     assert bearers(server) == tokens.given == ["token-number-0", "token-number-1"]
 
 
 @pytest.mark.parametrize("where", ["default_headers", "headers"])
-def test_an_explicit_header_goes_before_it(client_of: ClientOf, where: str) -> None:
+def test_an_explicit_header_goes_before_it(make_client: MakeClient, where: str) -> None:
     tokens, header = Tokens(), {"Authorization": "Basic abcdefgh"}
-    with Server(in_turn(answer)) as server:
+    with Server(respond_sequentially(answer)) as server:
         if where == "headers":
-            client_of(server, api_key=tokens).chat_completion(REQUEST, headers=header)
+            make_client(server, api_key=tokens).chat_completion(REQUEST, headers=header)
         else:
-            client_of(server, api_key=tokens, default_headers=header).chat_completion(REQUEST)
+            make_client(server, api_key=tokens, default_headers=header).chat_completion(REQUEST)
     assert server.requests[0].headers["authorization"] == "Basic abcdefgh"
     assert tokens.given == []
 
@@ -86,12 +86,12 @@ def test_it_will_do_for_openai_itself() -> None:
     assert repr(AsyncClient(api_key=Tokens())) == "AsyncClient(base_url='https://api.openai.com/v1')"
 
 
-def test_its_token_is_in_no_error(client_of: ClientOf) -> None:
+def test_its_token_is_in_no_error(make_client: MakeClient) -> None:
     def refuse(peer: Peer) -> None:
         peer.answer_json(401, {"error": {"message": f"what is {server.requests[-1].headers['authorization']}?"}})
 
-    with Server(in_turn(refuse)) as server:
-        failure = failure_of(client_of(server, api_key=Tokens()).chat_completion_stream(REQUEST))
+    with Server(respond_sequentially(refuse)) as server:
+        failure = failure_of(make_client(server, api_key=Tokens()).chat_completion_stream(REQUEST))
     assert isinstance(failure, AuthenticationError)
     assert "what is Bearer [redacted]?" in str(failure)
     assert b"token-number" not in pickle.dumps(failure)
@@ -99,25 +99,25 @@ def test_its_token_is_in_no_error(client_of: ClientOf) -> None:
 
 
 @pytest.mark.parametrize("kind", [StopIteration, StopAsyncIteration])
-def test_one_that_has_run_out_does_not_end_the_loop(client_of: ClientOf, kind: type[Exception]) -> None:
+def test_one_that_has_run_out_does_not_end_the_loop(make_client: MakeClient, kind: type[Exception]) -> None:
     def provider() -> str:
         raise kind
 
-    stream = client_of("http://127.0.0.1:1/v1", api_key=provider).chat_completion_stream(REQUEST)
+    stream = make_client("http://127.0.0.1:1/v1", api_key=provider).chat_completion_stream(REQUEST)
     with pytest.raises(RuntimeError, match=f"^the token provider raised {kind.__name__}$"):
         drain(stream)
     assert stream.state == "stopped"
 
 
-def test_what_it_raises_is_left_as_it_is(client_of: ClientOf) -> None:
+def test_what_it_raises_is_left_as_it_is(make_client: MakeClient) -> None:
     class OwnError(Exception):
         pass
 
     def provider() -> str:
         raise OwnError("no luck")
 
-    with Server(in_turn(answer)) as server:
-        client = client_of(server, api_key=provider, max_retries=2)
+    with Server(respond_sequentially(answer)) as server:
+        client = make_client(server, api_key=provider, max_retries=2)
         with pytest.raises(OwnError, match="no luck"):
             client.chat_completion(REQUEST)
         stream = client.chat_completion_stream(REQUEST)
@@ -138,9 +138,9 @@ def test_what_it_raises_is_left_as_it_is(client_of: ClientOf) -> None:
         ),
     ],
 )
-def test_what_is_no_token(client_of: ClientOf, token: Any, words: str) -> None:
-    with Server(in_turn(answer)) as server:
-        stream = client_of(server, api_key=lambda: token).chat_completion_stream(REQUEST)
+def test_what_is_no_token(make_client: MakeClient, token: Any, words: str) -> None:
+    with Server(respond_sequentially(answer)) as server:
+        stream = make_client(server, api_key=lambda: token).chat_completion_stream(REQUEST)
         with pytest.raises(ConfigurationError) as caught:
             next(stream)
         assert str(caught.value).startswith(words)
@@ -148,14 +148,14 @@ def test_what_is_no_token(client_of: ClientOf, token: Any, words: str) -> None:
     assert server.connections == 0
 
 
-def test_a_token_that_comes_too_late_is_not_sent(client_of: ClientOf) -> None:
+def test_a_token_that_comes_too_late_is_not_sent(make_client: MakeClient) -> None:
     def provider() -> str:
         late.wait(0.05)
         return KEY
 
     late = threading.Event()
-    with Server(in_turn(answer)) as server:
-        client = client_of(server, api_key=provider, timeout=Timeout(total_s=0.01), max_retries=2)
+    with Server(respond_sequentially(answer)) as server:
+        client = make_client(server, api_key=provider, timeout=Timeout(total_s=0.01), max_retries=2)
         with pytest.raises(APITimeoutError) as caught:
             client.chat_completion(REQUEST)
         assert str(caught.value) == "no token from the token provider within 0.01 s (total_s)"
@@ -163,7 +163,7 @@ def test_a_token_that_comes_too_late_is_not_sent(client_of: ClientOf) -> None:
     assert server.connections == 0
 
 
-def test_it_may_use_the_client_that_it_is_of(client_of: ClientOf) -> None:
+def test_it_may_use_the_client_that_it_is_of(make_client: MakeClient) -> None:
     """No lock is held while it runs, or this would stand still."""
     entered: list[Callable[[], object]] = []
 
@@ -173,13 +173,13 @@ def test_it_may_use_the_client_that_it_is_of(client_of: ClientOf) -> None:
             stream()
         return KEY
 
-    with Server(in_turn(hello, hello)) as server:
-        stream = client_of(server, api_key=provider).chat_completion_stream(REQUEST)
+    with Server(respond_sequentially(hello, hello)) as server:
+        stream = make_client(server, api_key=provider).chat_completion_stream(REQUEST)
         entered.append(lambda: stream.completion)
         assert drain(stream)[0] == ["Hello", ""]
 
 
-def test_a_stale_connection_is_replaced_with_a_token_of_its_own(client_of: ClientOf) -> None:
+def test_a_stale_connection_is_replaced_with_a_token_of_its_own(make_client: MakeClient) -> None:
     turn = itertools.count()
 
     def serve(peer: Peer) -> None:
@@ -190,14 +190,14 @@ def test_a_stale_connection_is_replaced_with_a_token_of_its_own(client_of: Clien
 
     tokens = Tokens()
     with Server(serve) as server:
-        client = client_of(server, api_key=tokens)
+        client = make_client(server, api_key=tokens)
         client.chat_completion(REQUEST)
         client.chat_completion(REQUEST)
     assert bearers(server) == tokens.given == ["token-number-0", "token-number-1", "token-number-2"]
 
 
-def test_when_retries_end_the_last_error_is_raised(client_of: ClientOf) -> None:
+def test_when_retries_end_the_last_error_is_raised(make_client: MakeClient) -> None:
     tokens = Tokens()
-    with Server(in_turn(busy, busy)) as server, pytest.raises(RateLimitError, match="later"):
-        client_of(server, api_key=tokens, max_retries=1).chat_completion(REQUEST)
+    with Server(respond_sequentially(busy, busy)) as server, pytest.raises(RateLimitError, match="later"):
+        make_client(server, api_key=tokens, max_retries=1).chat_completion(REQUEST)
     assert len(tokens.given) == 2

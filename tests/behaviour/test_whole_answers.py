@@ -10,8 +10,8 @@ import pytest
 from firsttoken import STOP, ChatCompletionRequest, chat_completion_request
 from firsttoken.errors import APIConnectionError, ChatCompletionError, ConfigurationError, StreamTruncatedError
 from firsttoken.types import ChatCompletion
-from tests.support.clients import REQUEST, ClientOf
-from tests.support.server import Peer, Server, chunk, completion, in_turn
+from tests.support.clients import REQUEST, MakeClient
+from tests.support.server import Peer, Server, chunk, completion, respond_sequentially
 
 ARGUMENTS = '{"city": "Rome"}'
 NOT_WHOLE = "the answer is not whole, so its tool calls can't be told from whole ones: "
@@ -83,9 +83,9 @@ def reset(peer: Peer) -> None:
 
 
 @pytest.mark.parametrize("answer", [whole, whole_without_finish, whole_without_done])
-def test_the_calls_of_a_whole_stream(client_of: ClientOf, answer: Callable[[Peer], None]) -> None:
-    with Server(in_turn(answer, answer)) as server:
-        client = client_of(server)
+def test_the_calls_of_a_whole_stream(make_client: MakeClient, answer: Callable[[Peer], None]) -> None:
+    with Server(respond_sequentially(answer, answer)) as server:
+        client = make_client(server)
         final = client.chat_completion_stream(REQUEST).final_completion()
         called_back = client.chat_completion_stream(REQUEST, lambda _: None)
     for found in (final, called_back):
@@ -95,11 +95,11 @@ def test_the_calls_of_a_whole_stream(client_of: ClientOf, answer: Callable[[Peer
         ]
 
 
-def test_the_calls_of_a_blocking_answer(client_of: ClientOf) -> None:
+def test_the_calls_of_a_blocking_answer(make_client: MakeClient) -> None:
     wire = completion()
     wire["choices"][0]["message"] |= {"tool_calls": [{"id": "a", "function": {"name": "f", "arguments": "{}"}}]}
-    with Server(in_turn(lambda peer: peer.answer_json(200, wire))) as server:
-        found = client_of(server).chat_completion(REQUEST)
+    with Server(respond_sequentially(lambda peer: peer.answer_json(200, wire))) as server:
+        found = make_client(server).chat_completion(REQUEST)
     assert found.complete is True
     assert [it.parse() for it in found.tool_calls] == [{}]
 
@@ -114,9 +114,11 @@ def check_kept_back(found: ChatCompletion, why: str) -> None:
 
 
 @pytest.mark.parametrize("answer", [cut, cut_behind_its_finish, reset])
-def test_the_calls_of_a_stream_that_failed_are_kept_back(client_of: ClientOf, answer: Callable[[Peer], None]) -> None:
-    with Server(in_turn(answer)) as server:
-        stream = client_of(server).chat_completion_stream(REQUEST)
+def test_the_calls_of_a_stream_that_failed_are_kept_back(
+    make_client: MakeClient, answer: Callable[[Peer], None]
+) -> None:
+    with Server(respond_sequentially(answer)) as server:
+        stream = make_client(server).chat_completion_stream(REQUEST)
         with pytest.raises((StreamTruncatedError, APIConnectionError)) as caught:
             stream.final_completion()
         partial = caught.value.partial
@@ -126,9 +128,9 @@ def test_the_calls_of_a_stream_that_failed_are_kept_back(client_of: ClientOf, an
             check_kept_back(found, "the stream was left, or broke off, before its end")
 
 
-def test_the_calls_of_a_stream_that_was_left_are_kept_back(client_of: ClientOf) -> None:
-    with Server(in_turn(whole, whole)) as server:
-        client = client_of(server)
+def test_the_calls_of_a_stream_that_was_left_are_kept_back(make_client: MakeClient) -> None:
+    with Server(respond_sequentially(whole, whole)) as server:
+        client = make_client(server)
         stream = client.chat_completion_stream(REQUEST)
         assert (stream.completion.complete, stream.completion.tool_calls) == (False, [])
         with stream:
@@ -147,19 +149,19 @@ def test_the_calls_of_a_stream_that_was_left_are_kept_back(client_of: ClientOf) 
     check_kept_back(stopped, "the stream was left")
 
 
-def test_the_calls_of_an_answer_that_was_too_long_are_kept_back(client_of: ClientOf) -> None:
-    with Server(in_turn(too_long)) as server:
-        found = client_of(server).chat_completion_stream(REQUEST).final_completion()
+def test_the_calls_of_an_answer_that_was_too_long_are_kept_back(make_client: MakeClient) -> None:
+    with Server(respond_sequentially(too_long)) as server:
+        found = make_client(server).chat_completion_stream(REQUEST).final_completion()
     assert found.complete is True
     check_kept_back(found, "it was cut by the limit of tokens (finish reason 'length')")
 
 
-def test_a_completion_knows_the_type_that_was_asked_for(client_of: ClientOf) -> None:
+def test_a_completion_knows_the_type_that_was_asked_for(make_client: MakeClient) -> None:
     text = '{"name": "Rome"}'
     with Server(
-        in_turn(lambda peer: peer.answer_json(200, completion(text)), lambda peer: peer.stream(*text))
+        respond_sequentially(lambda peer: peer.answer_json(200, completion(text)), lambda peer: peer.stream(*text))
     ) as server:
-        client = client_of(server)
+        client = make_client(server)
         blocking = client.chat_completion(CITY)
         streamed = client.chat_completion_stream(CITY).final_completion()
     for found in (blocking, streamed, pickle.loads(pickle.dumps(streamed))):
@@ -167,10 +169,10 @@ def test_a_completion_knows_the_type_that_was_asked_for(client_of: ClientOf) -> 
     assert [request.json["response_format"]["json_schema"]["name"] for request in server.requests] == ["City"] * 2
 
 
-def test_a_request_with_a_dict_names_no_type(client_of: ClientOf) -> None:
+def test_a_request_with_a_dict_names_no_type(make_client: MakeClient) -> None:
     request = chat_completion_request("test-model", "Hi", response_format={"type": "json_object"})
-    with Server(in_turn(lambda peer: peer.answer_json(200, completion("{}")))) as server:
-        found = client_of(server).chat_completion(request)
+    with Server(respond_sequentially(lambda peer: peer.answer_json(200, completion("{}")))) as server:
+        found = make_client(server).chat_completion(request)
     assert found.parse(dict[str, object]) == {}
     with pytest.raises(ConfigurationError, match="the request named no type for its answer"):
         found.parse()
@@ -182,9 +184,9 @@ def half(peer: Peer) -> None:
     peer.socket.close()
 
 
-def test_a_value_that_is_not_whole_is_kept_back(client_of: ClientOf) -> None:
-    with Server(in_turn(half)) as server:
-        stream = client_of(server).chat_completion_stream(CITY)
+def test_a_value_that_is_not_whole_is_kept_back(make_client: MakeClient) -> None:
+    with Server(respond_sequentially(half)) as server:
+        stream = make_client(server).chat_completion_stream(CITY)
         with pytest.raises(ChatCompletionError) as caught:
             stream.final_completion()
     for found in (caught.value.partial, stream.completion):
@@ -195,9 +197,9 @@ def test_a_value_that_is_not_whole_is_kept_back(client_of: ClientOf) -> None:
 
 @pytest.mark.parametrize("request_", [chat_completion_request("m", "Hi", response_format=int)])
 def test_a_type_that_can_not_be_asked_for_is_refused_before_anything_is_sent(
-    client_of: ClientOf, request_: ChatCompletionRequest
+    make_client: MakeClient, request_: ChatCompletionRequest
 ) -> None:
-    client = client_of("http://127.0.0.1:1/v1")
+    client = make_client("http://127.0.0.1:1/v1")
     for ask in (client.chat_completion, client.chat_completion_stream):
         with pytest.raises(ConfigurationError, match="an answer must be a JSON object"):
             ask(request_)

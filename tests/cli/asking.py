@@ -3,7 +3,7 @@
 import subprocess
 from typing import Self
 
-from tests.cli.peer import Exchange, Peer
+from tests.cli.peer import Peer, ResponseReader
 from tests.support.command import COMMAND, environment, read_exactly, start
 
 
@@ -36,7 +36,7 @@ class Asking:
         return stdout.decode(), stderr.decode(), self.process.returncode
 
 
-def answered(peer: Peer, *arguments: str, stdin: str | None = None, **variables: str) -> Exchange:
+def answered(peer: Peer, *arguments: str, stdin: str | None = None, **variables: str) -> ResponseReader:
     """Runs the command against a whole answer, and gives the request."""
     with subprocess.Popen(
         [*COMMAND, "ask", *arguments],

@@ -22,13 +22,13 @@ class Peer:
     def __exit__(self, *_: object) -> None:
         self._listener.close()
 
-    def accept(self) -> "Exchange":
+    def accept(self) -> "ResponseReader":
         connection, _ = self._listener.accept()
         connection.settimeout(TIMEOUT_S)
-        return Exchange(connection)
+        return ResponseReader(connection)
 
 
-class Exchange:
+class ResponseReader:
     """One request that was received, and the answer to it."""
 
     def __init__(self, connection: socket.socket) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import Terminal, run, start
-from tests.support.processes import children, is_gone
+from tests.support.processes import children, has_exited
 
 pytestmark = pytest.mark.model
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -31,7 +31,7 @@ def test_it_serves_until_it_is_told_to_end(sign: signal.Signals) -> None:
     assert stderr.decode() == (
         f"firsttoken: SmolLM2-135M-Instruct is served until Ctrl-C; for clients:\nexport OPENAI_BASE_URL={url}"
     )
-    assert is_gone(server)
+    assert has_exited(server)
 
 
 def test_ctrl_c_in_a_terminal_ends_it_and_leaves_no_process() -> None:
@@ -40,7 +40,7 @@ def test_ctrl_c_in_a_terminal_ends_it_and_leaves_no_process() -> None:
         (server,) = children(terminal.pid)
         terminal.type("\x03")
         assert terminal.wait() == 0
-        assert is_gone(server)
+        assert has_exited(server)
     assert "starting the local model ..." in terminal.seen
     assert "Traceback" not in terminal.seen
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from firsttoken._cli.target import Target, chosen_target
+from firsttoken._cli.target import Target, resolve_target
 
 
 @pytest.fixture(autouse=True)
@@ -14,14 +14,14 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("model", [None, "gpt-9"])
 def test_a_key_alone_means_openai(monkeypatch: pytest.MonkeyPatch, model: str | None) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-nobody")
-    with chosen_target(None, model) as target:
+    with resolve_target(None, model) as target:
         assert target == Target(None, model or "gpt-5-mini", None, "max_completion_tokens")
 
 
 def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-nobody")
     monkeypatch.setenv("OPENAI_BASE_URL", "")
-    with chosen_target(None, None) as target:
+    with resolve_target(None, None) as target:
         assert target.base_url is None
 
 
@@ -38,15 +38,15 @@ def test_a_base_url_decides_over_the_environments(
     monkeypatch: pytest.MonkeyPatch, url: str, model: str, field: str
 ) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", "http://elsewhere.example/v1")
-    with chosen_target(url, None) as target:
+    with resolve_target(url, None) as target:
         assert target == Target(url, model, None, field)
-    with chosen_target(None, None) as target:
+    with resolve_target(None, None) as target:
         assert target.base_url == "http://elsewhere.example/v1"
 
 
 @pytest.mark.model
 def test_with_neither_it_is_the_local_model(capsys: pytest.CaptureFixture[str]) -> None:
-    with chosen_target(None, None) as target:
+    with resolve_target(None, None) as target:
         assert target.base_url is not None
         assert target.base_url.startswith("http://127.0.0.1:")
         assert target[1:] == ("SmolLM2-135M-Instruct", "", "max_tokens")

@@ -19,7 +19,7 @@ from firsttoken._protocol import lenient as tolerant
 from firsttoken.errors import APIStatusError, ChatCompletionError, StreamTruncatedError
 from firsttoken.sansio import Accumulator
 from firsttoken.types import ChatCompletion, ChatCompletionChunk, Choice
-from tests.support.clients import ClientOf
+from tests.support.clients import MakeClient
 from tests.support.core import Outcome, cut_at, cut_every, run
 from tests.support.server import Peer, Server
 
@@ -169,8 +169,8 @@ def through(client: Client, name: str, pieces: list[bytes]) -> Outcome:
 
 
 @each_stream
-def test_both_clients_give_what_the_index_says(entry: dict[str, Any], server: Server, client_of: ClientOf) -> None:
-    data, client = body_of(entry), client_of(server)
+def test_both_clients_give_what_the_index_says(entry: dict[str, Any], server: Server, make_client: MakeClient) -> None:
+    data, client = body_of(entry), make_client(server)
     splits = [[data], *(cut_at(data, somewhere(entry, count)) for count in (2, 20))]
     for pieces in splits + [cut_every(data, 1)] * (len(data) <= TINY):
         outcome = through(client, entry["file"], pieces)
@@ -180,9 +180,9 @@ def test_both_clients_give_what_the_index_says(entry: dict[str, Any], server: Se
 
 @each_stream
 def test_both_clients_take_no_stream_that_is_cut_short_for_whole(
-    entry: dict[str, Any], server: Server, client_of: ClientOf
+    entry: dict[str, Any], server: Server, make_client: MakeClient
 ) -> None:
-    data, client = body_of(entry), client_of(server)
+    data, client = body_of(entry), make_client(server)
     for place in cuts(entry)[::4]:
         cut, known = through(client, entry["file"], [data[:place]]), run(data[:place])
         assert cut.complete == known.complete

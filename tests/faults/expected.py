@@ -51,8 +51,8 @@ NO_MORE = Expected(APITimeoutError, "no chunk with anything in it from SERVER wi
 CLOSED = Expected(StreamTruncatedError, "the connection was closed before the end of the response")
 
 
-def not_http(quoted: str) -> Expected:
-    return Expected(ResponseFormatError, f"the server does not answer in HTTP/1.1 (…): {quoted}")
+def not_http(excerpt: str) -> Expected:
+    return Expected(ResponseFormatError, f"the server does not answer in HTTP/1.1 (…): {excerpt}")
 
 
 def format_error(words: str) -> Expected:
@@ -175,7 +175,7 @@ NOT_STREAMS = {
     "status-204": format_error("the server answered 204 with an empty body (no content type)"),
 }
 
-WHOLE_ALL_THE_SAME = dict.fromkeys(
+BENIGN = dict.fromkeys(
     (
         *("split-every-byte", "split-in-character", "split-in-crlf", "split-in-framing"),
         *("many-events-at-once", "huge-event", "lf", "cr", "crlf", "line-separators", "bom", "comments"),
@@ -217,7 +217,7 @@ CUT_OR_SILENT = {
     "endless-event": format_error("an event of the stream is larger than 33554432 bytes"),
 }
 
-GARBLED = {
+MALFORMED = {
     "bad-json": format_error("""the server sent data that is not JSON (…): '{"choices": [{"index": 0, "delta"'"""),
     "bad-utf-8": format_error("the server sent data that is not UTF-8 (invalid continuation byte): '…'"),
     "text-event": format_error("the server sent data that is not JSON (…): 'Hello'"),
@@ -238,7 +238,7 @@ GARBLED = {
     ),
 }
 
-REPORTED = {
+IN_STREAM_ERRORS = {
     "error-object": reported(APIStatusError),
     "error-401": reported(AuthenticationError),
     "error-429": reported(RateLimitError),
@@ -259,11 +259,11 @@ STREAMED: dict[str, Expected] = {
     **LOST_OR_SLOW,
     **REFUSALS,
     **NOT_STREAMS,
-    **WHOLE_ALL_THE_SAME,
+    **BENIGN,
     **CUT_OR_SILENT,
-    **GARBLED,
-    **REPORTED,
-    **{f"{name}-first": expected for name, expected in REPORTED.items()},
+    **MALFORMED,
+    **IN_STREAM_ERRORS,
+    **{f"{name}-first": expected for name, expected in IN_STREAM_ERRORS.items()},
 }
 """By the fault's name, for both styles of streaming."""
 

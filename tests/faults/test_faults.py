@@ -11,7 +11,7 @@ from firsttoken.sansio import Accumulator
 from firsttoken.testing import FAULTS, Fault, ScriptedServer
 from tests.faults import expected, page, ways
 from tests.faults.expected import DEADLINE_S, Expected
-from tests.faults.ways import CALM, Outcome, Way, timeout_for
+from tests.faults.ways import LONG, Outcome, Way, timeout_for
 
 _BEFORE_THE_HEAD = [fault for fault in FAULTS if fault.where == "before the head"]
 _LONGEST_S = 5.0
@@ -112,14 +112,14 @@ def ask_again(fault: Fault, timeout: Timeout, way: Way) -> None:
 )
 def test_the_wait_that_a_server_asks_for_is_in_the_error(name: str, asked_s: float) -> None:
     with ScriptedServer(named(name)) as server:
-        failure = ways.sync_iterator(server, CALM, 0).failure
+        failure = ways.sync_iterator(server, LONG, 0).failure
     assert isinstance(failure, APIStatusError)
     assert failure.retry_after_s == asked_s
 
 
 def test_the_tool_call_that_was_cut_is_in_the_error() -> None:
     with ScriptedServer(named("tool-call-cut")) as server:
-        failure = ways.sync_iterator(server, CALM, 0).failure
+        failure = ways.sync_iterator(server, LONG, 0).failure
     assert failure is not None
     assert failure.partial is not None
     (call,) = failure.partial.choices[0].message.tool_calls or []

@@ -19,7 +19,7 @@ from tests.faults.expected import DEADLINE_S, Expected
 
 REQUEST = chat_completion_request("test-model", "Why is the sky blue?")
 
-CALM = Timeout(connect_s=10, first_chunk_s=10, idle_s=10)
+LONG = Timeout(connect_s=10, first_chunk_s=10, idle_s=10)
 """For what ends by itself: none of these is ever to pass."""
 
 
@@ -56,8 +56,8 @@ Way = Callable[[ScriptedServer, Timeout, int], Outcome]
 def timeout_for(fault: Fault, wanted: Expected) -> Timeout:
     """Deadlines that are short only where one of them is what ends it."""
     if not fault.needs_deadline or wanted.kind is ResponseFormatError:
-        return CALM
-    return Timeout(first_chunk_s=CALM.first_chunk_s if fault.text else DEADLINE_S, idle_s=DEADLINE_S)
+        return LONG
+    return Timeout(first_chunk_s=LONG.first_chunk_s if fault.text else DEADLINE_S, idle_s=DEADLINE_S)
 
 
 def sync_iterator(server: ScriptedServer, timeout: Timeout, max_retries: int) -> Outcome:

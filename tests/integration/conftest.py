@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from firsttoken.local import LocalServer
-from tests.support.clients import _bare_environment, client_of
+from tests.support.clients import clean_env, make_client
 from tests.support.litellm import LiteLLM, environment, running
 from tests.support.nginx import WAYS, Way
 
 TEMPLATE = Path(__file__).parents[1] / "support" / "tools.jinja"
 
-__all__ = ["_bare_environment", "client_of", "litellm", "way"]
+__all__ = ["clean_env", "litellm", "make_client", "way"]
 
 
 @pytest.fixture(params=WAYS)

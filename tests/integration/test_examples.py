@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from firsttoken.local import LocalServer
-from tests.support.server import Peer, Server, chunk, in_turn
+from tests.support.server import Peer, Server, chunk, respond_sequentially
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -45,7 +45,7 @@ def calls(peer: Peer) -> None:
 
 
 def test_tools_are_called_until_there_is_an_answer() -> None:
-    with Server(in_turn(calls, lambda peer: peer.stream("There are ", "3."))) as server:
+    with Server(respond_sequentially(calls, lambda peer: peer.stream("There are ", "3."))) as server:
         done = run("tool_loop.py", server.base_url)
     assert (done.returncode, done.stdout) == (0, "There are 3.\n"), done.stderr
     assert 'count_letters({"word": "strawberry", "letter": "R"}) = 3\n' in done.stderr
@@ -59,7 +59,7 @@ def test_tools_are_called_until_there_is_an_answer() -> None:
 
 
 def assert_says_what_is_wrong(message: dict[str, Any]) -> None:
-    quoted = json.dumps({"a": 3, "b": "4"})
+    excerpt = json.dumps({"a": 3, "b": "4"})
     assert message["content"] == (
-        f"the arguments of multiply can't be read as multiply: Expected `float`, got `str` - at `$.b`: '{quoted}'"
+        f"the arguments of multiply can't be read as multiply: Expected `float`, got `str` - at `$.b`: '{excerpt}'"
     )

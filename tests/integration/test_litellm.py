@@ -19,7 +19,7 @@ from firsttoken import (
 from firsttoken.errors import APIStatusError, BadRequestError, StreamTruncatedError
 from firsttoken.local import LocalServer
 from tests.integration.test_local_model import slots_are_idle, wait_until_idle
-from tests.support.clients import ClientOf
+from tests.support.clients import MakeClient
 from tests.support.litellm import LiteLLM
 
 # The first run installs LiteLLM, which may take longer than a test may, and has its own limit.
@@ -55,8 +55,8 @@ CONVERSATION: list[Any] = [
 
 
 @pytest.fixture
-def client(client_of: ClientOf, litellm: LiteLLM) -> Client:
-    return client_of(litellm.base_url, api_key=litellm.key, proxy="")
+def client(make_client: MakeClient, litellm: LiteLLM) -> Client:
+    return make_client(litellm.base_url, api_key=litellm.key, proxy="")
 
 
 def question(text: str = "Why is the sky blue?", max_tokens: int = 24) -> ChatCompletionRequest:
@@ -167,9 +167,9 @@ def test_a_prompt_that_is_too_long(client: Client, style: str) -> None:
         STYLES[style](client, question("word " * 5000))
 
 
-def test_a_wrong_key(client_of: ClientOf, litellm: LiteLLM) -> None:
+def test_a_wrong_key(make_client: MakeClient, litellm: LiteLLM) -> None:
     """Without a database to look the key up in, LiteLLM says 400 (and 401 for what does not look like a key)."""
-    client = client_of(litellm.base_url, api_key="sk-of-somebody-else", proxy="")
+    client = make_client(litellm.base_url, api_key="sk-of-somebody-else", proxy="")
     with pytest.raises(APIStatusError, match="the server answered 4") as caught:
         client.chat_completion_stream(question(), print)
     assert caught.value.status in (400, 401)

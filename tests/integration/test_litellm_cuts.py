@@ -10,9 +10,9 @@ import pytest
 
 from firsttoken import ChatCompletionRequest, ChatCompletionStream, Client, chat_completion_request
 from firsttoken.errors import InternalServerError, RateLimitError, ResponseFormatError
-from tests.support.clients import ClientOf, drain, failure_of
+from tests.support.clients import MakeClient, drain, failure_of
 from tests.support.litellm import LiteLLM
-from tests.support.server import EVENT_STREAM, WAIT_S, Peer, Server, chunk, event, in_turn
+from tests.support.server import EVENT_STREAM, WAIT_S, Peer, Server, chunk, event, respond_sequentially
 from tests.support.services import free_port
 
 pytestmark = [pytest.mark.model, pytest.mark.litellm, pytest.mark.timeout(120, func_only=True)]
@@ -21,8 +21,8 @@ Serve = Callable[[Peer], None]
 
 
 @pytest.fixture
-def client(client_of: ClientOf, litellm: LiteLLM) -> Client:
-    return client_of(litellm.base_url, api_key=litellm.key, proxy="")
+def client(make_client: MakeClient, litellm: LiteLLM) -> Client:
+    return make_client(litellm.base_url, api_key=litellm.key, proxy="")
 
 
 def asking(server: Server | str) -> ChatCompletionRequest:
@@ -36,7 +36,7 @@ def read_first(stream: ChatCompletionStream) -> str:
 
 
 def test_a_whole_stream(client: Client) -> None:
-    with Server(in_turn(lambda peer: peer.stream("Hel", "lo"))) as upstream:
+    with Server(respond_sequentially(lambda peer: peer.stream("Hel", "lo"))) as upstream:
         answered = client.chat_completion_stream(asking(upstream)).final_completion()
     assert (answered.text, answered.choices[0].finish_reason) == ("Hello", "stop")
 
@@ -73,7 +73,7 @@ def test_an_upstream_that_dies(client: Client, die: Serve, words: str) -> None:
         assert seen.wait(WAIT_S), "the first chunk has not arrived"
         die(peer)
 
-    with Server(in_turn(serve)) as upstream:
+    with Server(respond_sequentially(serve)) as upstream:
         stream = client.chat_completion_stream(asking(upstream))
         assert read_first(stream) == "Hel"
         seen.set()
@@ -112,7 +112,7 @@ def test_a_finish_that_litellm_makes_up(client: Client, serve: Serve) -> None:
     firsttoken, in its place, raises `StreamTruncatedError` for the first two (the third is ended by its `[DONE]`). A
     change here is good news, and a reason to change docs/how-to/network.md.
     """
-    with Server(in_turn(serve)) as upstream:
+    with Server(respond_sequentially(serve)) as upstream:
         stream = client.chat_completion_stream(asking(upstream))
         answered = stream.final_completion()
     assert (answered.text, answered.choices[0].finish_reason) == ("Hel", "stop")
@@ -133,7 +133,7 @@ def test_a_tool_call_that_litellm_calls_finished(client: Client) -> None:
         peer.send(event(chunk() | {"choices": [{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": None}]}))
         peer.socket.close()
 
-    with Server(in_turn(serve)) as upstream:
+    with Server(respond_sequentially(serve)) as upstream:
         (answer,) = client.chat_completion_stream(asking(upstream)).final_completion().choices
     assert answer.finish_reason == "stop"
     assert answer.message.tool_calls is not None
@@ -144,7 +144,7 @@ def test_a_tool_call_that_litellm_calls_finished(client: Client) -> None:
 
 
 def test_an_upstream_that_never_answers(client: Client) -> None:
-    with Server(in_turn(resets)) as upstream:
+    with Server(respond_sequentially(resets)) as upstream:
         failures = [failure_of(client.chat_completion_stream(asking(upstream)))]
     failures.append(failure_of(client.chat_completion_stream(asking(f"http://127.0.0.1:{free_port()}/v1"))))
     for failure in failures:
@@ -161,7 +161,7 @@ def test_an_upstream_that_is_busy(client: Client) -> None:
         error = {"message": "too many requests", "type": "requests", "code": "rate_limit_exceeded"}
         peer.answer_json(429, {"error": error}, {"retry-after": "7"})
 
-    with Server(in_turn(serve)) as upstream:
+    with Server(respond_sequentially(serve)) as upstream:
         failure = failure_of(client.chat_completion_stream(asking(upstream)))
     assert isinstance(failure, RateLimitError)
     assert str(failure).startswith("the server answered 429 Too Many Requests: litellm.RateLimitError: ")
@@ -169,10 +169,10 @@ def test_an_upstream_that_is_busy(client: Client) -> None:
     assert (failure.retryable, failure.retry_after_s) == (True, None)
 
 
-def test_an_upstream_that_comes_back_is_asked_again(client_of: ClientOf, litellm: LiteLLM) -> None:
+def test_an_upstream_that_comes_back_is_asked_again(make_client: MakeClient, litellm: LiteLLM) -> None:
     answers: list[Serve] = [resets, lambda peer: peer.stream("Hel", "lo")]
-    client = client_of(litellm.base_url, api_key=litellm.key, proxy="", max_retries=1)
-    with Server(in_turn(*answers)) as upstream:
+    client = make_client(litellm.base_url, api_key=litellm.key, proxy="", max_retries=1)
+    with Server(respond_sequentially(*answers)) as upstream:
         assert client.chat_completion_stream(asking(upstream), lambda _: None).text == "Hello"
     assert len(upstream.requests) == 2
 
@@ -181,9 +181,9 @@ def test_stopping_reaches_the_upstream(client: Client) -> None:
     def serve(peer: Peer) -> None:
         peer.begin_stream()
         peer.send_event(chunk("Hel"))
-        peer.wait_until_left()
+        peer.wait_for_disconnect()
 
-    with Server(in_turn(serve)) as upstream:
+    with Server(respond_sequentially(serve)) as upstream:
         with client.chat_completion_stream(asking(upstream)) as stream:
             assert read_first(stream) == "Hel"
         assert upstream.was_left(within_s=WAIT_S)

@@ -11,10 +11,20 @@ from firsttoken import ChatCompletionStream, Client, Timeout, chat_completion_re
 from firsttoken.errors import APIStatusError
 from firsttoken.local import LocalServer
 from tests.integration.test_local_model import slots_are_idle
-from tests.support.clients import REQUEST, ClientOf, drain, failure_of
+from tests.support.clients import REQUEST, MakeClient, drain, failure_of
 from tests.support.local_model import origin
 from tests.support.nginx import GZIP, HTTP_1_1, UNBUFFERED, Way, behind_nginx, nginx
-from tests.support.server import DONE, EVENT_STREAM, WAIT_S, Peer, Server, chunk, completion, event, in_turn
+from tests.support.server import (
+    DONE,
+    EVENT_STREAM,
+    WAIT_S,
+    Peer,
+    Server,
+    chunk,
+    completion,
+    event,
+    respond_sequentially,
+)
 from tests.support.tls import client_context
 
 TEXTS = [f"{number} bottles of beer, " for number in range(1000)]
@@ -32,9 +42,12 @@ def until_close(peer: Peer) -> None:
 
 
 @pytest.mark.parametrize("serve", [chunked, until_close])
-def test_streams_arrive_whole(client_of: ClientOf, tmp_path: Path, way: Way, serve: Callable[[Peer], None]) -> None:
-    with Server(in_turn(serve, serve)) as server, behind_nginx(server, tmp_path, way.directives) as base_url:
-        client = client_of(base_url, default_headers={"accept-encoding": way.coding}, timeout=TIMEOUT)
+def test_streams_arrive_whole(make_client: MakeClient, tmp_path: Path, way: Way, serve: Callable[[Peer], None]) -> None:
+    with (
+        Server(respond_sequentially(serve, serve)) as server,
+        behind_nginx(server, tmp_path, way.directives) as base_url,
+    ):
+        client = make_client(base_url, default_headers={"accept-encoding": way.coding}, timeout=TIMEOUT)
         stream = client.chat_completion_stream(REQUEST)
         assert drain(stream) == ([*TEXTS, ""], None)
         called_back = client.chat_completion_stream(REQUEST, lambda _: None)
@@ -44,11 +57,11 @@ def test_streams_arrive_whole(client_of: ClientOf, tmp_path: Path, way: Way, ser
     assert stream.response.headers.get("content-encoding") == ("gzip" if way.coding == "gzip" else None)
 
 
-def test_a_whole_answer_is_packed(client_of: ClientOf, tmp_path: Path) -> None:
+def test_a_whole_answer_is_packed(make_client: MakeClient, tmp_path: Path) -> None:
     """Where nothing is written bit by bit, firsttoken asks for it."""
-    answer = in_turn(lambda peer: peer.answer_json(200, completion("Hello " * 1000)))
+    answer = respond_sequentially(lambda peer: peer.answer_json(200, completion("Hello " * 1000)))
     with Server(answer) as server, behind_nginx(server, tmp_path, GZIP) as base_url:
-        answered = client_of(base_url).chat_completion(REQUEST)
+        answered = make_client(base_url).chat_completion(REQUEST)
     assert answered.text == "Hello " * 1000
     assert answered.response is not None
     assert answered.response.headers["content-encoding"] == "gzip"
@@ -75,7 +88,7 @@ def documented() -> str:
     ids=["unbuffered", "http 1.1", "gzip", "as documented", "as the upstream wishes"],
 )
 def test_the_first_chunk_does_not_wait_for_the_second(
-    client_of: ClientOf, tmp_path: Path, coding: str, directives: str, wish: dict[str, str]
+    make_client: MakeClient, tmp_path: Path, coding: str, directives: str, wish: dict[str, str]
 ) -> None:
     seen = threading.Event()
 
@@ -86,8 +99,8 @@ def test_the_first_chunk_does_not_wait_for_the_second(
         peer.send_event(chunk("lo", "stop"))
         peer.end_stream()
 
-    with Server(in_turn(serve)) as server, behind_nginx(server, tmp_path, directives) as base_url:
-        client = client_of(base_url, default_headers={"accept-encoding": coding}, timeout=TIMEOUT)
+    with Server(respond_sequentially(serve)) as server, behind_nginx(server, tmp_path, directives) as base_url:
+        client = make_client(base_url, default_headers={"accept-encoding": coding}, timeout=TIMEOUT)
         stream = client.chat_completion_stream(REQUEST)
         assert next(stream).text == "Hel"
         seen.set()
@@ -100,43 +113,49 @@ def connection_of(stream: ChatCompletionStream) -> str:
     return stream.response.headers["x-connection"]
 
 
-def test_streams_share_a_connection(client_of: ClientOf, tmp_path: Path, way: Way) -> None:
+def test_streams_share_a_connection(make_client: MakeClient, tmp_path: Path, way: Way) -> None:
     def hello(peer: Peer) -> None:
         peer.stream("Hel", "lo")
 
-    with Server(in_turn(*[hello] * 4)) as server, behind_nginx(server, tmp_path, way.directives) as base_url:
-        client = client_of(base_url, default_headers={"accept-encoding": way.coding})
+    with (
+        Server(respond_sequentially(*[hello] * 4)) as server,
+        behind_nginx(server, tmp_path, way.directives) as base_url,
+    ):
+        client = make_client(base_url, default_headers={"accept-encoding": way.coding})
         streams = [client.chat_completion_stream(REQUEST) for _ in range(4)]
         assert [drain(stream) for stream in streams] == [(["Hel", "lo", ""], None)] * 4
     assert len({connection_of(stream) for stream in streams}) == 1
 
 
-def test_tls_that_ends_at_nginx(client_of: ClientOf, tmp_path: Path) -> None:
-    with Server(in_turn(chunked, until_close)) as server, behind_nginx(server, tmp_path, tls=True) as base_url:
-        client = client_of(base_url, ssl_context=client_context(), timeout=TIMEOUT)
+def test_tls_that_ends_at_nginx(make_client: MakeClient, tmp_path: Path) -> None:
+    with (
+        Server(respond_sequentially(chunked, until_close)) as server,
+        behind_nginx(server, tmp_path, tls=True) as base_url,
+    ):
+        client = make_client(base_url, ssl_context=client_context(), timeout=TIMEOUT)
         streams = [client.chat_completion_stream(REQUEST) for _ in range(2)]
         assert [drain(stream) for stream in streams] == [([*TEXTS, ""], None)] * 2
     assert len({connection_of(stream) for stream in streams}) == 1
 
 
-def test_stopping_reaches_the_upstream(client_of: ClientOf, tmp_path: Path, way: Way) -> None:
+def test_stopping_reaches_the_upstream(make_client: MakeClient, tmp_path: Path, way: Way) -> None:
     def serve(peer: Peer) -> None:
         peer.begin_stream({"x-accel-buffering": "no"})
         peer.send_event(chunk("Hel"))
-        peer.wait_until_left()
+        peer.wait_for_disconnect()
 
-    with Server(in_turn(serve)) as server, behind_nginx(server, tmp_path, way.directives) as base_url:
-        with client_of(base_url, timeout=TIMEOUT).chat_completion_stream(REQUEST) as stream:
+    with Server(respond_sequentially(serve)) as server, behind_nginx(server, tmp_path, way.directives) as base_url:
+        with make_client(base_url, timeout=TIMEOUT).chat_completion_stream(REQUEST) as stream:
             assert next(stream).text == "Hel"
         assert server.was_left()
     assert stream.state == "stopped"
 
 
-def test_a_request_that_is_too_long(client_of: ClientOf, tmp_path: Path) -> None:
+def test_a_request_that_is_too_long(make_client: MakeClient, tmp_path: Path) -> None:
     """nginx answers before it has read the request."""
     request = chat_completion_request("test-model", "x" * 20_000_000)
-    with Server(in_turn()) as server, behind_nginx(server, tmp_path) as base_url:
-        failure = failure_of(client_of(base_url).chat_completion_stream(request))
+    with Server(respond_sequentially()) as server, behind_nginx(server, tmp_path) as base_url:
+        failure = failure_of(make_client(base_url).chat_completion_stream(request))
     assert isinstance(failure, APIStatusError)
     assert failure.status == 413
     assert str(failure).startswith("the server answered 413 Request Entity Too Large: ")
@@ -144,14 +163,14 @@ def test_a_request_that_is_too_long(client_of: ClientOf, tmp_path: Path) -> None
 
 
 @pytest.mark.model
-def test_the_local_model(client_of: ClientOf, local_server: LocalServer, tmp_path: Path) -> None:
+def test_the_local_model(make_client: MakeClient, local_server: LocalServer, tmp_path: Path) -> None:
     """llama.cpp asks nginx not to buffer (`X-Accel-Buffering`), so the first text comes while it still writes."""
     request = chat_completion_request(local_server.model, "Why is the sky blue?", seed=3, max_tokens=16)
     endless = chat_completion_request(local_server.model, "Count to a thousand.", max_tokens=1900)
     with Client(base_url=local_server.base_url, api_key="", proxy="") as direct:
         expected = direct.chat_completion(request).text
     with nginx(tmp_path, origin(local_server)) as address:
-        client = client_of(f"{address}/v1", api_key="")
+        client = make_client(f"{address}/v1", api_key="")
         assert client.chat_completion(request).text == expected
         assert client.chat_completion_stream(request, lambda _: None).text == expected
         assert client.chat_completion_stream(request).final_completion().text == expected

@@ -13,9 +13,9 @@ import pytest
 
 from firsttoken import ChatCompletionStream, Timeout
 from firsttoken.errors import ChatCompletionError, InternalServerError, StreamTruncatedError
-from tests.support.clients import REQUEST, ClientOf, drain, failure_of
+from tests.support.clients import REQUEST, MakeClient, drain, failure_of
 from tests.support.nginx import UNBUFFERED, Way, behind_nginx, nginx
-from tests.support.server import EVENT_STREAM, WAIT_S, Peer, Server, chunk, event, in_turn
+from tests.support.server import EVENT_STREAM, WAIT_S, Peer, Server, chunk, event, respond_sequentially
 from tests.support.services import free_port
 from tests.support.tls import client_context
 
@@ -40,7 +40,7 @@ def resets(peer: Peer) -> None:
 
 
 def stalls(peer: Peer) -> None:
-    peer.wait_until_left()
+    peer.wait_for_disconnect()
 
 
 DEATHS = [closes, closes_in_a_chunk, resets, stalls]
@@ -71,7 +71,7 @@ def dies_after_a_chunk(die: Serve, seen: threading.Event | None) -> Callable[[Pe
         assert seen is None or seen.wait(WAIT_S), "the first chunk has not arrived"
         die(peer)
 
-    return in_turn(serve)
+    return respond_sequentially(serve)
 
 
 def check_cut(texts: list[str], failure: ChatCompletionError | None, *, message: str = CUT) -> None:
@@ -84,26 +84,26 @@ def check_cut(texts: list[str], failure: ChatCompletionError | None, *, message:
 
 
 @pytest.mark.parametrize("die", DEATHS)
-def test_an_upstream_that_dies_behind_tls(client_of: ClientOf, tmp_path: Path, die: Serve) -> None:
+def test_an_upstream_that_dies_behind_tls(make_client: MakeClient, tmp_path: Path, die: Serve) -> None:
     seen = threading.Event()
     directives = UNBUFFERED + (SOON if die is stalls else "")
     with (
         Server(dies_after_a_chunk(die, seen)) as server,
         behind_nginx(server, tmp_path, directives, tls=True) as base_url,
     ):
-        client = client_of(base_url, ssl_context=client_context(), timeout=TIMEOUT)
+        client = make_client(base_url, ssl_context=client_context(), timeout=TIMEOUT)
         texts, failure = read(client.chat_completion_stream(REQUEST), seen)
     check_cut(texts, failure)
 
 
 @pytest.mark.parametrize("die", DEATHS)
-def test_an_upstream_that_dies(client_of: ClientOf, tmp_path: Path, way: Way, die: Serve) -> None:
+def test_an_upstream_that_dies(make_client: MakeClient, tmp_path: Path, way: Way, die: Serve) -> None:
     seen = None if way.is_buffered else threading.Event()
     with (
         Server(dies_after_a_chunk(die, seen)) as server,
         behind_nginx(server, tmp_path, way.directives + (SOON if die is stalls else "")) as base_url,
     ):
-        client = client_of(base_url, default_headers={"accept-encoding": way.coding}, timeout=TIMEOUT)
+        client = make_client(base_url, default_headers={"accept-encoding": way.coding}, timeout=TIMEOUT)
         texts, failure = read(client.chat_completion_stream(REQUEST), seen or threading.Event())
     if way.is_buffered and not texts:  # nginx had not passed it on yet, and then threw it away
         assert isinstance(failure, StreamTruncatedError)
@@ -113,7 +113,7 @@ def test_an_upstream_that_dies(client_of: ClientOf, tmp_path: Path, way: Way, di
         check_cut(texts, failure)
 
 
-def test_a_cut_that_nginx_can_not_see(client_of: ClientOf, tmp_path: Path, way: Way) -> None:
+def test_a_cut_that_nginx_can_not_see(make_client: MakeClient, tmp_path: Path, way: Way) -> None:
     """It takes the cut for the end, and ends its own body: only the answer itself says that it is not whole."""
 
     def serve(peer: Peer) -> None:
@@ -121,8 +121,8 @@ def test_a_cut_that_nginx_can_not_see(client_of: ClientOf, tmp_path: Path, way: 
         peer.send(event(chunk("Hel")))
         peer.socket.close()
 
-    with Server(in_turn(serve)) as server, behind_nginx(server, tmp_path, way.directives) as base_url:
-        client = client_of(base_url, default_headers={"accept-encoding": way.coding}, timeout=TIMEOUT)
+    with Server(respond_sequentially(serve)) as server, behind_nginx(server, tmp_path, way.directives) as base_url:
+        client = make_client(base_url, default_headers={"accept-encoding": way.coding}, timeout=TIMEOUT)
         stream = client.chat_completion_stream(REQUEST)
         texts, failure = drain(stream)
     message = "the stream ended after 1 chunks, before the answer did: no [DONE], and no finish reason for choice 0"
@@ -131,16 +131,16 @@ def test_a_cut_that_nginx_can_not_see(client_of: ClientOf, tmp_path: Path, way: 
     assert stream.response.headers["transfer-encoding"] == "chunked"
 
 
-def test_what_nginx_holds_back_is_lost_with_the_upstream(client_of: ClientOf, tmp_path: Path) -> None:
+def test_what_nginx_holds_back_is_lost_with_the_upstream(make_client: MakeClient, tmp_path: Path) -> None:
     """The reason to set `proxy_buffering off`: the error is there all the same, but not the text before it."""
 
     def serve(peer: Peer) -> None:
         begin_until_close(peer)
         peer.send(event(chunk("Hel")))
-        peer.wait_until_left()
+        peer.wait_for_disconnect()
 
-    with Server(in_turn(serve)) as server, behind_nginx(server, tmp_path, SOON) as base_url:
-        texts, failure = drain(client_of(base_url, timeout=TIMEOUT).chat_completion_stream(REQUEST))
+    with Server(respond_sequentially(serve)) as server, behind_nginx(server, tmp_path, SOON) as base_url:
+        texts, failure = drain(make_client(base_url, timeout=TIMEOUT).chat_completion_stream(REQUEST))
     assert texts == []
     assert isinstance(failure, StreamTruncatedError)
     assert str(failure).startswith(CUT)
@@ -148,19 +148,21 @@ def test_what_nginx_holds_back_is_lost_with_the_upstream(client_of: ClientOf, tm
 
 
 @pytest.mark.parametrize(("die", "status"), [(None, 502), (closes, 502), (resets, 502), (stalls, 504)])
-def test_an_upstream_that_never_answers(client_of: ClientOf, tmp_path: Path, die: Serve | None, status: int) -> None:
-    with Server(in_turn(die or stalls)) as server:
+def test_an_upstream_that_never_answers(
+    make_client: MakeClient, tmp_path: Path, die: Serve | None, status: int
+) -> None:
+    with Server(respond_sequentially(die or stalls)) as server:
         upstream = f"http://127.0.0.1:{server.port if die else free_port()}"
         with nginx(tmp_path, upstream, SOON) as address:
-            failure = failure_of(client_of(f"{address}/v1").chat_completion_stream(REQUEST))
+            failure = failure_of(make_client(f"{address}/v1").chat_completion_stream(REQUEST))
     assert isinstance(failure, InternalServerError)
     assert (failure.status, failure.in_stream, failure.partial, failure.retryable) == (status, False, None, True)
     assert str(failure).startswith(f"the server answered {status} ")
     assert f"<title>{status} " in str(failure)
 
 
-def test_an_upstream_that_comes_back_is_asked_again(client_of: ClientOf, tmp_path: Path) -> None:
+def test_an_upstream_that_comes_back_is_asked_again(make_client: MakeClient, tmp_path: Path) -> None:
     answers: list[Serve] = [resets, lambda peer: peer.stream("Hel", "lo")]
-    with Server(in_turn(*answers)) as server, behind_nginx(server, tmp_path) as base_url:
-        assert drain(client_of(base_url, max_retries=1).chat_completion_stream(REQUEST)) == (["Hel", "lo", ""], None)
+    with Server(respond_sequentially(*answers)) as server, behind_nginx(server, tmp_path) as base_url:
+        assert drain(make_client(base_url, max_retries=1).chat_completion_stream(REQUEST)) == (["Hel", "lo", ""], None)
     assert len(server.requests) == 2

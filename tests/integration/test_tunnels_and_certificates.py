@@ -10,7 +10,7 @@ import pytest
 import trustme
 
 from tests.support.asking import STYLES, Outcome, ask
-from tests.support.server import Peer, Server, in_turn
+from tests.support.server import Peer, Server, respond_sequentially
 from tests.support.services import free_port
 from tests.support.tinyproxy import PASSWORD, USER, Tinyproxy, tinyproxy
 from tests.support.tls import authority, server_context
@@ -44,24 +44,27 @@ def url(proxy: Tinyproxy, credentials: str = "") -> str:
 
 
 def test_a_private_authority(style: str, trust: dict[str, str]) -> None:
-    with Server(in_turn(hello), tls=server_context()) as server:
+    with Server(respond_sequentially(hello), tls=server_context()) as server:
         assert ask(style, server.base_url, **trust) == HELLO
 
 
 def test_https_goes_through_the_proxy(style: str, trust: dict[str, str], proxy: Tinyproxy) -> None:
-    with Server(in_turn(hello), tls=server_context()) as server:
+    with Server(respond_sequentially(hello), tls=server_context()) as server:
         assert ask(style, server.base_url, **trust, HTTPS_PROXY=url(proxy), NO_PROXY="example.org") == HELLO
     assert proxy.asked_for() == [f"localhost:{server.port}"]
 
 
 def test_no_proxy_exempts(style: str, trust: dict[str, str], proxy: Tinyproxy) -> None:
-    with Server(in_turn(hello), tls=server_context()) as server:
+    with Server(respond_sequentially(hello), tls=server_context()) as server:
         assert ask(style, server.base_url, **trust, HTTPS_PROXY=url(proxy), NO_PROXY="example.org,localhost") == HELLO
     assert proxy.asked_for() == []
 
 
 def test_a_proxy_that_wants_a_password(style: str, trust: dict[str, str], tmp_path: Path) -> None:
-    with tinyproxy(tmp_path, password=True) as proxy, Server(in_turn(hello), tls=server_context()) as server:
+    with (
+        tinyproxy(tmp_path, password=True) as proxy,
+        Server(respond_sequentially(hello), tls=server_context()) as server,
+    ):
         known = ask(style, server.base_url, **trust, HTTPS_PROXY=url(proxy, f"{USER}:{PASSWORD}@"))
         nobody = ask(style, server.base_url, **trust, HTTPS_PROXY=url(proxy))
         wrong = ask(style, server.base_url, **trust, HTTPS_PROXY=url(proxy, f"{USER}:falsch-falsch@"))
@@ -118,7 +121,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
 @pytest.mark.parametrize("certificate", REFUSED)
 def test_a_certificate_that_is_refused(style: str, trust: dict[str, str], certificate: str) -> None:
     context, message = REFUSED[certificate]
-    with Server(in_turn(), tls=context()) as server:
+    with Server(respond_sequentially(), tls=context()) as server:
         outcome = ask(style, server.base_url, **trust)
     assert (outcome.texts, outcome.kind, outcome.retryable) == ([], "APIConnectionError", False)
     assert outcome.message.startswith(f"no connection to localhost:{server.port}: ")
@@ -128,7 +131,7 @@ def test_a_certificate_that_is_refused(style: str, trust: dict[str, str], certif
 
 def test_a_certificate_is_looked_at_through_the_proxy_too(style: str, trust: dict[str, str], proxy: Tinyproxy) -> None:
     context, message = REFUSED["another name's"]
-    with Server(in_turn(), tls=context()) as server:
+    with Server(respond_sequentially(), tls=context()) as server:
         outcome = ask(style, server.base_url, **trust, HTTPS_PROXY=url(proxy))
     assert (outcome.texts, outcome.kind, outcome.retryable) == ([], "APIConnectionError", False)
     through = f"no connection to localhost:{server.port} through the proxy 127.0.0.1:{proxy.port}: "
@@ -139,7 +142,7 @@ def test_a_certificate_is_looked_at_through_the_proxy_too(style: str, trust: dic
 
 
 def test_without_the_variable_nobody_is_trusted(style: str) -> None:
-    with Server(in_turn(), tls=server_context()) as server:
+    with Server(respond_sequentially(), tls=server_context()) as server:
         outcome = ask(style, server.base_url)
     assert outcome.kind == "APIConnectionError"
     assert "hint: the certificate is not trusted; SSL_CERT_FILE" in outcome.message

@@ -7,7 +7,7 @@ import pytest
 
 from tests.limits.measuring import use_of
 from tests.support.core import cut_every
-from tests.support.server import DONE, EVENT_STREAM, Peer, Server, chunk, event, in_turn
+from tests.support.server import DONE, EVENT_STREAM, Peer, Server, chunk, event, respond_sequentially
 
 MIB = 1024 * 1024
 CUT_BYTES = 1024
@@ -70,7 +70,7 @@ def send(peer: Peer, headers: dict[str, str], data: bytes) -> None:
 @pytest.mark.parametrize("shell", ["sync", "async"])
 @pytest.mark.parametrize("name", BODIES)
 def test_cpu_time_is_linear_in_the_bytes(name: str, shell: str) -> None:
-    with Server(in_turn(*streams(name))) as server:
+    with Server(respond_sequentially(*streams(name))) as server:
         uses = use_of(server, shell, calls=ROUNDS * len(SIZES_MIB))
     assert {use.failure for use in uses} == {None}
     best_s = [min(use.cpu_s for use in uses[start : start + ROUNDS]) for start in range(0, len(uses), ROUNDS)]

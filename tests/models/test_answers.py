@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from firsttoken._schema.parsing import AnswerType
+from firsttoken._schema.parsing import ResponseType
 from firsttoken.errors import ConfigurationError, RefusalError, ResponseFormatError, StreamTruncatedError
 from firsttoken.sansio import Accumulator
 from firsttoken.types import (
@@ -130,7 +130,7 @@ def test_the_content_becomes_a_value() -> None:
     completion = answer(content='{"name":"Rome"}')
     assert completion.parse(City) == City("Rome")
     assert completion.parse(dict[str, str]) == {"name": "Rome"}
-    completion._answer_type = AnswerType(City)
+    completion._response_type = ResponseType(City)
     assert completion.parse() == City("Rome")
     assert completion.parse(dict[str, str]) == {"name": "Rome"}
 
@@ -179,12 +179,12 @@ def test_without_a_type_there_is_nothing_to_parse_into() -> None:
 
 def test_whether_it_is_whole_and_its_type_are_outside_equality_and_are_pickled() -> None:
     one, other = answer(content="{}", complete=True), answer(content="{}", complete=None)
-    one._answer_type = AnswerType(City)
+    one._response_type = ResponseType(City)
     assert one == other
     for twin in (pickle.loads(pickle.dumps(one)), copy.copy(one), copy.deepcopy(one)):
         assert twin.complete is True
-        assert twin._answer_type is not None
-        assert twin._answer_type.type is City
+        assert twin._response_type is not None
+        assert twin._response_type.type is City
 
 
 def test_a_completion_of_a_type_that_can_not_be_pickled_can_be() -> None:
@@ -192,7 +192,7 @@ def test_a_completion_of_a_type_that_can_not_be_pickled_can_be() -> None:
         x: int
 
     one = answer(content='{"x":1}')
-    one._answer_type = AnswerType(Inner)
+    one._response_type = ResponseType(Inner)
     assert one.parse() == Inner(1)
     twin = pickle.loads(pickle.dumps(one))
     assert twin.parse(Inner) == Inner(1)
@@ -202,7 +202,7 @@ def test_a_completion_of_a_type_that_can_not_be_pickled_can_be() -> None:
 
 def test_no_server_can_name_the_type() -> None:
     with pytest.raises(msgspec.ValidationError):
-        msgspec.json.decode(b'{"$firsttoken.answer_type":"x"}', type=ChatCompletion)
+        msgspec.json.decode(b'{"$firsttoken.response_type":"x"}', type=ChatCompletion)
 
 
 def test_of_what_was_folded_by_hand_the_finish_reason_is_believed() -> None:

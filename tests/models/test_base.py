@@ -6,11 +6,11 @@ import pickle
 import msgspec
 import pytest
 
-from firsttoken._models.base import EXTRA_NAME, NO_FIELDS, Wire
+from firsttoken._models.base import EMPTY_EXTRA, EXTRA_NAME, ResponseObject
 from firsttoken.types import Headers, ResponseInfo, Timing
 
 
-class Thing(Wire):
+class Thing(ResponseObject):
     extra_large: int = 0
 
 
@@ -26,7 +26,7 @@ def test_our_own_fields_have_names_that_no_server_uses() -> None:
 
 
 def test_the_extra_of_an_object_that_has_none_is_one_for_all_and_can_not_be_changed() -> None:
-    assert Thing().extra is NO_FIELDS
+    assert Thing().extra is EMPTY_EXTRA
     assert Thing().extra == {}
     extra = Thing().extra
     with pytest.raises(TypeError, match="this object has no extra fields, and what a server sent can't be added to"):
@@ -34,13 +34,13 @@ def test_the_extra_of_an_object_that_has_none_is_one_for_all_and_can_not_be_chan
     for change in (lambda: extra.update(x=1), lambda: extra.setdefault("x", 1), lambda: extra.__ior__({"x": 1})):
         with pytest.raises(TypeError, match="copy it first"):
             change()
-    assert NO_FIELDS == {}
+    assert EMPTY_EXTRA == {}
 
 
 def test_it_stays_the_one_for_all_in_pickles_and_copies() -> None:
     for twin in (pickle.loads(pickle.dumps(Thing())), copy.copy(Thing()), copy.deepcopy(Thing())):
         assert twin == Thing()
-        assert twin.extra is NO_FIELDS
+        assert twin.extra is EMPTY_EXTRA
 
 
 def test_headers_are_a_mapping_whose_names_know_no_case() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from firsttoken._protocol.http1 import ResponseParser
 from firsttoken._protocol.sse import SSEDecoder
-from firsttoken.sansio import StreamCore
+from firsttoken.sansio import StreamParser
 from tests.support.core import cut_every, drive
 from tests.support.server import chunk, event
 
@@ -78,7 +78,7 @@ STREAMS: dict[str, Callable[[int], list[bytes]]] = {
 def test_a_chunk_costs_the_same_in_a_long_stream_as_in_a_short_one(name: str) -> None:
     def cost_s(count: int) -> float:
         pieces = STREAMS[name](count)
-        return cpu_s(lambda: drive(StreamCore(), pieces))
+        return cpu_s(lambda: drive(StreamParser(), pieces))
 
     cost_s(100)
     assert any(cost_s(16_000) < 24 * cost_s(2_000) + 0.05 for _ in range(3))  # a busy machine may spoil one
@@ -87,7 +87,7 @@ def test_a_chunk_costs_the_same_in_a_long_stream_as_in_a_short_one(name: str) ->
 def test_a_slow_reader_costs_no_more() -> None:
     def cost_s(count: int) -> float:
         def work() -> None:
-            core = StreamCore()
+            core = StreamParser()
             for _ in range(count):
                 core.receive_data(piece)
                 core.next_chunk()

@@ -26,7 +26,7 @@ ENDPOINT = "https://res.openai.azure.com"
     ],
 )
 def test_an_address(endpoint: str, deployment: str | None, version: str | None, url: str) -> None:
-    assert AzureResource(endpoint, deployment, version).endpoint_of("gpt").url == ENDPOINT + url
+    assert AzureResource(endpoint, deployment, version).endpoint_for("gpt").url == ENDPOINT + url
 
 
 @pytest.mark.parametrize(
@@ -78,5 +78,5 @@ def test_what_can_not_be_used(arguments: Any, words: str) -> None:
 @pytest.mark.parametrize("model", [None, "", ".", 3])
 def test_a_model_that_is_no_deployment(model: object) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        AzureResource(ENDPOINT, None, "2024-10-21").endpoint_of(model)
+        AzureResource(ENDPOINT, None, "2024-10-21").endpoint_for(model)
     assert str(caught.value) == f"the model, which names the deployment, must be a name, not {model!r}"

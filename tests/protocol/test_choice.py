@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from firsttoken._protocol.choice import ChoiceParts
+from firsttoken._protocol.choice import ChoiceAccumulator
 from firsttoken.types import (
     Audio,
     ChatCompletionMessage,
@@ -21,7 +21,7 @@ EXTRA = "$firsttoken.extra"
 
 
 def fold(*choices: dict[str, Any]) -> Choice:
-    parts = ChoiceParts(0)
+    parts = ChoiceAccumulator(0)
     for choice in choices:
         parts.add(msgspec.convert(choice, ChunkChoice))
     parts.compact()
@@ -152,7 +152,7 @@ def test_unknown_fields_are_folded_and_the_last_value_wins() -> None:
 
 
 def test_what_was_given_does_not_change_later() -> None:
-    parts = ChoiceParts(0)
+    parts = ChoiceAccumulator(0)
     token = {"token": "a"}
     step = msgspec.convert({"delta": {"annotations": [1]}, "logprobs": {"content": [token]}}, ChunkChoice)
     parts.add(step)
@@ -165,7 +165,7 @@ def test_what_was_given_does_not_change_later() -> None:
 
 
 def test_long_texts_are_compacted() -> None:
-    parts = ChoiceParts(0)
+    parts = ChoiceAccumulator(0)
     step = msgspec.convert({"delta": {"content": "a", "refusal": "b", "thinking": "c"}}, ChunkChoice)
     for _ in range(5000):
         parts.add(step)

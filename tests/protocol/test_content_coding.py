@@ -30,10 +30,10 @@ def decoded(decoder: ContentDecoder, data: bytes) -> bytes:
     """What a decoder gives for a read, in pieces that are bounded."""
     decoder.receive_data(data)
     pieces: list[bytes] = []
-    while decoder.has_more:
-        pieces.append(decoder.next_piece())
+    while decoder.has_pending_data:
+        pieces.append(decoder.process_pending())
         assert len(pieces[-1]) <= MAX_PIECE_BYTES
-    assert decoder.next_piece() == b""
+    assert decoder.process_pending() == b""
     return b"".join(pieces)
 
 
@@ -79,7 +79,7 @@ def test_a_small_body_that_is_a_large_one_comes_in_pieces(coding: str, size: int
     assert decoder.ended
     waiting = ContentDecoder(coding)
     waiting.receive_data(packed[:50])
-    first = waiting.next_piece()
+    first = waiting.process_pending()
     assert 0 < len(first) <= MAX_PIECE_BYTES
     assert first + decoded(waiting, packed[50:]) == b"x" * size
 

@@ -7,9 +7,9 @@ import pytest
 
 from firsttoken._protocol.decode import (
     DONE,
-    MAX_LESSONS,
+    MAX_LEARNED_CHUNKS,
     ChunkDecoder,
-    Decoded,
+    DecodeResult,
     decode_body_as_chunk,
     decode_completion,
 )
@@ -27,11 +27,11 @@ ODD = payload(chunk("odd", provider="x"))
 ERROR = payload({"error": {"message": "no", "code": 400}})
 
 
-def blocks(*payloads: bytes) -> Decoded:
+def blocks(*payloads: bytes) -> DecodeResult:
     return ChunkDecoder().blocks(SSEDecoder(), b"\n\n".join(b"data: " + data for data in payloads))
 
 
-def texts(decoded: Decoded) -> list[str]:
+def texts(decoded: DecodeResult) -> list[str]:
     return [made.text for made in decoded.chunks]
 
 
@@ -135,7 +135,7 @@ def test_another_field_is_learned_too() -> None:
 
 def test_learning_ends() -> None:
     decoder = ChunkDecoder()
-    for number in range(MAX_LESSONS):
+    for number in range(MAX_LEARNED_CHUNKS):
         decoder.events([ServerSentEvent("message", own(**{f"field{number}": 1}))])
     decoded = decoder.events([ServerSentEvent("message", own(late=1))] * 2)
     assert [made.extra for made in decoded.chunks] == [{"late": 1}] * 2

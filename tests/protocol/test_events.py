@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firsttoken._protocol.events import EventMaker
+from firsttoken._protocol.events import EventBuilder
 from firsttoken.events import (
     FinishedEvent,
     ReasoningEvent,
@@ -36,7 +36,7 @@ def events(*chunks: dict[str, Any]) -> list[StreamEvent]:
     """Those of a whole stream."""
     outcome = run(b"".join(map(event, chunks)) + DONE)
     assert outcome.complete
-    maker = EventMaker()
+    maker = EventBuilder()
     for chunk in outcome.chunks:
         maker.add(chunk)
     maker.finish(outcome.completion)
@@ -205,13 +205,13 @@ def test_making_events_costs_the_same_for_each_chunk_however_many_there_are() ->
     chunks = run(event(said(content="word ", tool_calls=pieces)) * 40_000 + DONE).chunks
 
     def cpu_s(count: int) -> float:
-        maker, started = EventMaker(), time.process_time()
+        maker, started = EventBuilder(), time.process_time()
         for chunk in chunks[:count]:
             maker.add(chunk)
         return time.process_time() - started
 
     assert cpu_s(40_000) < 100 * cpu_s(2_000) + 0.05
-    maker = EventMaker()
+    maker = EventBuilder()
     for chunk in chunks:
         maker.add(chunk)
     assert isinstance(maker.ready[0], TextEvent)
@@ -224,7 +224,7 @@ def test_making_events_costs_the_same_for_each_chunk_however_many_there_are() ->
 @given(completions(), randoms)
 def test_the_events_of_any_completion_say_what_it_says(completion: JSON, rng: random.Random) -> None:
     outcome = run(b"".join(events_of(chunks_of(completion, rng), rng)))
-    maker = EventMaker()
+    maker = EventBuilder()
     for chunk in outcome.chunks:
         maker.add(chunk)
     maker.finish(outcome.completion)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from firsttoken._protocol.server_error import parked
+from firsttoken._protocol.server_error import without_traceback
 
 
-def look_up() -> None:
+def resolve_host() -> None:
     try:
         dict[str, str]()["first"]
     except KeyError as error:
@@ -14,7 +14,7 @@ def look_up() -> None:
 
 def try_it() -> None:
     try:
-        look_up()
+        resolve_host()
     except OSError as error:
         raise ValueError("third") from error
 
@@ -24,7 +24,7 @@ def test_a_parked_failure_keeps_its_causes_and_no_traceback() -> None:
         try_it()
     failure = caught.value
     assert failure.__traceback__ is not None
-    assert parked(failure) is failure
+    assert without_traceback(failure) is failure
     links: list[BaseException] = []
     link: BaseException | None = failure
     while link is not None:

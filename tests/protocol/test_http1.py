@@ -269,13 +269,13 @@ def test_a_coded_body_is_given_in_pieces() -> None:
     pieces = [parser.receive_data(coded_response(gzip.compress(plain)))]
     assert parser.body_ended
     parser.receive_eof()
-    while parser.has_more:
+    while parser.has_pending_data:
         assert parser.failure is None
-        pieces.append(parser.next_piece())
+        pieces.append(parser.process_pending())
     assert b"".join(pieces) == plain
     assert max(map(len, pieces)) == MAX_PIECE_BYTES
     assert parser.reusable
-    assert parser.next_piece() == b""
+    assert parser.process_pending() == b""
 
 
 @pytest.mark.parametrize(
@@ -293,8 +293,8 @@ def test_a_failure_behind_a_coded_body_waits_until_it_was_given(behind: bytes, m
     given = parser.receive_data(head + b"%x\r\n%s\r\n" % (len(coded), coded) + behind)
     parser.receive_eof()
     assert parser.failure is None
-    while parser.has_more:
-        given += parser.next_piece()
+    while parser.has_pending_data:
+        given += parser.process_pending()
     assert given == b"x" * 200_000
     assert str(parser.failure) == message
     assert not parser.reusable
@@ -305,8 +305,8 @@ def test_a_body_that_is_ignored_is_not_decoded() -> None:
     data = coded_response(gzip.compress(b"x" * 200_000) + b"not gzip")
     parser.receive_data(data[:-3])
     parser.ignore_body()
-    assert not parser.has_more
-    assert parser.next_piece() == b""
+    assert not parser.has_pending_data
+    assert parser.process_pending() == b""
     parser.receive_data(data[-3:])
     assert parser.body_ended
     assert parser.failure is None
@@ -316,8 +316,8 @@ def test_a_body_that_is_ignored_is_not_decoded() -> None:
 def test_a_whole_body_has_no_more_and_no_coding() -> None:
     parser = ResponseParser()
     assert parser.receive_data(OK + b"content-length: 1\r\n\r\nx") == b"x"
-    assert not parser.has_more
-    assert parser.next_piece() == b""
+    assert not parser.has_pending_data
+    assert parser.process_pending() == b""
 
 
 @pytest.mark.parametrize("data", [b"", b"H", b"HTTP/1.1 200 OK\r\n", b"\r\nHTTP/1.1 200 OK\r\n", b"\r\n"])

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from firsttoken._protocol.learned_fields import MAX_LEARNED, OwnFields, decoder_of
+from firsttoken._protocol.learned_fields import MAX_LEARNED, OwnFields, build_decoder
 from firsttoken.types import ChatCompletionChunk, ChoiceDelta, ChunkChoice, CompletionUsage
 from tests.support.server import chunk
 
@@ -16,7 +16,7 @@ FILTERED = {"hate": {"filtered": False}}
 def learned(*values: dict[str, Any]) -> OwnFields:
     fields = OwnFields()
     for value in values:
-        fields = fields.and_those_of(value)
+        fields = fields.merged_with(value)
     return fields
 
 
@@ -50,12 +50,12 @@ def test_names_are_added_in_the_order_in_which_they_come() -> None:
 
 def test_a_server_that_makes_names_up_is_not_followed() -> None:
     first = learned({"a": 1})
-    assert first.and_those_of({f"name{number}": 1 for number in range(MAX_LEARNED)}) is first
-    assert len(first.and_those_of({f"name{number}": 1 for number in range(MAX_LEARNED - 1)}).chunk) == MAX_LEARNED
+    assert first.merged_with({f"name{number}": 1 for number in range(MAX_LEARNED)}) is first
+    assert len(first.merged_with({f"name{number}": 1 for number in range(MAX_LEARNED - 1)}).chunk) == MAX_LEARNED
 
 
 def decoded(value: dict[str, Any], *lessons: dict[str, Any]) -> ChatCompletionChunk:
-    return decoder_of(learned(value, *lessons))(json.dumps(value).encode())
+    return build_decoder(learned(value, *lessons))(json.dumps(value).encode())
 
 
 def test_a_chunk_is_put_together_as_its_public_types() -> None:
@@ -124,11 +124,11 @@ REFUSED: list[dict[str, Any]] = [
 @pytest.mark.parametrize("refused", REFUSED)
 def test_what_was_not_learned_is_refused(refused: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"\$|unknown|Expected|Invalid"):
-        decoder_of(learned({"p": "a"}))(json.dumps(refused).encode())
+        build_decoder(learned({"p": "a"}))(json.dumps(refused).encode())
 
 
 def test_an_error_is_never_taken_for_a_field_of_the_servers_own() -> None:
-    decode = decoder_of(learned({"error": None}, with_delta({}, error=None)))
+    decode = build_decoder(learned({"error": None}, with_delta({}, error=None)))
     assert decode(b'{"error":null,"choices":[{"delta":{},"error":null}]}').extra == {"error": None}
     for event in (b'{"error":"no"}', b'{"choices":[{"delta":{},"error":{"message":"no"}}]}'):
         with pytest.raises(ValueError, match="Expected `null`"):
@@ -138,17 +138,17 @@ def test_an_error_is_never_taken_for_a_field_of_the_servers_own() -> None:
 @pytest.mark.parametrize("choice", [{"message": {"content": "a"}}, {"text": "a"}])
 def test_a_choice_without_a_delta_is_refused(choice: dict[str, Any]) -> None:
     """Its content is in a field that was learned as one of the server's own."""
-    decode = decoder_of(learned(with_delta({}, **choice)))
+    decode = build_decoder(learned(with_delta({}, **choice)))
     with pytest.raises(ValueError, match="missing required field `delta`"):
         decode(json.dumps({"choices": [choice]}).encode())
 
 
 def test_nesting_that_may_be_too_deep_is_refused() -> None:
-    decode = decoder_of(learned({"x": []}))
+    decode = build_decoder(learned({"x": []}))
     assert decode(b'{"x":' + b"[" * 99 + b"]" * 99 + b"}").extra["x"]
     with pytest.raises(ValueError, match="it may be nested too deeply"):
         decode(b'{"x":' + b"[" * 100 + b"]" * 100 + b"}")
 
 
 def test_a_decoder_is_made_once() -> None:
-    assert decoder_of(learned({"a": 1})) is decoder_of(learned({"a": 2}))
+    assert build_decoder(learned({"a": 1})) is build_decoder(learned({"a": 2}))

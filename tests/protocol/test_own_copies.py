@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from firsttoken._models.base import Wire
+from firsttoken._models.base import ResponseObject
 from firsttoken._protocol.learned_fields import COPIES
 
 
 @pytest.mark.parametrize("struct", COPIES)
-def test_a_copy_has_every_field(struct: type[Wire]) -> None:
+def test_a_copy_has_every_field(struct: type[ResponseObject]) -> None:
     values: dict[str, Any] = {name: object() for name in struct.__struct_fields__}
     twin = struct(**values)
     extra: dict[str, object] = {"own": 1}

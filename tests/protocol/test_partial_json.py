@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firsttoken._protocol.partial_json import LOOKED_AT_ALWAYS, STEPS, PartialJSON
+from firsttoken._protocol.partial_json import ALWAYS_PARSE_BYTES, STEPS, PartialJSON
 from firsttoken.errors import ConfigurationError, ResponseFormatError
 
 VALUES: Any = st.recursive(
@@ -112,11 +112,11 @@ def test_half_a_surrogate_is_no_crash() -> None:
 
 def test_a_long_text_is_looked_at_in_steps() -> None:
     growing = PartialJSON()
-    growing.add('{"a": "' + "x" * (LOOKED_AT_ALWAYS * 5))
+    growing.add('{"a": "' + "x" * (ALWAYS_PARSE_BYTES * 5))
     assert growing.is_due
     assert growing.update()
     assert not growing.is_due
-    step = LOOKED_AT_ALWAYS * 4 // STEPS
+    step = ALWAYS_PARSE_BYTES * 4 // STEPS
     growing.add("x" * (step - 1))
     assert not growing.is_due
     growing.add("x" * (step // 16))
@@ -126,7 +126,7 @@ def test_a_long_text_is_looked_at_in_steps() -> None:
 def test_a_short_text_is_looked_at_each_time() -> None:
     growing = PartialJSON()
     growing.add('"')
-    for _ in range(LOOKED_AT_ALWAYS - 1):
+    for _ in range(ALWAYS_PARSE_BYTES - 1):
         growing.add("x")
         assert growing.is_due
         growing._parsed_size = len(growing._data)
@@ -145,7 +145,7 @@ def cpu_s(size: int) -> float:
 
 
 def test_the_whole_work_is_linear() -> None:
-    cpu_s(LOOKED_AT_ALWAYS)
+    cpu_s(ALWAYS_PARSE_BYTES)
     small, large = min(cpu_s(512 * 1024) for _ in range(3)), min(cpu_s(4096 * 1024) for _ in range(3))
     assert large < small * 8 * 3
 

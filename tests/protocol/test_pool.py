@@ -1,17 +1,17 @@
 """firsttoken._protocol.pool: which idle connection a request may take."""
 
-from firsttoken._protocol.pool import MAX_IDLE_S, Pool
+from firsttoken._protocol.pool import MAX_IDLE_S, IdleConnections
 
 
 def test_the_one_used_last_comes_first() -> None:
-    pool = Pool[str]()
+    pool = IdleConnections[str]()
     for name in ("a", "b", "c"):
         pool.put(1, "x", name, 0.0)
     assert [pool.take(1, "x") for _ in range(4)] == ["c", "b", "a", None]
 
 
 def test_owners_and_addresses_do_not_mix() -> None:
-    pool = Pool[str]()
+    pool = IdleConnections[str]()
     pool.put(1, "x", "a", 0.0)
     assert pool.take(2, "x") is None
     assert pool.take(1, "y") is None
@@ -19,7 +19,7 @@ def test_owners_and_addresses_do_not_mix() -> None:
 
 
 def test_those_that_were_idle_for_too_long_are_given_back() -> None:
-    pool = Pool[str]()
+    pool = IdleConnections[str]()
     pool.put(1, "x", "a", 0.0)
     pool.put(1, "x", "b", 1.0)
     pool.put(1, "y", "other", 0.0)
@@ -31,7 +31,7 @@ def test_those_that_were_idle_for_too_long_are_given_back() -> None:
 
 
 def test_clearing_gives_back_what_is_ones_own_and_leaves_the_rest() -> None:
-    pool = Pool[str]()
+    pool = IdleConnections[str]()
     pool.put(1, "x", "a", 0.0)
     pool.put(1, "y", "b", 0.0)
     pool.put(2, "x", "c", 0.0)
@@ -49,7 +49,7 @@ class _Emptied(list[tuple[float, str]]):
 
 
 def test_another_thread_may_be_faster() -> None:
-    pool = Pool[str]()
+    pool = IdleConnections[str]()
     pool._idle[1, "x"] = _Emptied([(0.0, "a")])
     assert pool.take(1, "x") is None
     pool._idle[1, "x"] = _Emptied([(0.0, "a")])

@@ -9,7 +9,7 @@ from firsttoken import Timeout
 from firsttoken._protocol import response as exchange_module
 from firsttoken._protocol.content_coding import MAX_PIECE_BYTES
 from firsttoken._protocol.deadlines import SETTLE_S
-from firsttoken._protocol.response import LONGEST_BLANK_HEAD, MAX_ERROR_BODY_BYTES, Exchange
+from firsttoken._protocol.response import MAX_BLANK_HEAD, MAX_ERROR_BODY_BYTES, ResponseReader
 from firsttoken.errors import (
     APIConnectionError,
     APIStatusError,
@@ -30,7 +30,7 @@ HELLO, STOP = event(chunk("Hello")), event(chunk(finish="stop"))
 BODY = HELLO + STOP + DONE
 
 
-def received(data: bytes, *, streamed: bool = True, eof: bool = False, secrets: tuple[str, ...] = ()) -> Exchange:
+def received(data: bytes, *, streamed: bool = True, eof: bool = False, secrets: tuple[str, ...] = ()) -> ResponseReader:
     exchange = new_exchange(streamed=streamed, secrets=secrets)
     exchange.receive_data(data, NOW_S)
     if eof:
@@ -38,7 +38,7 @@ def received(data: bytes, *, streamed: bool = True, eof: bool = False, secrets: 
     return exchange
 
 
-def failure_of(exchange: Exchange) -> ChatCompletionError:
+def failure_of(exchange: ResponseReader) -> ChatCompletionError:
     assert exchange.core.failure is not None
     return exchange.core.failure
 
@@ -106,7 +106,7 @@ def test_an_answer_that_is_not_streamed() -> None:
 
 def test_blank_bytes_before_the_first_event() -> None:
     exchange = new_exchange()
-    data = response(200, {"content-type": "text/plain"}, b"\n" * (LONGEST_BLANK_HEAD + 1) + BODY)
+    data = response(200, {"content-type": "text/plain"}, b"\n" * (MAX_BLANK_HEAD + 1) + BODY)
     for start in range(0, len(data), 100):
         exchange.receive_data(data[start : start + 100], NOW_S)
     assert exchange.core.complete
@@ -306,7 +306,7 @@ def test_stamps_are_those_of_the_reads() -> None:
     assert stamps == (NOW_S + 2, NOW_S + 3, NOW_S + 4)
 
 
-def silence(exchange: Exchange) -> float:
+def silence(exchange: ResponseReader) -> float:
     """Nothing comes any more: the time at which that ends the answer."""
     while not exchange.core.ended:
         exchange.expire(exchange.until_s())
@@ -349,8 +349,8 @@ def test_before_the_head_the_first_chunk_is_waited_for() -> None:
     assert failure.phase == "first_chunk"
 
 
-def finished(choices_wanted: int, *indexes: int) -> Exchange:
-    exchange = new_exchange(choices_wanted=choices_wanted)
+def finished(expected_choices: int, *indexes: int) -> ResponseReader:
+    exchange = new_exchange(expected_choices=expected_choices)
     events = [event(chunk(choices=[{"index": index, "delta": {}, "finish_reason": "stop"}])) for index in indexes]
     exchange.receive_data(response(200, SSE, b"".join(events), framing="chunked")[:-5], NOW_S)
     assert len(list(drain(exchange.core))) == len(indexes)
@@ -407,13 +407,13 @@ MANY = HELLO * 1000
 """More than one piece of a decoder, in one read."""
 
 
-def taken(exchange: Exchange) -> int:
+def taken(exchange: ResponseReader) -> int:
     return sum(1 for _ in drain_all(exchange))
 
 
 def test_a_compressed_body_is_decoded_as_chunks_are_handed_out() -> None:
     exchange = received(response(200, GZIP, compressed(MANY + STOP + DONE)))
-    assert exchange.has_more
+    assert exchange.has_pending_data
     assert exchange.body_ended
     assert 0 < len(exchange.core.ready) < 1000
     assert taken(exchange) == 1001
@@ -454,7 +454,7 @@ def test_broken_framing_waits_for_what_was_read_before_it(bad: bytes) -> None:
 def test_what_is_compressed_behind_the_end_of_the_answer_is_not_decoded() -> None:
     data = response(200, GZIP, compressed(HELLO + STOP + DONE + bytes(10_000_000)) + b"broken", framing="chunked")
     exchange = received(data)
-    assert not exchange.has_more
+    assert not exchange.has_pending_data
     assert taken(exchange) == 2
     assert exchange.core.complete
     assert exchange.reusable
@@ -463,7 +463,7 @@ def test_what_is_compressed_behind_the_end_of_the_answer_is_not_decoded() -> Non
 def test_an_outcome_from_elsewhere_ends_the_decoding() -> None:
     exchange = received(response(200, GZIP, compressed(MANY), framing="chunked")[:-5])
     exchange.fail(APIConnectionError("enough"))
-    assert not exchange.has_more
+    assert not exchange.has_pending_data
     exchange.receive_data(b"5\r\nhello\r\n", NOW_S)
     assert str(failure_of(exchange)) == "enough"
 
@@ -478,10 +478,10 @@ def test_nothing_is_kept_of_a_body_once_the_outcome_is_known() -> None:
 def test_a_deadline_passes_while_there_is_more_to_decode() -> None:
     exchange = new_exchange(timeout=Timeout(first_chunk_s=5))
     exchange.receive_data(response(200, GZIP, compressed(b": ping\n\n" * 100_000), framing="chunked"), NOW_S)
-    exchange.receive_more(NOW_S + 4.9)
-    assert exchange.has_more
-    exchange.receive_more(NOW_S + 5)
-    assert not exchange.has_more
+    exchange.process_pending(NOW_S + 4.9)
+    assert exchange.has_pending_data
+    exchange.process_pending(NOW_S + 5)
+    assert not exchange.has_pending_data
     assert str(failure_of(exchange)) == "no first chunk with anything in it from test:80 within 5 s (first_chunk_s)"
 
 
@@ -489,7 +489,7 @@ def test_a_deadline_passes_while_there_is_more_to_decode() -> None:
 def test_a_compressed_refusal_is_read_as_far_as_any(streamed: bool) -> None:
     body = compressed(b"x" * MAX_ERROR_BODY_BYTES * 2)
     exchange = received(response(500, GZIP, body), streamed=streamed)
-    assert exchange.has_more
+    assert exchange.has_pending_data
     assert taken(exchange) == 0
     assert str(failure_of(exchange)) == f"the server answered 500 Internal Server Error: '{'x' * 200}'…"
     assert len(exchange._held) <= MAX_ERROR_BODY_BYTES + MAX_PIECE_BYTES

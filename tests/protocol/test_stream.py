@@ -11,7 +11,7 @@ from firsttoken.errors import (
     ResponseFormatError,
     StreamTruncatedError,
 )
-from firsttoken.sansio import StreamCore
+from firsttoken.sansio import StreamParser
 from firsttoken.types import ChatCompletion
 from tests.support.core import cut_every, drain, drive, refused, run
 from tests.support.server import DONE, chunk, event
@@ -241,7 +241,7 @@ def test_what_is_no_chunk_is_a_failure_behind_the_good_chunks(data: bytes, messa
 
 
 def test_an_event_that_is_too_large_is_a_failure_behind_the_good_chunks() -> None:
-    outcome = drive(StreamCore(max_event_bytes=200), [HELLO + b"data: " + b"x" * 300 + b"\n\n" + HELLO])
+    outcome = drive(StreamParser(max_event_bytes=200), [HELLO + b"data: " + b"x" * 300 + b"\n\n" + HELLO])
     assert str(outcome.failure) == "an event of the stream is larger than 200 bytes"
     assert [made.text for made in outcome.chunks] == ["Hello"]
 
@@ -250,7 +250,7 @@ def test_an_event_that_is_too_large_is_a_failure_behind_the_good_chunks() -> Non
 
 
 def test_chunks_are_handed_out_one_by_one_and_folded_as_they_are() -> None:
-    core = StreamCore()
+    core = StreamParser()
     assert core.completion == ChatCompletion()
     assert core.completion.choices == []
     assert core.next_chunk() is None
@@ -261,7 +261,7 @@ def test_chunks_are_handed_out_one_by_one_and_folded_as_they_are() -> None:
     for count, made in enumerate(drain(core), 1):
         seen.append(made.text)
         assert core.completion.text == "".join(seen)
-        assert core.chunks_handed_out == count
+        assert core.chunks_yielded == count
     assert core.has_finished(1)
     assert not core.ended
 
@@ -274,17 +274,17 @@ def test_a_stream_of_many_reads() -> None:
 
 @pytest.mark.parametrize("end", [b"", STOP])
 def test_the_outcome_does_not_wait_for_the_reader(end: bytes) -> None:
-    core = StreamCore()
+    core = StreamParser()
     core.receive_data(HELLO * 3 + end)
     core.receive_eof()
     assert core.complete == bool(end)
-    assert core.chunks_handed_out == 0
+    assert core.chunks_yielded == 0
     assert len(list(drain(core))) == 3 + bool(end)
     assert core.completion.text == "Hello" * 3
 
 
 def test_a_failure_waits_behind_the_chunks_and_holds_what_was_handed_out() -> None:
-    core = StreamCore()
+    core = StreamParser()
     core.receive_data(HELLO + HELLO)
     lost = APIConnectionError("gone")
     core.fail(lost)
@@ -297,14 +297,14 @@ def test_a_failure_waits_behind_the_chunks_and_holds_what_was_handed_out() -> No
 
 
 def test_the_first_outcome_stands() -> None:
-    core = StreamCore()
+    core = StreamParser()
     first = APIConnectionError("first")
     core.fail(first)
     core.fail(APIConnectionError("second"))
     core.finish()
     assert core.receive_data(HELLO + DONE) == core.receive_eof() == []
     assert (core.failure, core.complete) == (first, False)
-    whole = StreamCore()
+    whole = StreamParser()
     whole.receive_data(HELLO + DONE)
     whole.fail(first)
     assert whole.receive_eof() == []
@@ -312,7 +312,7 @@ def test_the_first_outcome_stands() -> None:
 
 
 def test_a_failure_is_given_away_once_and_the_stream_stays_ended() -> None:
-    core = StreamCore()
+    core = StreamParser()
     assert core.take_failure() is None
     assert not core.ended
     core.receive_data(HELLO + b"data: {\n\n")
@@ -327,19 +327,19 @@ def test_a_failure_is_given_away_once_and_the_stream_stays_ended() -> None:
 
 
 def test_a_stopped_stream_hands_out_nothing_more() -> None:
-    core = StreamCore()
+    core = StreamParser()
     core.receive_data(HELLO * 3)
     core.next_chunk()
     core.stop()
     assert core.next_chunk() is None
-    assert core.chunks_handed_out == 1
+    assert core.chunks_yielded == 1
     assert core.completion.text == "Hello"
     core.stop()
-    assert core.chunks_handed_out == 1
+    assert core.chunks_yielded == 1
 
 
 def test_an_answer_may_be_taken_as_whole_before_its_end() -> None:
-    core = StreamCore()
+    core = StreamParser()
     core.receive_data(HELLO)
     core.finish()
     assert core.complete
@@ -347,10 +347,10 @@ def test_an_answer_may_be_taken_as_whole_before_its_end() -> None:
 
 
 def test_a_whole_answer_is_one_chunk() -> None:
-    core = StreamCore()
+    core = StreamParser()
     core.receive_whole(run(STOP).chunks[0])
     assert core.complete
-    assert core.chunks_handed_out == 0
+    assert core.chunks_yielded == 0
     assert len(list(drain(core))) == 1
 
 
@@ -365,7 +365,7 @@ def test_raw_is_the_exact_bytes_of_the_event() -> None:
 
 
 def test_a_completion_is_complete_when_all_of_a_whole_answer_was_handed_out() -> None:
-    core = StreamCore()
+    core = StreamParser()
     assert core.completion.complete is False
     core.receive_data(HELLO + STOP + DONE)
     assert core.complete
@@ -376,7 +376,7 @@ def test_a_completion_is_complete_when_all_of_a_whole_answer_was_handed_out() ->
 
 
 def test_a_completion_of_which_chunks_were_dropped_is_never_complete() -> None:
-    core = StreamCore()
+    core = StreamParser()
     core.receive_data(HELLO + STOP + DONE)
     core.stop()
     assert core.complete

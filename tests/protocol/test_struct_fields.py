@@ -5,16 +5,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from firsttoken._models.base import EXTRA_NAME, Wire
+from firsttoken._models.base import EXTRA_NAME, ResponseObject
 from firsttoken._protocol.struct_fields import Shape, objects, park_mistyped, park_unknown
 from firsttoken.types import ChatCompletion, ChatCompletionChunk
 
 
-class Inner(Wire):
+class Inner(ResponseObject):
     word: str = ""
 
 
-class Outer(Wire):
+class Outer(ResponseObject):
     number: int = 0
     one: Inner | None = None
     many: list[Inner] = []  # noqa: RUF012 - msgspec gives each its own
@@ -33,7 +33,7 @@ def test_the_shape_of_a_struct() -> None:
 
 
 @pytest.mark.parametrize("struct", [ChatCompletionChunk, ChatCompletion])
-def test_fields_of_our_own_are_in_no_shape(struct: type[Wire]) -> None:
+def test_fields_of_our_own_are_in_no_shape(struct: type[ResponseObject]) -> None:
     shapes = [Shape.of(struct)]
     for shape in shapes:
         shapes += shape.nested.values()
@@ -52,16 +52,16 @@ MISTYPED: list[tuple[Any, Any]] = [
 
 
 @pytest.mark.parametrize(
-    ("node", "parked"),
+    ("node", "unknown"),
     MISTYPED,
 )
-def test_unknown_fields_are_parked(node: Any, parked: Any) -> None:
+def test_unknown_fields_move_to_extra(node: Any, unknown: Any) -> None:
     park_unknown(node, SHAPE)
-    assert node == parked
+    assert node == unknown
 
 
 @pytest.mark.parametrize(
-    ("node", "parked"),
+    ("node", "unknown"),
     [
         ({"number": 5, "one": {"word": "a"}, "many": []}, {"number": 5, "one": {"word": "a"}, "many": []}),
         ({"number": "x"}, {EXTRA_NAME: {"number": "x"}}),
@@ -77,9 +77,9 @@ def test_unknown_fields_are_parked(node: Any, parked: Any) -> None:
         ({"one": {"word": "\ud800"}}, {"one": {"word": "\ud800"}}),
     ],
 )
-def test_mistyped_fields_are_parked(node: Any, parked: Any) -> None:
+def test_mistyped_fields_move_to_extra(node: Any, unknown: Any) -> None:
     park_mistyped(node, SHAPE)
-    assert node == parked
+    assert node == unknown
     msgspec.convert(node, Outer)
 
 

@@ -1,17 +1,17 @@
 """firsttoken._protocol.text_buffer: text that grows linearly."""
 
-from firsttoken._protocol.text_buffer import TextParts
+from firsttoken._protocol.text_buffer import TextBuffer
 
 
 def test_nothing_is_none_and_an_empty_piece_is_empty_text() -> None:
-    parts = TextParts()
+    parts = TextBuffer()
     assert parts.joined() is None
     parts.append("")
     assert parts.joined() == ""
 
 
 def test_few_pieces_stay_pieces() -> None:
-    parts = TextParts()
+    parts = TextBuffer()
     for number in range(1023):
         parts.append(str(number))
         parts.compact()
@@ -19,7 +19,7 @@ def test_few_pieces_stay_pieces() -> None:
 
 
 def test_many_pieces_become_blocks() -> None:
-    parts = TextParts()
+    parts = TextBuffer()
     for _ in range(100_000):
         parts.append("x")
         parts.compact()
@@ -28,7 +28,7 @@ def test_many_pieces_become_blocks() -> None:
 
 
 def test_a_block_is_made_once_and_never_copied_again() -> None:
-    parts = TextParts()
+    parts = TextBuffer()
     blocks: list[str] = []
     for _ in range(300):
         parts.extend(["word "] * 1024)

@@ -1,5 +1,5 @@
 """Both clients."""
 
-from tests.support.clients import _bare_environment, client_of
+from tests.support.clients import clean_env, make_client
 
-__all__ = ["_bare_environment", "client_of"]
+__all__ = ["clean_env", "make_client"]

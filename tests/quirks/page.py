@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from firsttoken._protocol.quirks import DEVIATIONS
+from firsttoken._protocol.quirks import QUIRKS
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "quirks.md"
 
@@ -31,9 +31,9 @@ is a row there and an example here.
 
 def page() -> str:
     """The page, made of the table."""
-    sections = [_HEAD.format(count=len(DEVIATIONS))]
+    sections = [_HEAD.format(count=len(QUIRKS))]
     for part, title in _TITLES.items():
-        rows = [f"| {row.what} | {row.source} | `{row.room}` |" for row in DEVIATIONS if row.part == part]
+        rows = [f"| {row.what} | {row.source} | `{row.room}` |" for row in QUIRKS if row.part == part]
         sections.append(
             "\n".join([f"\n## {title}\n", "| what | who | where it is read |", "| --- | --- | --- |", *rows, ""])
         )

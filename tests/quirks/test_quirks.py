@@ -15,7 +15,7 @@ from tests.quirks.chunks_and_choices import CHOICES, CHUNKS, DELTAS
 from tests.quirks.example import Example, Seen, seen
 from tests.quirks.framing_and_errors import ERRORS, FRAMING
 from tests.quirks.page import PAGE, page
-from tests.support.clients import ClientOf
+from tests.support.clients import MakeClient
 from tests.support.core import cut_every, every_split
 from tests.support.exchange import NOW_S, drain_all, new_exchange, response
 from tests.support.server import Peer, Server
@@ -34,7 +34,7 @@ each_example = pytest.mark.parametrize("name", BY_NAME)
 
 
 def test_each_row_has_an_example_and_each_example_a_row() -> None:
-    rows = [(row.part, row.name) for row in quirks.DEVIATIONS]
+    rows = [(row.part, row.name) for row in quirks.QUIRKS]
     assert len({name for _, name in rows}) == len(rows)
     assert set(rows) == {(part, name) for part, examples in EXAMPLES.items() for name in examples}
 
@@ -42,7 +42,7 @@ def test_each_row_has_an_example_and_each_example_a_row() -> None:
 def test_each_row_names_a_source_and_a_room_that_there_is() -> None:
     package = Path(quirks.__file__).parent
     rooms = {path.stem for path in (*package.glob("*.py"), *package.parent.glob("*.py"))}
-    for row in quirks.DEVIATIONS:
+    for row in quirks.QUIRKS:
         assert row.what
         assert row.source
         assert row.room in rooms
@@ -64,7 +64,7 @@ def test_at_every_split(name: str) -> None:
     example = BY_NAME[name]
     head = response(example.status, {"content-type": example.content_type}, b"", framing="eof")
     for pieces in every_split(example.body):
-        exchange = new_exchange(choices_wanted=1)
+        exchange = new_exchange(expected_choices=1)
         chunks: list[ChatCompletionChunk] = []
         for piece in (head, *pieces):
             exchange.receive_data(piece, NOW_S)
@@ -95,8 +95,8 @@ def server() -> Iterator[Server]:
 
 @pytest.mark.parametrize("size", [1, 10**6], ids=["byte by byte", "whole"])
 @each_example
-def test_through_both_clients(name: str, size: int, server: Server, client_of: ClientOf) -> None:
-    client, request = client_of(server), chat_completion_request(f"{name}:{size}", "Hi")
+def test_through_both_clients(name: str, size: int, server: Server, make_client: MakeClient) -> None:
+    client, request = make_client(server), chat_completion_request(f"{name}:{size}", "Hi")
     expected = BY_NAME[name].seen
 
     iterated: list[ChatCompletionChunk] = []

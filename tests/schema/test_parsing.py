@@ -11,7 +11,7 @@ import msgspec
 import pydantic
 import pytest
 
-from firsttoken._schema.parsing import AnswerType, answer_type, is_pydantic_model, name_of, parse_json_text
+from firsttoken._schema.parsing import ResponseType, is_pydantic_model, name_of, parse_json_text, response_type
 from firsttoken.errors import ConfigurationError, ResponseFormatError
 
 
@@ -144,8 +144,8 @@ def test_a_pydantic_model_is_told_from_the_rest() -> None:
 
 
 def test_a_request_with_a_dict_or_nothing_names_no_type() -> None:
-    assert answer_type(None) is answer_type({"type": "text"}) is None
-    found = answer_type(City)
+    assert response_type(None) is response_type({"type": "text"}) is None
+    found = response_type(City)
     assert found is not None
     assert (found.type, repr(found)) == (City, "City")
 
@@ -154,10 +154,10 @@ def test_the_type_of_an_answer_is_pickled_by_name_and_left_out_where_it_has_none
     class Inner(msgspec.Struct):
         x: int
 
-    assert pickle.loads(pickle.dumps(AnswerType(City))).type is City
-    assert pickle.loads(pickle.dumps(AnswerType(Inner))) is None
+    assert pickle.loads(pickle.dumps(ResponseType(City))).type is City
+    assert pickle.loads(pickle.dumps(ResponseType(Inner))) is None
     for copied in (copy.copy, copy.deepcopy):
-        assert copied(AnswerType(Inner)).type is Inner
+        assert copied(ResponseType(Inner)).type is Inner
 
 
 def test_names_are_as_their_authors_wrote_them() -> None:

@@ -18,7 +18,7 @@ LARGE = ("huge-event", "endless-event")
 """Faults of many megabytes. They are played in the first quarter alone: what they do to memory is the concern of
 `tests/limits`, and how the allocator's arenas look afterwards nobody's."""
 
-PATIENCE = Timeout(connect_s=30, first_chunk_s=60, idle_s=60)
+LONG = Timeout(connect_s=30, first_chunk_s=60, idle_s=60)
 IMPATIENCE = Timeout(connect_s=30, first_chunk_s=0.3, idle_s=0.3)
 """For faults that only a deadline ends."""
 
@@ -46,7 +46,7 @@ class Job:
     @property
     def timeout(self) -> Timeout:
         fault = self.fault
-        return IMPATIENCE if fault is not None and fault.needs_deadline and not fault.is_whole else PATIENCE
+        return IMPATIENCE if fault is not None and fault.needs_deadline and not fault.is_whole else LONG
 
     @property
     def text(self) -> str:
@@ -78,7 +78,7 @@ def script_for(request: Request) -> Any:
     number, _, kind = str(request.json["user"]).partition("/")
     job = Job(int(number), kind)
     if kind == "tools":
-        thought, call = reasoning("Let me see."), tool_call("look_up", {"words": job.text}, fragments=5)
+        thought, call = reasoning("Let me see."), tool_call("resolve_host", {"words": job.text}, fragments=5)
         return [role(), thought, call, finish("tool_calls"), done()]
     return job.fault or reply(job.text)
 

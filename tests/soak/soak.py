@@ -53,7 +53,7 @@ class Findings:
         return self.memory_kib[-1] - self.memory_kib[2]
 
 
-class _Desk:
+class WorkQueue:
     """Hands jobs out, takes outcomes in, and measures in between."""
 
     def __init__(self, work: list[Job], findings: Findings) -> None:
@@ -87,7 +87,7 @@ class _Desk:
 def soak(streams: int) -> Findings:
     """Work through so many streams."""
     findings = Findings()
-    desk = _Desk(jobs(streams), findings)
+    desk = WorkQueue(jobs(streams), findings)
     sockets, threads, began_s = open_sockets(), threading.active_count(), time.monotonic()
     with server() as base_url:
         others = threading.Thread(target=run_threads, args=(THREADS, base_url, desk.take, desk.report))

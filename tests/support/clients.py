@@ -12,14 +12,14 @@ from firsttoken.errors import ChatCompletionError
 from tests.support.blocking_async import BlockingAsyncClient
 from tests.support.server import Server
 
-ClientOf = Callable[..., Client]
+MakeClient = Callable[..., Client]
 
 REQUEST = chat_completion_request("test-model", "Why is the sky blue?")
 KEY = "sk-test-0123456789abcdef"
 
 
 @pytest.fixture(autouse=True)
-def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
+def clean_env(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
     """No keys, proxies or certificates of whoever runs the tests."""
     for name in os.environ:
         if name.startswith(("OPENAI_", "AZURE_OPENAI_", "SSL_CERT")) or name.lower().endswith("_proxy"):
@@ -27,7 +27,7 @@ def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: igno
 
 
 @contextmanager
-def _clients(kind: Callable[..., Any]) -> Generator[ClientOf]:
+def _clients(kind: Callable[..., Any]) -> Generator[MakeClient]:
     """Makes clients of a server (or of a base URL); without retries, unless a test asks for them."""
     with ExitStack() as stack:
 
@@ -40,14 +40,14 @@ def _clients(kind: Callable[..., Any]) -> Generator[ClientOf]:
 
 
 @pytest.fixture(params=[Client, BlockingAsyncClient], ids=["sync", "async"])
-def client_of(request: pytest.FixtureRequest) -> Iterator[ClientOf]:
+def make_client(request: pytest.FixtureRequest) -> Iterator[MakeClient]:
     """Both clients, one after the other: for what both promise."""
     with _clients(request.param) as make:
         yield make
 
 
-@pytest.fixture(name="client_of")
-def sync_client_of() -> Iterator[ClientOf]:
+@pytest.fixture(name="make_client")
+def sync_client_of() -> Iterator[MakeClient]:
     """The sync client alone."""
     with _clients(Client) as make:
         yield make

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from firsttoken.errors import APIStatusError, ChatCompletionError
-from firsttoken.sansio import StreamCore
+from firsttoken.sansio import StreamParser
 from firsttoken.types import ChatCompletion, ChatCompletionChunk
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
@@ -31,10 +31,10 @@ def failure_summary(failure: ChatCompletionError | None) -> tuple[str, ...]:
 
 def run(pieces: bytes | Iterable[bytes], *, eof: bool = True) -> Outcome:
     """The outcome of a body that arrives in these pieces."""
-    return drive(StreamCore(), [pieces] if isinstance(pieces, bytes) else pieces, eof=eof)
+    return drive(StreamParser(), [pieces] if isinstance(pieces, bytes) else pieces, eof=eof)
 
 
-def drive(core: StreamCore, pieces: Iterable[bytes], *, eof: bool = True) -> Outcome:
+def drive(core: StreamParser, pieces: Iterable[bytes], *, eof: bool = True) -> Outcome:
     chunks: list[ChatCompletionChunk] = []
     for piece in pieces:
         core.receive_data(piece)
@@ -45,7 +45,7 @@ def drive(core: StreamCore, pieces: Iterable[bytes], *, eof: bool = True) -> Out
     return Outcome(chunks, core.completion, core.complete, core.failure)
 
 
-def drain(core: StreamCore) -> Iterator[ChatCompletionChunk]:
+def drain(core: StreamParser) -> Iterator[ChatCompletionChunk]:
     """Hand out what is ready."""
     while (chunk := core.next_chunk()) is not None:
         yield chunk

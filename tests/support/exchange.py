@@ -1,4 +1,4 @@
-"""Drives an `Exchange` with the bytes of a response, at times that the test names."""
+"""Drives an `ResponseReader` with the bytes of a response, at times that the test names."""
 
 import random
 from collections.abc import Iterable, Iterator, Mapping
@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from firsttoken import Timeout
 from firsttoken._protocol.deadlines import Deadlines
-from firsttoken._protocol.response import Exchange
+from firsttoken._protocol.response import ResponseReader
 from firsttoken.types import ChatCompletionChunk
 from tests.support.core import drain, failure_summary
 
@@ -15,14 +15,14 @@ SECRET = "sk-secret-0123456789abcdef"
 
 
 def new_exchange(
-    *, streamed: bool = True, choices_wanted: int = 1, timeout: Timeout | None = None, secrets: tuple[str, ...] = ()
-) -> Exchange:
+    *, streamed: bool = True, expected_choices: int = 1, timeout: Timeout | None = None, secrets: tuple[str, ...] = ()
+) -> ResponseReader:
     """An exchange whose request goes out at `NOW_S`."""
     deadlines = Deadlines(Timeout() if timeout is None else timeout, NOW_S, "test:80")
     deadlines.requesting(NOW_S)
-    return Exchange(
+    return ResponseReader(
         streamed=streamed,
-        choices_wanted=choices_wanted,
+        expected_choices=expected_choices,
         deadlines=deadlines,
         secrets=secrets,
         wall_clock=lambda: 1_700_000_000.0,
@@ -57,7 +57,7 @@ def _chunked(body: bytes, rng: random.Random) -> bytes:
     return b"".join([*parts, b"0\r\n\r\n"])
 
 
-class Exchanged(NamedTuple):
+class Summary(NamedTuple):
     chunks: str
     completion: str
     complete: bool
@@ -66,15 +66,15 @@ class Exchanged(NamedTuple):
     reusable: bool
 
 
-def drain_all(exchange: Exchange) -> Iterator[ChatCompletionChunk]:
+def drain_all(exchange: ResponseReader) -> Iterator[ChatCompletionChunk]:
     """Hand out what is ready, and what was read and is not decoded yet."""
     yield from drain(exchange.core)
-    while exchange.has_more:
-        exchange.receive_more(NOW_S)
+    while exchange.has_pending_data:
+        exchange.process_pending(NOW_S)
         yield from drain(exchange.core)
 
 
-def exchanged(pieces: Iterable[bytes], exchange: Exchange | None = None) -> Exchanged:
+def exchanged(pieces: Iterable[bytes], exchange: ResponseReader | None = None) -> Summary:
     """What comes of a response that arrives in these pieces, before the connection ends."""
     exchange = exchange or new_exchange()
     chunks: list[object] = []
@@ -84,7 +84,7 @@ def exchanged(pieces: Iterable[bytes], exchange: Exchange | None = None) -> Exch
     exchange.receive_eof(NOW_S)
     chunks += drain_all(exchange)
     core = exchange.core
-    return Exchanged(
+    return Summary(
         chunks=repr(chunks),
         completion=repr(core.completion),
         complete=core.complete,

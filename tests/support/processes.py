@@ -66,7 +66,7 @@ class Watch:
         return bool(select.select([self._fd], [], [], timeout_s)[0])
 
 
-def is_gone(pid: int) -> bool:
+def has_exited(pid: int) -> bool:
     """Whether there is no such process, not even one that nobody has waited for."""
     try:
         os.kill(pid, 0)

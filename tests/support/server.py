@@ -149,7 +149,7 @@ class Peer:
         self.send_event(chunk(finish=finish))
         self.end_stream()
 
-    def wait_until_left(self) -> None:
+    def wait_for_disconnect(self) -> None:
         """Wait until the client has closed the connection."""
         while self._receive():
             pass
@@ -160,7 +160,7 @@ class Peer:
         self.socket.close()
 
 
-def in_turn(*answers: Callable[[Peer], object]) -> Callable[[Peer], None]:
+def respond_sequentially(*answers: Callable[[Peer], object]) -> Callable[[Peer], None]:
     """A function for `Server`: each request gets the next answer, over whichever connection it comes."""
     remaining = iter(answers)
 

@@ -65,19 +65,19 @@ def _endless_lookup() -> Generator[None]:
 
 
 def _silent(peer: Peer) -> None:
-    peer.wait_until_left()
+    peer.wait_for_disconnect()
 
 
 def _head(peer: Peer) -> None:
     peer.read_request()
-    peer.wait_until_left()
+    peer.wait_for_disconnect()
 
 
 def _chunk(peer: Peer) -> None:
     peer.read_request()
     peer.begin_stream()
     peer.send_event(chunk("Hel"))
-    peer.wait_until_left()
+    peer.wait_for_disconnect()
 
 
 def _deaf(peer: Peer) -> None:
@@ -87,7 +87,7 @@ def _deaf(peer: Peer) -> None:
 def _busy(peer: Peer) -> None:
     peer.read_request()
     peer.answer_json(503, {"error": "busy"}, {"retry-after": "50"})
-    peer.wait_until_left()
+    peer.wait_for_disconnect()
 
 
 @contextmanager

@@ -13,9 +13,9 @@ import pytest
 
 from firsttoken import ChatCompletionStream, Client, Timeout, chat_completion_request
 from firsttoken.errors import APIConnectionError, APITimeoutError, ConfigurationError
-from tests.support.clients import KEY, REQUEST, ClientOf, drain
+from tests.support.clients import KEY, REQUEST, MakeClient, drain
 from tests.support.processes import start_python
-from tests.support.server import WAIT_S, Peer, Server, chunk, completion, in_turn
+from tests.support.server import WAIT_S, Peer, Server, chunk, completion, respond_sequentially
 from tests.support.tls import client_context, server_context
 
 
@@ -26,9 +26,9 @@ def hello(peer: Peer) -> None:
 # --- settings -------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_sent(client_of: ClientOf) -> None:
-    with Server(in_turn(hello)) as server:
-        client = client_of(
+def test_what_is_sent(make_client: MakeClient) -> None:
+    with Server(respond_sequentially(hello)) as server:
+        client = make_client(
             server, organization="org", project="proj", default_headers={"X-One": "1", "X-Two": "2"}, max_retries=0
         )
         client.chat_completion(REQUEST, headers={"x-two": "two"})
@@ -52,7 +52,7 @@ def test_what_is_sent(client_of: ClientOf) -> None:
 
 
 def test_the_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    with Server(in_turn(hello)) as server:
+    with Server(respond_sequentially(hello)) as server:
         monkeypatch.setenv("OPENAI_API_KEY", KEY)
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
         monkeypatch.setenv("OPENAI_ORG_ID", "org")
@@ -65,9 +65,9 @@ def test_the_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None
     assert (headers["openai-organization"], headers["openai-project"]) == ("org", "proj")
 
 
-def test_no_key_is_sent_where_there_is_none(client_of: ClientOf) -> None:
-    with Server(in_turn(hello)) as server:
-        client_of(server, api_key=None).chat_completion(REQUEST)
+def test_no_key_is_sent_where_there_is_none(make_client: MakeClient) -> None:
+    with Server(respond_sequentially(hello)) as server:
+        make_client(server, api_key=None).chat_completion(REQUEST)
     assert "authorization" not in server.requests[0].headers
 
 
@@ -91,8 +91,8 @@ def test_a_client_that_can_not_be_made(name: str) -> None:
     assert KEY not in str(caught.value)
 
 
-def test_a_call_that_can_not_be_made(client_of: ClientOf) -> None:
-    client: Any = client_of("http://127.0.0.1:1/v1")
+def test_a_call_that_can_not_be_made(make_client: MakeClient) -> None:
+    client: Any = make_client("http://127.0.0.1:1/v1")
     streamed = chat_completion_request("m", "Hi", stream=True)
     with pytest.raises(ConfigurationError, match="hint: use chat_completion_stream"):
         client.chat_completion(streamed)
@@ -108,9 +108,9 @@ def test_the_repr_has_no_key() -> None:
     assert repr(Client(KEY, "http://127.0.0.1:1/v1")) == "Client(base_url='http://127.0.0.1:1/v1')"
 
 
-def test_a_closed_client_can_be_used_again(client_of: ClientOf) -> None:
-    with Server(in_turn(hello, hello)) as server:
-        client = client_of(server)
+def test_a_closed_client_can_be_used_again(make_client: MakeClient) -> None:
+    with Server(respond_sequentially(hello, hello)) as server:
+        client = make_client(server)
         with client as entered:
             assert entered is client
             client.chat_completion(REQUEST)
@@ -119,7 +119,7 @@ def test_a_closed_client_can_be_used_again(client_of: ClientOf) -> None:
     assert server.connections == 2
 
 
-def test_an_open_stream_outlives_the_closing_of_its_client(client_of: ClientOf) -> None:
+def test_an_open_stream_outlives_the_closing_of_its_client(make_client: MakeClient) -> None:
     go_on = threading.Event()
 
     def answer(peer: Peer) -> None:
@@ -129,8 +129,8 @@ def test_an_open_stream_outlives_the_closing_of_its_client(client_of: ClientOf) 
         peer.send_event(chunk("lo", finish="stop"))
         peer.end_stream()
 
-    with Server(in_turn(answer)) as server:
-        client = client_of(server)
+    with Server(respond_sequentially(answer)) as server:
+        client = make_client(server)
         stream = client.chat_completion_stream(REQUEST)
         next(stream)
         client.close()
@@ -141,7 +141,7 @@ def test_an_open_stream_outlives_the_closing_of_its_client(client_of: ClientOf) 
 # --- shared ---------------------------------------------------------------------------------------------------------
 
 
-def test_fifty_threads_share_a_client(client_of: ClientOf) -> None:
+def test_fifty_threads_share_a_client(make_client: MakeClient) -> None:
     """Each has several streams, one after another, and gets its own answers."""
 
     def serve(peer: Peer) -> None:
@@ -153,7 +153,7 @@ def test_fifty_threads_share_a_client(client_of: ClientOf) -> None:
                 peer.answer_json(200, completion(words))
 
     with Server(serve) as server, ThreadPoolExecutor(50) as pool:
-        client = client_of(server)
+        client = make_client(server)
         together = threading.Barrier(50)
 
         def run(thread: int) -> list[str]:
@@ -190,7 +190,7 @@ def in_a_fork(act: Callable[[], None]) -> int:
 
 @pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("tls", [False, True])
-def test_a_forked_child_uses_the_client_and_does_no_harm(client_of: ClientOf, tls: bool) -> None:
+def test_a_forked_child_uses_the_client_and_does_no_harm(make_client: MakeClient, tls: bool) -> None:
     go_on = threading.Event()
 
     def serve(peer: Peer) -> None:
@@ -203,7 +203,7 @@ def test_a_forked_child_uses_the_client_and_does_no_harm(client_of: ClientOf, tl
             peer.end_stream()
 
     with Server(serve, tls=server_context() if tls else None) as server:
-        client = client_of(server, ssl_context=client_context() if tls else None)
+        client = make_client(server, ssl_context=client_context() if tls else None)
         quick = chat_completion_request("quick", "Hi")
         assert client.chat_completion_stream(quick).final_completion().text == "Hello"
         stream = client.chat_completion_stream(chat_completion_request("slow", "Hi"))
@@ -240,17 +240,17 @@ def test_a_forked_child_uses_the_client_and_does_no_harm(client_of: ClientOf, tl
 
 @pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("ending", ["the stream", "its deadline", "the client"])
-def test_the_parent_can_close_what_a_living_child_has_inherited(client_of: ClientOf, ending: str) -> None:
+def test_the_parent_can_close_what_a_living_child_has_inherited(make_client: MakeClient, ending: str) -> None:
     def answer(peer: Peer) -> None:
         peer.begin_stream()
         peer.send_event(chunk("Hel"))
         if ending == "the client":
             peer.send_event(chunk("lo", finish="stop"))
             peer.end_stream()
-        peer.wait_until_left()
+        peer.wait_for_disconnect()
 
-    with Server(in_turn(answer)) as server:
-        client = client_of(server, timeout=Timeout(idle_s=0.2))
+    with Server(respond_sequentially(answer)) as server:
+        client = make_client(server, timeout=Timeout(idle_s=0.2))
         stream = client.chat_completion_stream(REQUEST)
         if ending == "the client":
             assert stream.final_completion().text == "Hello"
@@ -294,9 +294,9 @@ def test_sigint_leaves_a_usable_partial() -> None:
     def answer(peer: Peer) -> None:
         peer.begin_stream()
         peer.send_event(chunk("Hel"))
-        peer.wait_until_left()
+        peer.wait_for_disconnect()
 
-    with Server(in_turn(answer)) as server:
+    with Server(respond_sequentially(answer)) as server:
         process = start_python(SCRIPT, server.base_url)
         with process:
             assert process.stdout is not None

@@ -65,7 +65,7 @@ def test_a_wait_ends_at_its_deadline(pair: Pair) -> None:
 
 
 def test_waits_are_cut_where_ctrl_c_does_not_end_them(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "_LONGEST_WAIT_S", 0.02)
+    monkeypatch.setattr(room, "_MAX_WAIT_S", 0.02)
     connection, other = pair
     with pytest.raises(DeadlineError):
         connection.recv(clock() + 0.1)

@@ -13,8 +13,8 @@ import pytest
 from firsttoken import ChatCompletionStream, Timeout
 from firsttoken._sync.connection import AbortedError
 from firsttoken.errors import APITimeoutError, ChatCompletionError, ConfigurationError
-from tests.support.clients import REQUEST, ClientOf
-from tests.support.server import WAIT_S, Peer, Server, chunk, in_turn
+from tests.support.clients import REQUEST, MakeClient
+from tests.support.server import WAIT_S, Peer, Server, chunk, respond_sequentially
 from tests.support.stalls import PLACES, stall, wait_until_inside
 
 SOON_S = 0.5
@@ -29,11 +29,11 @@ def within(seconds: float) -> Generator[None]:
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("style", ["next", "with"])
-def test_close_from_another_thread_frees_the_reader(client_of: ClientOf, place: str, style: str) -> None:
+def test_close_from_another_thread_frees_the_reader(make_client: MakeClient, place: str, style: str) -> None:
     if style == "with" and place.endswith("chunk"):
         style = "next"  # entering does not wait for a chunk
     with stall(place) as stalled:
-        client = client_of(stalled.base_url, **stalled.settings)
+        client = make_client(stalled.base_url, **stalled.settings)
         stream = client.chat_completion_stream(stalled.request)
         texts: list[str] = []
         failures: list[BaseException] = []
@@ -84,9 +84,9 @@ def interrupted_in(seconds: float) -> Generator[None]:
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_ctrl_c_ends_a_stalled_stream_at_once(client_of: ClientOf, place: str) -> None:
+def test_ctrl_c_ends_a_stalled_stream_at_once(make_client: MakeClient, place: str) -> None:
     with stall(place) as stalled:
-        stream = client_of(stalled.base_url, **stalled.settings).chat_completion_stream(stalled.request)
+        stream = make_client(stalled.base_url, **stalled.settings).chat_completion_stream(stalled.request)
         texts: list[str] = []
         with within(0.3 + SOON_S), interrupted_in(0.3), pytest.raises(KeyboardInterrupt):
             texts.extend(part.text for part in stream)
@@ -98,17 +98,17 @@ def test_ctrl_c_ends_a_stalled_stream_at_once(client_of: ClientOf, place: str) -
 
 
 @pytest.mark.parametrize("place", [place for place in PLACES if not place.endswith("chunk")])
-def test_ctrl_c_ends_a_stalled_blocking_call_at_once(client_of: ClientOf, place: str) -> None:
+def test_ctrl_c_ends_a_stalled_blocking_call_at_once(make_client: MakeClient, place: str) -> None:
     with stall(place) as stalled:
-        client = client_of(stalled.base_url, **stalled.settings)
+        client = make_client(stalled.base_url, **stalled.settings)
         with within(0.3 + SOON_S), interrupted_in(0.3), pytest.raises(KeyboardInterrupt):
             client.chat_completion(stalled.request)
         assert stalled.server is None or stalled.server.was_left()
 
 
-def test_ctrl_c_while_entering(client_of: ClientOf) -> None:
+def test_ctrl_c_while_entering(make_client: MakeClient) -> None:
     with stall("head") as stalled:
-        stream = client_of(stalled.base_url).chat_completion_stream(REQUEST)
+        stream = make_client(stalled.base_url).chat_completion_stream(REQUEST)
         with interrupted_in(0.2), pytest.raises(KeyboardInterrupt):
             stream.__enter__()
         assert stream.state == "stopped"
@@ -116,7 +116,7 @@ def test_ctrl_c_while_entering(client_of: ClientOf) -> None:
         assert stalled.server.was_left()
 
 
-def test_ctrl_c_while_the_end_of_the_body_is_awaited(client_of: ClientOf) -> None:
+def test_ctrl_c_while_the_end_of_the_body_is_awaited(make_client: MakeClient) -> None:
     """Behind `[DONE]`: the answer is whole, and the interrupt is not swallowed."""
 
     def serve(peer: Peer) -> None:
@@ -126,11 +126,11 @@ def test_ctrl_c_while_the_end_of_the_body_is_awaited(client_of: ClientOf) -> Non
         assert ready.wait(WAIT_S)
         peer.send_event("[DONE]")
         signal.setitimer(signal.ITIMER_REAL, 0.03)
-        peer.wait_until_left()
+        peer.wait_for_disconnect()
 
     ready = threading.Event()
     with Server(serve) as server, interrupted_in(WAIT_S):
-        stream = client_of(server).chat_completion_stream(REQUEST)
+        stream = make_client(server).chat_completion_stream(REQUEST)
         assert next(stream).text == "Hello"
         ready.set()
         with pytest.raises(KeyboardInterrupt):
@@ -139,16 +139,16 @@ def test_ctrl_c_while_the_end_of_the_body_is_awaited(client_of: ClientOf) -> Non
     assert stream.state == "complete"
 
 
-def test_close_while_the_end_of_the_body_is_awaited(client_of: ClientOf) -> None:
+def test_close_while_the_end_of_the_body_is_awaited(make_client: MakeClient) -> None:
     def serve(peer: Peer) -> None:
         peer.read_request()
         peer.begin_stream()
         peer.send_event(chunk("Hello", finish="stop"))
         peer.send_event("[DONE]")
-        peer.wait_until_left()
+        peer.wait_for_disconnect()
 
     with Server(serve) as server:
-        stream = client_of(server).chat_completion_stream(REQUEST)
+        stream = make_client(server).chat_completion_stream(REQUEST)
         reader = threading.Thread(target=lambda: list(stream))
         reader.start()
         wait_until_inside(reader, "_drain")
@@ -159,9 +159,9 @@ def test_close_while_the_end_of_the_body_is_awaited(client_of: ClientOf) -> None
     assert stream.completion.text == "Hello"
 
 
-def test_chunks_that_are_ready_are_dropped_by_close(client_of: ClientOf) -> None:
-    with Server(in_turn(lambda peer: peer.stream("a", "b", "c"))) as server:
-        with client_of(server).chat_completion_stream(REQUEST) as stream:
+def test_chunks_that_are_ready_are_dropped_by_close(make_client: MakeClient) -> None:
+    with Server(respond_sequentially(lambda peer: peer.stream("a", "b", "c"))) as server:
+        with make_client(server).chat_completion_stream(REQUEST) as stream:
             assert next(stream).text == "a"
             stream.close()
             assert list(stream) == []
@@ -178,15 +178,15 @@ def close_after(stream: ChatCompletionStream, barrier: threading.Barrier, turns:
     stream.close()
 
 
-def test_close_and_next_at_the_same_moment(client_of: ClientOf) -> None:
+def test_close_and_next_at_the_same_moment(make_client: MakeClient) -> None:
     """Whatever the order: the loop ends, no failure, and what is handed out is what is folded."""
     texts = [str(number) for number in range(30)]
 
     def answer(peer: Peer) -> None:
         peer.stream(*texts)
 
-    with Server(in_turn(*[answer] * 60)) as server:
-        client = client_of(server, timeout=Timeout(total_s=WAIT_S))
+    with Server(respond_sequentially(*[answer] * 60)) as server:
+        client = make_client(server, timeout=Timeout(total_s=WAIT_S))
         for round_ in range(60):
             stream = client.chat_completion_stream(REQUEST)
             barrier = threading.Barrier(2)
@@ -201,10 +201,10 @@ def test_close_and_next_at_the_same_moment(client_of: ClientOf) -> None:
             assert stream.state == "stopped" or seen == "".join(texts)
 
 
-def test_a_call_of_another_process_is_let_go(client_of: ClientOf) -> None:
+def test_a_call_of_another_process_is_let_go(make_client: MakeClient) -> None:
     """As in a forked child, where all looks as here, save for the process's number."""
-    with Server(in_turn(lambda peer: peer.stream("a", "b"))) as server:
-        stream = client_of(server).chat_completion_stream(REQUEST)
+    with Server(respond_sequentially(lambda peer: peer.stream("a", "b"))) as server:
+        stream = make_client(server).chat_completion_stream(REQUEST)
         assert next(stream).text == "a"
         call = stream._call
         assert call is not None
@@ -221,9 +221,9 @@ def test_a_call_of_another_process_is_let_go(client_of: ClientOf) -> None:
         assert server.was_left()
 
 
-def test_closed_before_the_call_was_there(client_of: ClientOf) -> None:
+def test_closed_before_the_call_was_there(make_client: MakeClient) -> None:
     """What `close` in another thread makes of a stream that is just about to begin."""
-    stream = client_of("http://127.0.0.1:1/v1").chat_completion_stream(REQUEST)
+    stream = make_client("http://127.0.0.1:1/v1").chat_completion_stream(REQUEST)
     stream.close()
     call = stream._begin()
     assert call.closed
@@ -231,28 +231,28 @@ def test_closed_before_the_call_was_there(client_of: ClientOf) -> None:
         call.wait_for_head()
 
 
-def test_what_the_caller_was_handling_keeps_its_traceback(client_of: ClientOf) -> None:
+def test_what_the_caller_was_handling_keeps_its_traceback(make_client: MakeClient) -> None:
     own = LookupError("the caller's own")
     with (
-        Server(in_turn(lambda peer: peer.answer_json(400, {}))) as server,
+        Server(respond_sequentially(lambda peer: peer.answer_json(400, {}))) as server,
         pytest.raises(ChatCompletionError) as caught,
     ):
         try:
             raise own
         except LookupError:
-            client_of(server).chat_completion(REQUEST)
+            make_client(server).chat_completion(REQUEST)
     assert own.__traceback__ is not None
     assert caught.value.__context__ is own
 
 
-def test_signals_do_not_put_a_deadline_off(client_of: ClientOf) -> None:
+def test_signals_do_not_put_a_deadline_off(make_client: MakeClient) -> None:
     """A profiler's timer, say, interrupts the wait over and over: it is taken up with what is left."""
     ticks: list[int] = []
     before = signal.signal(signal.SIGALRM, lambda number, _: ticks.append(number))
     signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
     try:
         with stall("chunk") as stalled:
-            client = client_of(stalled.base_url, timeout=Timeout(idle_s=0.3), **stalled.settings)
+            client = make_client(stalled.base_url, timeout=Timeout(idle_s=0.3), **stalled.settings)
             with pytest.raises(APITimeoutError, match=r"within 0\.3 s") as caught:
                 client.chat_completion_stream(stalled.request).final_completion()
     finally:
@@ -263,9 +263,9 @@ def test_signals_do_not_put_a_deadline_off(client_of: ClientOf) -> None:
 
 
 @pytest.mark.parametrize("place", ["head", "chunk"])
-def test_two_threads_cannot_wait_for_one_stream(client_of: ClientOf, place: str) -> None:
+def test_two_threads_cannot_wait_for_one_stream(make_client: MakeClient, place: str) -> None:
     with stall(place) as stalled:
-        stream = client_of(stalled.base_url, **stalled.settings).chat_completion_stream(stalled.request)
+        stream = make_client(stalled.base_url, **stalled.settings).chat_completion_stream(stalled.request)
         texts: list[str] = []
         reader = threading.Thread(target=lambda: texts.extend(stream.iter_text()))
         reader.start()

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from firsttoken._protocol import pool
-from tests.support.clients import REQUEST, ClientOf
+from tests.support.clients import REQUEST, MakeClient
 from tests.support.server import WAIT_S, Peer, Server, chunk, completion
 
 
@@ -14,7 +14,7 @@ def hello(peer: Peer) -> None:
     peer.answer_json(200, completion())
 
 
-def test_as_many_connections_as_streams_are_open(client_of: ClientOf) -> None:
+def test_as_many_connections_as_streams_are_open(make_client: MakeClient) -> None:
     """No hidden limit: all 40 are open at once, and all 40 are used again."""
     together = threading.Barrier(40)
 
@@ -24,7 +24,7 @@ def test_as_many_connections_as_streams_are_open(client_of: ClientOf) -> None:
             peer.stream("Hello")
 
     with Server(serve) as server:
-        client = client_of(server)
+        client = make_client(server)
         for _ in range(2):
             streams = [client.chat_completion_stream(REQUEST) for _ in range(40)]
             threads = [threading.Thread(target=stream.final_completion) for stream in streams]
@@ -38,7 +38,7 @@ def test_as_many_connections_as_streams_are_open(client_of: ClientOf) -> None:
         assert server.was_left(40)
 
 
-def test_one_that_was_idle_for_too_long_is_closed(client_of: ClientOf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_was_idle_for_too_long_is_closed(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """It may be alive: load balancers forget connections without a word."""
     monkeypatch.setattr(pool, "MAX_IDLE_S", -1.0)
 
@@ -47,7 +47,7 @@ def test_one_that_was_idle_for_too_long_is_closed(client_of: ClientOf, monkeypat
             peer.stream("Hello")
 
     with Server(serve) as server:
-        client = client_of(server)
+        client = make_client(server)
         for number in (1, 2):
             assert client.chat_completion_stream(REQUEST).final_completion().text == "Hello"
             assert server.connections == number
@@ -56,7 +56,7 @@ def test_one_that_was_idle_for_too_long_is_closed(client_of: ClientOf, monkeypat
         assert server.was_left()
 
 
-def test_a_dead_one_is_closed_and_the_next_one_taken(client_of: ClientOf) -> None:
+def test_a_dead_one_is_closed_and_the_next_one_taken(make_client: MakeClient) -> None:
     """Of two idle connections the server closes the one that was used last."""
     second_in, first_out, closed = threading.Event(), threading.Event(), threading.Event()
 
@@ -78,7 +78,7 @@ def test_a_dead_one_is_closed_and_the_next_one_taken(client_of: ClientOf) -> Non
             closed.set()
 
     with Server(serve) as server:
-        client = client_of(server)
+        client = make_client(server)
         stream = client.chat_completion_stream(REQUEST)
         next(stream)
         other = threading.Thread(target=client.chat_completion, args=(REQUEST,))

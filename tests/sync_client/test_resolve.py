@@ -8,8 +8,8 @@ import pytest
 
 from firsttoken._sync.connection import resolve
 from firsttoken.errors import APIConnectionError
-from tests.support.clients import REQUEST, ClientOf
-from tests.support.server import WAIT_S, Server, completion, in_turn
+from tests.support.clients import REQUEST, MakeClient
+from tests.support.server import WAIT_S, Server, completion, respond_sequentially
 
 
 def no_addresses(_host: str, _port: int, **_options: int) -> list[object]:
@@ -38,11 +38,11 @@ def test_a_name_is_looked_up() -> None:
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 64 + ".test", "."])
-def test_a_name_that_is_none(client_of: ClientOf, host: str) -> None:
+def test_a_name_that_is_none(make_client: MakeClient, host: str) -> None:
     with pytest.raises(OSError, match=r".+"):
         resolve(host, 80, wait)
     with pytest.raises(APIConnectionError) as caught:
-        client_of(f"http://{host}/v1").chat_completion(REQUEST)
+        make_client(f"http://{host}/v1").chat_completion(REQUEST)
     assert str(caught.value).startswith(f"no connection to {host}:80: ")
     assert isinstance(caught.value.__cause__, socket.gaierror)
 
@@ -55,7 +55,7 @@ def test_what_the_waiting_raises_comes_out() -> None:
         resolve("localhost", 80, give_up)
 
 
-def test_all_addresses_of_a_host_are_tried(client_of: ClientOf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_addresses_of_a_host_are_tried(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first refuses: nobody listens on port 1 of it."""
     system = socket.getaddrinfo
 
@@ -65,8 +65,8 @@ def test_all_addresses_of_a_host_are_tried(client_of: ClientOf, monkeypatch: pyt
         return [*system("127.0.0.2", 1, **options), *system("127.0.0.1", port, **options)]
 
     monkeypatch.setattr(socket, "getaddrinfo", two_addresses)
-    with Server(in_turn(lambda peer: peer.answer_json(200, completion()))) as server:
-        assert client_of(f"http://two.test:{server.port}/v1").chat_completion(REQUEST).text == "Hello"
+    with Server(respond_sequentially(lambda peer: peer.answer_json(200, completion()))) as server:
+        assert make_client(f"http://two.test:{server.port}/v1").chat_completion(REQUEST).text == "Hello"
         monkeypatch.setattr(socket, "getaddrinfo", no_addresses)
         with pytest.raises(APIConnectionError, match=r"no connection to none\.test:80: the host has no address"):
-            client_of("http://none.test/v1").chat_completion(REQUEST)
+            make_client("http://none.test/v1").chat_completion(REQUEST)

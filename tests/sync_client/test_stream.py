@@ -18,8 +18,8 @@ from firsttoken.errors import (
     StreamTruncatedError,
 )
 from firsttoken.events import TextEvent
-from tests.support.clients import REQUEST, ClientOf, drain
-from tests.support.server import Peer, Server, chunk, completion, event, in_turn
+from tests.support.clients import REQUEST, MakeClient, drain
+from tests.support.server import Peer, Server, chunk, completion, event, respond_sequentially
 from tests.support.stalls import Stall, stall
 
 Answer = Callable[[Peer], None]
@@ -34,7 +34,7 @@ def endless(peer: Peer) -> None:
     peer.begin_stream({"x-request-id": "req_1"})
     peer.send_event(chunk("Hel"))
     peer.send_event(chunk("lo"))
-    peer.wait_until_left()
+    peer.wait_for_disconnect()
 
 
 def cut(peer: Peer) -> None:
@@ -49,14 +49,14 @@ def refuse(peer: Peer) -> None:
 
 def not_http(peer: Peer) -> None:
     peer.send(b"SSH-2.0-x\r\n")
-    peer.wait_until_left()
+    peer.wait_for_disconnect()
 
 
-def parked(peer: Peer) -> None:
+def without_traceback(peer: Peer) -> None:
     """A chunk, and in the same segment what is none."""
     peer.begin_stream()
     peer.send_part(event(chunk("Hel")) + event(chunk("lo")) + event("{nothing"))
-    peer.wait_until_left()
+    peer.wait_for_disconnect()
 
 
 @contextmanager
@@ -69,9 +69,9 @@ def without_gc() -> Generator[None]:
         gc.enable()
 
 
-def test_the_three_styles_agree(client_of: ClientOf) -> None:
-    with Server(in_turn(lambda peer: peer.answer_json(200, completion()), *[hello] * 5)) as server:
-        client = client_of(server)
+def test_the_three_styles_agree(make_client: MakeClient) -> None:
+    with Server(respond_sequentially(lambda peer: peer.answer_json(200, completion()), *[hello] * 5)) as server:
+        client = make_client(server)
         whole = client.chat_completion(REQUEST)
         texts = [chunk.text for chunk in client.chat_completion_stream(REQUEST)]
         with client.chat_completion_stream(REQUEST) as stream:
@@ -91,19 +91,19 @@ def test_the_three_styles_agree(client_of: ClientOf) -> None:
     assert all(body["stream"] is True and body["stream_options"] == {"include_usage": True} for body in bodies[1:5])
 
 
-def test_the_request_is_never_changed(client_of: ClientOf) -> None:
+def test_the_request_is_never_changed(make_client: MakeClient) -> None:
     request = chat_completion_request("m", [{"role": "user", "content": "Hi"}], stream=False, extra={"top_k": 1})
     before = repr(request)
-    with Server(in_turn(hello)) as server:
-        assert client_of(server).chat_completion_stream(request).final_completion().text == "Hello"
+    with Server(respond_sequentially(hello)) as server:
+        assert make_client(server).chat_completion_stream(request).final_completion().text == "Hello"
         assert server.requests[0].json["stream"] is True
         assert server.requests[0].json["top_k"] == 1
     assert repr(request) == before
 
 
-def test_it_is_lazy(client_of: ClientOf) -> None:
-    with Server(in_turn(hello)) as server:
-        client = client_of(server)
+def test_it_is_lazy(make_client: MakeClient) -> None:
+    with Server(respond_sequentially(hello)) as server:
+        client = make_client(server)
         stream = client.chat_completion_stream(REQUEST)
         assert iter(stream) is stream
         texts = stream.iter_text()
@@ -118,7 +118,7 @@ def test_it_is_lazy(client_of: ClientOf) -> None:
         del texts
 
 
-def test_with_returns_once_the_head_is_there(client_of: ClientOf) -> None:
+def test_with_returns_once_the_head_is_there(make_client: MakeClient) -> None:
     go_on = threading.Event()
 
     def answer(peer: Peer) -> None:
@@ -127,7 +127,7 @@ def test_with_returns_once_the_head_is_there(client_of: ClientOf) -> None:
         peer.send_event(chunk("Hello", finish="stop"))
         peer.end_stream()
 
-    with Server(in_turn(answer)) as server, client_of(server).chat_completion_stream(REQUEST) as stream:
+    with Server(respond_sequentially(answer)) as server, make_client(server).chat_completion_stream(REQUEST) as stream:
         assert stream.state == "open"
         assert stream.response is not None
         assert (stream.response.status, stream.response.request_id) == (200, "req_1")
@@ -141,7 +141,7 @@ def test_with_returns_once_the_head_is_there(client_of: ClientOf) -> None:
             assert drain(stream) == (["Hello"], None)
 
 
-def test_the_views_move_with_the_reader(client_of: ClientOf) -> None:
+def test_the_views_move_with_the_reader(make_client: MakeClient) -> None:
     def answer(peer: Peer) -> None:
         peer.begin_stream({"x-request-id": "req_1"})
         peer.send_event(chunk() | {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]})
@@ -150,8 +150,8 @@ def test_the_views_move_with_the_reader(client_of: ClientOf) -> None:
         peer.send_event(chunk(finish="stop"))
         peer.end_stream()
 
-    with Server(in_turn(answer)) as server:
-        stream = client_of(server).chat_completion_stream(REQUEST)
+    with Server(respond_sequentially(answer)) as server:
+        stream = make_client(server).chat_completion_stream(REQUEST)
         seen: list[str | None] = []
         for position, _ in enumerate(stream, 1):
             seen.append(stream.completion.text)
@@ -182,9 +182,11 @@ def test_the_views_move_with_the_reader(client_of: ClientOf) -> None:
     assert repr(stream) == "<ChatCompletionStream complete, 4 chunks>"
 
 
-def test_the_blocking_call_has_a_response_and_a_timing(client_of: ClientOf) -> None:
-    with Server(in_turn(lambda peer: peer.answer_json(200, completion(), {"x-request-id": "req_1"}))) as server:
-        answer = client_of(server).chat_completion(REQUEST)
+def test_the_blocking_call_has_a_response_and_a_timing(make_client: MakeClient) -> None:
+    with Server(
+        respond_sequentially(lambda peer: peer.answer_json(200, completion(), {"x-request-id": "req_1"}))
+    ) as server:
+        answer = make_client(server).chat_completion(REQUEST)
     assert answer.response is not None
     assert answer.response.request_id == "req_1"
     assert answer.timing is not None
@@ -196,34 +198,34 @@ def test_the_blocking_call_has_a_response_and_a_timing(client_of: ClientOf) -> N
 # --- ends -----------------------------------------------------------------------------------------------------------
 
 
-def test_break_closes_the_connection_at_once(client_of: ClientOf) -> None:
-    with Server(in_turn(endless)) as server, without_gc():
-        client = client_of(server)
+def test_break_closes_the_connection_at_once(make_client: MakeClient) -> None:
+    with Server(respond_sequentially(endless)) as server, without_gc():
+        client = make_client(server)
         for part in client.chat_completion_stream(REQUEST):
             assert part.text == "Hel"
             break
         assert server.was_left()
 
 
-def test_dropping_iter_text_closes_the_connection_at_once(client_of: ClientOf) -> None:
-    with Server(in_turn(endless)) as server, without_gc():
-        client = client_of(server)
+def test_dropping_iter_text_closes_the_connection_at_once(make_client: MakeClient) -> None:
+    with Server(respond_sequentially(endless)) as server, without_gc():
+        client = make_client(server)
         assert list(itertools.islice(client.chat_completion_stream(REQUEST).iter_text(), 2)) == ["Hel", "lo"]
         assert server.was_left()
 
 
-def test_break_out_of_iter_events_closes_the_connection_at_once(client_of: ClientOf) -> None:
-    with Server(in_turn(endless)) as server, without_gc():
-        client = client_of(server)
+def test_break_out_of_iter_events_closes_the_connection_at_once(make_client: MakeClient) -> None:
+    with Server(respond_sequentially(endless)) as server, without_gc():
+        client = make_client(server)
         for piece in client.chat_completion_stream(REQUEST).iter_events():
             assert piece == TextEvent(choice_index=0, delta="Hel")
             break
         assert server.was_left()
 
 
-def test_leaving_the_with_stops_it(client_of: ClientOf) -> None:
-    with Server(in_turn(endless)) as server:
-        with client_of(server).chat_completion_stream(REQUEST) as stream:
+def test_leaving_the_with_stops_it(make_client: MakeClient) -> None:
+    with Server(respond_sequentially(endless)) as server:
+        with make_client(server).chat_completion_stream(REQUEST) as stream:
             assert next(stream).text == "Hel"
         assert server.was_left()
     assert stream.state == "stopped"
@@ -239,9 +241,9 @@ def test_leaving_the_with_stops_it(client_of: ClientOf) -> None:
     assert caught.value.request_id == "req_1"
 
 
-def test_an_idle_stream_that_is_closed_sends_nothing(client_of: ClientOf) -> None:
-    with Server(in_turn()) as server:
-        stream = client_of(server).chat_completion_stream(REQUEST)
+def test_an_idle_stream_that_is_closed_sends_nothing(make_client: MakeClient) -> None:
+    with Server(respond_sequentially()) as server:
+        stream = make_client(server).chat_completion_stream(REQUEST)
         stream.close()
         stream.close()
         assert stream.state == "stopped"
@@ -254,24 +256,24 @@ def test_an_idle_stream_that_is_closed_sends_nothing(client_of: ClientOf) -> Non
     assert server.connections == 0
 
 
-def test_closing_behind_the_last_chunk_is_complete(client_of: ClientOf) -> None:
-    with Server(in_turn(lambda peer: peer.answer_json(200, completion()))) as server:
-        with client_of(server).chat_completion_stream(REQUEST) as stream:
+def test_closing_behind_the_last_chunk_is_complete(make_client: MakeClient) -> None:
+    with Server(respond_sequentially(lambda peer: peer.answer_json(200, completion()))) as server:
+        with make_client(server).chat_completion_stream(REQUEST) as stream:
             assert next(stream).text == "Hello"
         assert server.was_left()
     assert stream.state == "complete"
     assert stream.final_completion().text == "Hello"
 
 
-def test_stop_ends_it_early(client_of: ClientOf) -> None:
+def test_stop_ends_it_early(make_client: MakeClient) -> None:
     seen: list[str] = []
 
     def on_chunk(part: ChatCompletionChunk) -> object:
         seen.append(part.text)
         return STOP if part.text == "lo" else None
 
-    with Server(in_turn(endless)) as server:
-        answer = client_of(server).chat_completion_stream(REQUEST, on_chunk)
+    with Server(respond_sequentially(endless)) as server:
+        answer = make_client(server).chat_completion_stream(REQUEST, on_chunk)
         assert server.was_left()
     assert seen == ["Hel", "lo"]
     assert answer.text == "Hello"
@@ -281,19 +283,19 @@ def test_stop_ends_it_early(client_of: ClientOf) -> None:
     assert repr(STOP) == "STOP"
 
 
-def test_what_a_callback_raises_propagates_after_the_end(client_of: ClientOf) -> None:
+def test_what_a_callback_raises_propagates_after_the_end(make_client: MakeClient) -> None:
     def on_chunk(part: ChatCompletionChunk) -> None:
         raise KeyError(part.text)
 
-    with Server(in_turn(endless)) as server:
+    with Server(respond_sequentially(endless)) as server:
         with pytest.raises(KeyError, match="Hel"):
-            client_of(server).chat_completion_stream(REQUEST, on_chunk)
+            make_client(server).chat_completion_stream(REQUEST, on_chunk)
         assert server.was_left()
 
 
-def test_a_failure_raises_once_and_the_loop_stays_ended(client_of: ClientOf) -> None:
-    with Server(in_turn(refuse)) as server:
-        stream = client_of(server).chat_completion_stream(REQUEST)
+def test_a_failure_raises_once_and_the_loop_stays_ended(make_client: MakeClient) -> None:
+    with Server(respond_sequentially(refuse)) as server:
+        stream = make_client(server).chat_completion_stream(REQUEST)
         with pytest.raises(InternalServerError), stream:
             pytest.fail("a refused stream is not entered")
         assert stream.state == "failed"
@@ -310,7 +312,7 @@ def test_a_failure_raises_once_and_the_loop_stays_ended(client_of: ClientOf) -> 
 def done_without_end(peer: Peer) -> None:
     peer.begin_stream()
     peer.send_part(event(chunk("Hello")) + event("[DONE]"))
-    peer.wait_until_left()
+    peer.wait_for_disconnect()
 
 
 def _stopped(stream: ChatCompletionStream) -> None:
@@ -334,19 +336,19 @@ ENDS: dict[str, tuple[Answer, Callable[[ChatCompletionStream], None]]] = {
     "complete, the body goes on": (done_without_end, _read),
     "stopped": (endless, _stopped),
     "dropped": (endless, _dropped),
-    "dropped with a failure parked": (parked, _dropped),
+    "dropped with a failure parked": (without_traceback, _dropped),
     "cut": (cut, _read),
     "refused": (refuse, _read),
     "not HTTP": (not_http, _read),
-    "not a chunk": (parked, _read),
+    "not a chunk": (without_traceback, _read),
 }
 
 
 @pytest.mark.parametrize("name", ENDS)
-def test_a_stream_is_freed_when_it_is_dropped(client_of: ClientOf, name: str) -> None:
+def test_a_stream_is_freed_when_it_is_dropped(make_client: MakeClient, name: str) -> None:
     answer, end = ENDS[name]
-    with Server(in_turn(answer)) as server, without_gc():
-        client = client_of(server)
+    with Server(respond_sequentially(answer)) as server, without_gc():
+        client = make_client(server)
         stream = client.chat_completion_stream(REQUEST)
         end(stream)
         alive, call = weakref.ref(stream), weakref.ref(stream._call)  # pyright: ignore[reportArgumentType]
@@ -363,7 +365,7 @@ def test_a_stream_is_freed_when_it_is_dropped(client_of: ClientOf, name: str) ->
 
 
 @pytest.mark.parametrize("place", ["connect", "handshake", "proxy", "send", "head", "chunk", "refused", "no host"])
-def test_a_stream_that_waited_in_vain_is_freed_too(client_of: ClientOf, place: str) -> None:
+def test_a_stream_that_waited_in_vain_is_freed_too(make_client: MakeClient, place: str) -> None:
     with ExitStack() as stack:
         if place in ("refused", "no host"):
             stalled = Stall(f"http://{'127.0.0.1' if place == 'refused' else 'nowhere.invalid'}:1/v1", "")
@@ -371,7 +373,7 @@ def test_a_stream_that_waited_in_vain_is_freed_too(client_of: ClientOf, place: s
             stalled = stack.enter_context(stall(place))
         stack.enter_context(without_gc())
         timeout = Timeout(connect_s=0.1, first_chunk_s=0.1, idle_s=0.1) if stalled.inside else Timeout()
-        client = client_of(stalled.base_url, timeout=timeout, **stalled.settings)
+        client = make_client(stalled.base_url, timeout=timeout, **stalled.settings)
         stream = client.chat_completion_stream(stalled.request)
         assert isinstance(drain(stream)[1], APITimeoutError if stalled.inside else APIConnectionError)
         alive, call = weakref.ref(stream), weakref.ref(stream._call)  # pyright: ignore[reportArgumentType]
@@ -381,12 +383,12 @@ def test_a_stream_that_waited_in_vain_is_freed_too(client_of: ClientOf, place: s
         assert stalled.server is None or stalled.server.was_left()
 
 
-def test_a_retried_stream_is_freed_too(client_of: ClientOf) -> None:
+def test_a_retried_stream_is_freed_too(make_client: MakeClient) -> None:
     def lose(peer: Peer) -> None:
         peer.reset()
 
-    with Server(in_turn(lose, lose)) as server, without_gc():
-        client = client_of(server, max_retries=1)
+    with Server(respond_sequentially(lose, lose)) as server, without_gc():
+        client = make_client(server, max_retries=1)
         stream = client.chat_completion_stream(REQUEST)
         with_failure = drain(stream)
         assert isinstance(with_failure[1], APIConnectionError)

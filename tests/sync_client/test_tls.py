@@ -11,8 +11,8 @@ import pytest
 
 from firsttoken import Client
 from firsttoken.errors import APIConnectionError, ConfigurationError
-from tests.support.clients import KEY, REQUEST, ClientOf, drain, failure_of
-from tests.support.server import WAIT_S, Peer, Server, completion, in_turn
+from tests.support.clients import KEY, REQUEST, MakeClient, drain, failure_of
+from tests.support.server import WAIT_S, Peer, Server, completion, respond_sequentially
 from tests.support.tls import authority, client_context, server_context
 
 
@@ -29,9 +29,9 @@ def certificate_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.usefixtures("certificate_file")
-def test_ssl_cert_file_names_whom_to_trust(client_of: ClientOf) -> None:
-    with Server(in_turn(*[hello] * 4), tls=server_context()) as server:
-        client = client_of(server)
+def test_ssl_cert_file_names_whom_to_trust(make_client: MakeClient) -> None:
+    with Server(respond_sequentially(*[hello] * 4), tls=server_context()) as server:
+        client = make_client(server)
         for _ in range(4):
             assert drain(client.chat_completion_stream(REQUEST)) == (["Hel", "lo", ""], None)
         client.close()
@@ -40,15 +40,15 @@ def test_ssl_cert_file_names_whom_to_trust(client_of: ClientOf) -> None:
     assert server.requests[0].headers["host"] == f"localhost:{server.port}"
 
 
-def test_a_context_of_the_callers_own(client_of: ClientOf) -> None:
-    with Server(in_turn(hello), tls=server_context()) as server:
-        client = client_of(server, ssl_context=client_context())
+def test_a_context_of_the_callers_own(make_client: MakeClient) -> None:
+    with Server(respond_sequentially(hello), tls=server_context()) as server:
+        client = make_client(server, ssl_context=client_context())
         assert drain(client.chat_completion_stream(REQUEST)) == (["Hel", "lo", ""], None)
 
 
-def test_an_address_can_be_certified_too(client_of: ClientOf) -> None:
-    with Server(in_turn(hello), tls=server_context("127.0.0.1")) as server:
-        client = client_of(f"https://127.0.0.1:{server.port}/v1", ssl_context=client_context())
+def test_an_address_can_be_certified_too(make_client: MakeClient) -> None:
+    with Server(respond_sequentially(hello), tls=server_context("127.0.0.1")) as server:
+        client = make_client(f"https://127.0.0.1:{server.port}/v1", ssl_context=client_context())
         assert drain(client.chat_completion_stream(REQUEST))[1] is None
 
 
@@ -65,36 +65,36 @@ def refusal(client: Client, server: Server) -> APIConnectionError:
     return failure
 
 
-def test_an_authority_that_nobody_knows(client_of: ClientOf) -> None:
-    with Server(in_turn(), tls=server_context()) as server:
-        failure = refusal(client_of(server, max_retries=2), server)
+def test_an_authority_that_nobody_knows(make_client: MakeClient) -> None:
+    with Server(respond_sequentially(), tls=server_context()) as server:
+        failure = refusal(make_client(server, max_retries=2), server)
     assert "unable to get local issuer certificate\nhint: the certificate is not trusted; SSL_CERT_FILE" in str(failure)
 
 
 @pytest.mark.usefixtures("certificate_file")
-def test_a_certificate_for_another_name(client_of: ClientOf) -> None:
-    with Server(in_turn(), tls=server_context("example.org")) as server:
-        failure = refusal(client_of(server, max_retries=2), server)
+def test_a_certificate_for_another_name(make_client: MakeClient) -> None:
+    with Server(respond_sequentially(), tls=server_context("example.org")) as server:
+        failure = refusal(make_client(server, max_retries=2), server)
     assert "Hostname mismatch, certificate is not valid for 'localhost'." in str(failure)
     assert "hint: the certificate is for another name; is the host of base_url the server's own?" in str(failure)
 
 
 @pytest.mark.usefixtures("certificate_file")
-def test_a_certificate_that_has_expired(client_of: ClientOf) -> None:
+def test_a_certificate_that_has_expired(make_client: MakeClient) -> None:
     context = server_context("localhost", not_after=datetime(2020, 1, 2, tzinfo=UTC))
-    with Server(in_turn(), tls=context) as server:
-        failure = refusal(client_of(server, max_retries=2), server)
+    with Server(respond_sequentially(), tls=context) as server:
+        failure = refusal(make_client(server, max_retries=2), server)
     assert "certificate has expired\nhint: the certificate has expired; is this machine's clock right?" in str(failure)
 
 
-def test_a_server_without_tls(client_of: ClientOf) -> None:
+def test_a_server_without_tls(make_client: MakeClient) -> None:
     def serve(peer: Peer) -> None:
         peer.socket.recv(1)
         peer.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        peer.wait_until_left()
+        peer.wait_for_disconnect()
 
     with Server(serve) as server:
-        failure = failure_of(client_of(f"https://127.0.0.1:{server.port}/v1").chat_completion_stream(REQUEST))
+        failure = failure_of(make_client(f"https://127.0.0.1:{server.port}/v1").chat_completion_stream(REQUEST))
         assert server.was_left()
     assert isinstance(failure, APIConnectionError)
     assert str(failure).startswith(f"no connection to 127.0.0.1:{server.port}: ")
@@ -103,9 +103,9 @@ def test_a_server_without_tls(client_of: ClientOf) -> None:
     )
 
 
-def test_a_server_with_tls_where_none_is_expected(client_of: ClientOf) -> None:
-    with Server(in_turn(), tls=server_context()) as server:
-        failure = failure_of(client_of(f"http://127.0.0.1:{server.port}/v1").chat_completion_stream(REQUEST))
+def test_a_server_with_tls_where_none_is_expected(make_client: MakeClient) -> None:
+    with Server(respond_sequentially(), tls=server_context()) as server:
+        failure = failure_of(make_client(f"http://127.0.0.1:{server.port}/v1").chat_completion_stream(REQUEST))
     assert isinstance(failure, APIConnectionError | ValueError)
     assert KEY not in str(failure)
     assert server.requests == []
@@ -114,22 +114,22 @@ def test_a_server_with_tls_where_none_is_expected(client_of: ClientOf) -> None:
 @pytest.mark.parametrize("content", [None, "no certificate"])
 @pytest.mark.parametrize("style", ["whole", "stream"])
 def test_ssl_cert_file_that_can_not_be_read(
-    client_of: ClientOf, certificate_file: Path, content: str | None, style: str
+    make_client: MakeClient, certificate_file: Path, content: str | None, style: str
 ) -> None:
     certificate_file.unlink()
     if content is not None:
         certificate_file.write_text(content)
-    with Server(in_turn(), tls=server_context()) as server:
-        client = client_of(server, max_retries=2)
+    with Server(respond_sequentially(), tls=server_context()) as server:
+        client = make_client(server, max_retries=2)
         with pytest.raises(ConfigurationError) as caught:
             client.chat_completion(REQUEST) if style == "whole" else next(client.chat_completion_stream(REQUEST))
     assert str(caught.value).startswith(f"SSL_CERT_FILE can't be read: {str(certificate_file)!r} (")
 
 
-def test_a_stream_that_can_not_be_made_has_failed(client_of: ClientOf, certificate_file: Path) -> None:
+def test_a_stream_that_can_not_be_made_has_failed(make_client: MakeClient, certificate_file: Path) -> None:
     certificate_file.unlink()
-    with Server(in_turn(), tls=server_context()) as server:
-        stream = client_of(server).chat_completion_stream(REQUEST)
+    with Server(respond_sequentially(), tls=server_context()) as server:
+        stream = make_client(server).chat_completion_stream(REQUEST)
         with pytest.raises(ConfigurationError), stream:
             pytest.fail("there is no stream")
         assert server.was_left()
@@ -139,7 +139,7 @@ def test_a_stream_that_can_not_be_made_has_failed(client_of: ClientOf, certifica
 
 
 @pytest.mark.usefixtures("certificate_file")
-def test_one_stalled_handshake_does_not_stop_the_others(client_of: ClientOf) -> None:
+def test_one_stalled_handshake_does_not_stop_the_others(make_client: MakeClient) -> None:
     begun = threading.Event()
     context = server_context()
 
@@ -147,14 +147,14 @@ def test_one_stalled_handshake_does_not_stop_the_others(client_of: ClientOf) -> 
         if server.connections == 1:
             peer.socket.recv(1)
             begun.set()
-            peer.wait_until_left()
+            peer.wait_for_disconnect()
         else:
             with context.wrap_socket(peer.socket, server_side=True) as secured:
                 Peer(secured, server).read_request()
                 Peer(secured, server).answer_json(200, completion())
 
     with Server(serve) as server, ThreadPoolExecutor(21) as pool:
-        client = client_of(f"https://localhost:{server.port}/v1")
+        client = make_client(f"https://localhost:{server.port}/v1")
         waiting = client.chat_completion_stream(REQUEST)
         stuck = pool.submit(drain, waiting)
         assert begun.wait(WAIT_S)
@@ -165,7 +165,7 @@ def test_one_stalled_handshake_does_not_stop_the_others(client_of: ClientOf) -> 
         assert stuck.result(WAIT_S) == ([], None)
 
 
-def test_what_is_not_tls_in_the_middle_of_a_stream(client_of: ClientOf) -> None:
+def test_what_is_not_tls_in_the_middle_of_a_stream(make_client: MakeClient) -> None:
     """Bytes that TLS did not protect never reach the parser."""
 
     def serve(peer: Peer) -> None:
@@ -178,7 +178,7 @@ def test_what_is_not_tls_in_the_middle_of_a_stream(client_of: ClientOf) -> None:
             sock.recv(65536)
 
     with Server(serve, tls=server_context()) as server:
-        texts, failure = drain(client_of(server, ssl_context=client_context()).chat_completion_stream(REQUEST))
+        texts, failure = drain(make_client(server, ssl_context=client_context()).chat_completion_stream(REQUEST))
     assert texts == ["Hel"]
     assert isinstance(failure, APIConnectionError)
     assert str(failure).startswith(f"lost the connection to localhost:{server.port}: ")

@@ -1,5 +1,5 @@
 """Fixtures that these tests share."""
 
-from tests.support.clients import _bare_environment
+from tests.support.clients import clean_env
 
-__all__ = ["_bare_environment"]
+__all__ = ["clean_env"]

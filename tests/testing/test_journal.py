@@ -31,13 +31,13 @@ from tests.support.bare import Bare, asked, post
 REQUEST = chat_completion_request("m", "hi")
 
 
-def client_of(server: ScriptedServer, max_retries: int = 0) -> Client:
+def make_client(server: ScriptedServer, max_retries: int = 0) -> Client:
     return Client(server.api_key, server.base_url, max_retries=max_retries)
 
 
 def test_a_request_is_kept_as_it_came() -> None:
     with ScriptedServer() as server:
-        client_of(server).chat_completion(REQUEST, headers={"X-Test": "one, two"})
+        make_client(server).chat_completion(REQUEST, headers={"X-Test": "one, two"})
         (request,) = server.journal.requests
     assert (request.method, request.target, request.http_version) == ("POST", "/v1/chat/completions", "1.1")
     assert (request.connection, request.keeps_alive, request.is_streamed) == (1, True, False)
@@ -115,7 +115,7 @@ def test_a_client_that_leaves_is_seen(step: Step) -> None:
             client.send(post())
             client.read_to(b'"content":"Hel"')
             client.reset()
-        assert server.journal.wait_until_left()
+        assert server.journal.wait_for_disconnect()
         (entry,) = server.journal.entries
         assert entry.ending in ("client reset", "client closed")  # after a FIN of its own a send sees EPIPE
         assert entry.left_s is not None
@@ -143,7 +143,7 @@ def test_a_client_that_left_just_before_the_server_was_closed_has_left() -> None
             client.close()
         (entry,) = server.journal.entries
         assert entry.ending == "client closed"
-        assert server.journal.connections_left == 1
+        assert server.journal.connections_closed_by_client == 1
 
 
 def test_a_client_that_stays_until_the_server_is_closed_has_not_left() -> None:
@@ -153,7 +153,7 @@ def test_a_client_that_stays_until_the_server_is_closed_has_not_left() -> None:
         client.read_to(b"\r\n\r\n")
     client.close()
     assert server.journal.entries[0].ending == "server closed"
-    assert server.journal.connections_left == 0
+    assert server.journal.connections_closed_by_client == 0
 
 
 def test_bytes_are_counted_while_they_are_sent() -> None:
@@ -180,7 +180,7 @@ def test_what_the_client_did_not_take_is_told_from_what_it_did() -> None:
         client.send(post())
         read = len(client.read_to(b"x" * 10_000))
         client.reset()
-        assert server.journal.wait_until_left()
+        assert server.journal.wait_for_disconnect()
         (entry,) = server.journal.entries
         assert read <= entry.taken_bytes < entry.sent_bytes < 20_000_000
 
@@ -196,20 +196,20 @@ def test_all_is_taken_of_what_was_read() -> None:
 def test_retries_repeat_what_failed_and_their_spacing_is_theirs() -> None:
     soon = {"retry-after-ms": "30"}
     with ScriptedServer(error(503, headers=soon), error(429, headers=soon), "Hello") as server:
-        client = client_of(server, max_retries=2)
+        client = make_client(server, max_retries=2)
         assert client.chat_completion(REQUEST).text == "Hello"
         assert client.chat_completion(REQUEST).text == "Hello"  # asked again, not tried again
         assert [entry.status for entry in server.journal.entries] == [503, 429, 200, 200]
         assert [entry.number for entry in server.journal.retries] == [2, 3]
-        assert len(server.journal.spacing_s) == 2
-        assert all(0.03 <= spacing_s < 5 for spacing_s in server.journal.spacing_s)
+        assert len(server.journal.retry_delays_s) == 2
+        assert all(0.03 <= retry_delays_s < 5 for retry_delays_s in server.journal.retry_delays_s)
 
 
 def test_another_request_is_no_retry() -> None:
     with ScriptedServer(error(503, headers={"x-should-retry": "false"})) as server:
         for words in ("one", "two"):
             with pytest.raises(InternalServerError):
-                client_of(server).chat_completion(chat_completion_request("m", words))
+                make_client(server).chat_completion(chat_completion_request("m", words))
         assert server.journal.retries == []
 
 
@@ -255,7 +255,7 @@ def test_who_gave_up_waiting_and_asks_again_retries() -> None:
             client.read_to(b"0\r\n\r\n")
         assert server.journal.wait_until_ended(2)
         assert [entry.number for entry in server.journal.retries] == [2]
-        assert server.journal.spacing_s[0] >= 0
+        assert server.journal.retry_delays_s[0] >= 0
 
 
 def test_requests_at_once_are_no_retries_of_each_other() -> None:
@@ -268,7 +268,7 @@ def test_requests_at_once_are_no_retries_of_each_other() -> None:
         for client in (one, two):
             client.read_to(b"}}")
         assert server.journal.retries == []
-        server.answer_with("Hello")
+        server.set_scripts("Hello")
         for client in (one, two):
             client.send(post())
             client.read_to(b"0\r\n\r\n")
@@ -278,7 +278,7 @@ def test_requests_at_once_are_no_retries_of_each_other() -> None:
 def test_connections_without_a_request_count() -> None:
     with ScriptedServer(on_connect(close())) as server:
         with pytest.raises(APIConnectionError):
-            client_of(server).chat_completion(REQUEST)
+            make_client(server).chat_completion(REQUEST)
         assert server.journal.connections_opened >= 1
         assert (server.journal.entries, server.journal.connections_reused) == ([], 0)
         assert server.journal.wait_until(lambda journal: journal.connections_open == 0)
@@ -288,13 +288,13 @@ def test_waiting_ends_when_it_is_so_or_when_the_time_is_over() -> None:
     with ScriptedServer([head(), stall()]) as server:
         assert not server.journal.wait_until_requests(timeout_s=0.01)
         assert not server.journal.wait_until_ended(timeout_s=0.01)
-        assert not server.journal.wait_until_left(timeout_s=0.01)
+        assert not server.journal.wait_for_disconnect(timeout_s=0.01)
         with pytest.raises(APITimeoutError):
-            client_of(server).chat_completion_stream(
+            make_client(server).chat_completion_stream(
                 REQUEST, lambda _: None, timeout=Timeout(idle_s=0.05, first_chunk_s=0.05)
             )
         assert server.journal.wait_until_requests()
-        assert server.journal.wait_until_left()
+        assert server.journal.wait_for_disconnect()
         assert server.journal.wait_until_ended()
 
 

@@ -33,7 +33,7 @@ def run(folder: Path, code: str, *arguments: str, **environment: str) -> subproc
 def test_clients_find_it_by_the_environment(chat_server: ScriptedServer) -> None:
     assert os.environ["OPENAI_BASE_URL"] == chat_server.base_url
     assert Client().chat_completion(REQUEST).text == "Hello!"
-    chat_server.answer_with(error(503, headers={"retry-after-ms": "1"}), ["Hel", "lo", finish(), done()])
+    chat_server.set_scripts(error(503, headers={"retry-after-ms": "1"}), ["Hel", "lo", finish(), done()])
     assert Client().chat_completion_stream(REQUEST, lambda _: None).text == "Hello"
     assert chat_server.journal.requests[-1].headers["authorization"] == f"Bearer {chat_server.api_key}"
     assert [entry.number for entry in chat_server.journal.retries] == [3]
@@ -103,7 +103,7 @@ def test_two():
     assert "OPENAI_BASE_URL" not in os.environ
 
 def test_three(chat_server):
-    chat_server.answer_with(answer)
+    chat_server.set_scripts(answer)
     try:
         Client().chat_completion(chat_completion_request("m", "hi"))
     except InternalServerError:

@@ -44,14 +44,14 @@ def test_a_server_can_begin_to_refuse_and_end_it() -> None:
         with Bare(server) as client:
             client.send(post())
             assert texts_in(client.read_to(b"0\r\n\r\n")) == ["one"]
-            server.answer_with(refuse())
+            server.set_scripts(refuse())
             with pytest.raises(ConnectionRefusedError):
                 Bare(server)
             client.send(post())
             assert client.read_all() == b""
-        server.answer_with("two")
+        server.set_scripts("two")
         assert texts_in(asked(server)) == ["two"]
-        server.answer_with("three")
+        server.set_scripts("three")
         assert texts_in(asked(server)) == ["three"]
     assert our_threads() == []
 
@@ -86,6 +86,6 @@ def test_without_descriptors_clients_are_refused_and_the_test_is_told() -> None:
 
 def test_what_it_answers_may_change_before_it_starts() -> None:
     server = ScriptedServer(refuse())
-    server.answer_with("Hello")
+    server.set_scripts("Hello")
     with server:
         assert texts_in(asked(server)) == ["Hello"]

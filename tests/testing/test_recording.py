@@ -33,10 +33,10 @@ from firsttoken.testing import (
     wire,
 )
 from firsttoken.testing._recording.model import RecordedEnding
-from tests.support.clients import REQUEST, ClientOf, client_of, drain
+from tests.support.clients import REQUEST, MakeClient, drain, make_client
 from tests.support.core import run
 
-__all__ = ["client_of"]
+__all__ = ["make_client"]
 
 
 KEY = "sk-Qw7Zx9Kp2Lm4"
@@ -54,12 +54,12 @@ def fold(exchange: RecordedExchange) -> str:
 
 
 @pytest.fixture
-def recording(tmp_path: Path, client_of: ClientOf) -> Recording:
+def recording(tmp_path: Path, make_client: MakeClient) -> Recording:
     """Of two gated chunks and a retry before them."""
     gate = Gate()
     refusal = error(429, "slow down", headers={"retry-after-ms": "1", "set-cookie": "id=1234"})
     with ScriptedServer(refusal, ["Hel", gate, "lo", finish(), done()]) as server:
-        client = client_of(server.base_url, max_retries=1)
+        client = make_client(server.base_url, max_retries=1)
         with record(real(client), tmp_path / "it.jsonl") as recording:
             stream = client.chat_completion_stream(REQUEST)
             assert next(stream).text == "Hel"
@@ -102,11 +102,11 @@ def test_the_file_says_what_the_recording_does(recording: Recording, tmp_path: P
     assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "it.jsonl").read_bytes()
 
 
-def test_nothing_of_the_key_is_in_the_file(tmp_path: Path, client_of: ClientOf) -> None:
+def test_nothing_of_the_key_is_in_the_file(tmp_path: Path, make_client: MakeClient) -> None:
     echo = [f"you sent {KEY[:9]}", f"and {KEY}", finish(), done()]
     headers = {"x-echo": f"it was {KEY}"}
     with ScriptedServer(error(401, f"no such key: {KEY}", headers=headers), echo) as server:
-        client = client_of(
+        client = make_client(
             f"{server.base_url}?key=short&api-version=2", api_key=KEY, default_headers={"api-key": "tiny"}
         )
         with record(real(client), str(tmp_path / "it.jsonl"), redact="Rayleigh"):
@@ -141,9 +141,9 @@ ENDINGS: list[tuple[RecordedEnding, list[Any], str | None]] = [
 
 
 @pytest.mark.parametrize(("ending", "script", "words"), ENDINGS, ids=[ending for ending, *_ in ENDINGS])
-def test_how_it_ended_is_kept(client_of: ClientOf, ending: str, script: list[Any], words: str) -> None:
+def test_how_it_ended_is_kept(make_client: MakeClient, ending: str, script: list[Any], words: str) -> None:
     with ScriptedServer(script) as server:
-        client = client_of(server.base_url, timeout=Timeout(idle_s=0.05))
+        client = make_client(server.base_url, timeout=Timeout(idle_s=0.05))
         with record(real(client)) as recording:
             texts, _ = drain(client.chat_completion_stream(REQUEST))
     (exchange,) = recording.exchanges
@@ -153,17 +153,17 @@ def test_how_it_ended_is_kept(client_of: ClientOf, ending: str, script: list[Any
     assert exchange.reads[-1].ns <= exchange.ended_ns
 
 
-def test_a_caller_who_leaves_is_an_end_too(client_of: ClientOf) -> None:
+def test_a_caller_who_leaves_is_an_end_too(make_client: MakeClient) -> None:
     with ScriptedServer(["Hel", stall()]) as server:
-        client = client_of(server.base_url)
+        client = make_client(server.base_url)
         with record(real(client)) as recording, client.chat_completion_stream(REQUEST) as stream:
             assert next(stream).text == "Hel"
     assert [(exchange.ending, exchange.error) for exchange in recording.exchanges] == [("client closed", None)]
 
 
-def test_what_is_no_http_is_left_by_the_client(client_of: ClientOf) -> None:
+def test_what_is_no_http_is_left_by_the_client(make_client: MakeClient) -> None:
     with ScriptedServer([wire(b"SSH-2.0-x\r\n")]) as server:
-        client = client_of(server.base_url)
+        client = make_client(server.base_url)
         with record(real(client)) as recording:
             drain(client.chat_completion_stream(REQUEST))
     (exchange,) = recording.exchanges
@@ -196,9 +196,9 @@ def test_a_call_that_is_left_before_it_was_sent_is_none() -> None:
     assert recording.exchanges == []
 
 
-def test_where_there_was_no_connection_the_request_was_not_sent(client_of: ClientOf) -> None:
+def test_where_there_was_no_connection_the_request_was_not_sent(make_client: MakeClient) -> None:
     with ScriptedServer(refuse()) as server:
-        client = client_of(server.base_url)
+        client = make_client(server.base_url)
         with record(real(client)) as recording:
             drain(client.chat_completion_stream(REQUEST))
     (exchange,) = recording.exchanges
@@ -322,7 +322,7 @@ def test_a_client_that_nobody_records_makes_plain_exchanges() -> None:
         stream = client.chat_completion_stream(REQUEST)
         stream.final_completion()
         assert stream._call is not None
-        assert type(stream._call.course.exchange).__name__ == "Exchange"
+        assert type(stream._call.course.exchange).__name__ == "ResponseReader"
 
 
 # The file.
@@ -414,7 +414,7 @@ def test_a_compressed_body_is_read_without_its_coding() -> None:
             client.chat_completion_stream(REQUEST).final_completion()
         plain = [read.data for read in recording.exchanges[0].body_reads()]
         body = gzip.compress(b"".join(plain))
-        server.answer_with(respond(200, body, {"content-type": "text/event-stream", "content-encoding": "gzip"}))
+        server.set_scripts(respond(200, body, {"content-type": "text/event-stream", "content-encoding": "gzip"}))
         with record(client) as recording:
             client.chat_completion_stream(REQUEST).final_completion()
     assert [part for part in (b"Hello", b"there") if part in recording.exchanges[0].reads[-1].data] == []

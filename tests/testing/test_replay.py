@@ -23,10 +23,10 @@ from firsttoken.testing import (
     respond,
     stall,
 )
-from tests.support.clients import REQUEST, ClientOf, client_of, drain
+from tests.support.clients import REQUEST, MakeClient, drain, make_client
 from tests.testing.test_recording import real
 
-__all__ = ["client_of"]
+__all__ = ["make_client"]
 
 FAST = float("inf")
 
@@ -56,10 +56,10 @@ def time_of(exchange: RecordedExchange, size: int) -> int:
     raise AssertionError(f"{size} bytes have not come, but {so_far}")
 
 
-def test_every_byte_comes_again_and_the_connection_lives_on(client_of: ClientOf) -> None:
+def test_every_byte_comes_again_and_the_connection_lives_on(make_client: MakeClient) -> None:
     original = recorded("Why, because.", "Why not?", calls=2)
     with ScriptedServer(replay(original, speed=FAST)) as server:
-        client = client_of(server.base_url)
+        client = make_client(server.base_url)
         with record(real(client)) as again:
             texts = ["".join(drain(client.chat_completion_stream(REQUEST))[0]) for _ in range(3)]
     assert texts == ["Why, because.", "Why not?", "Why, because."]  # behind the last comes the first again
@@ -68,11 +68,11 @@ def test_every_byte_comes_again_and_the_connection_lives_on(client_of: ClientOf)
 
 
 @pytest.mark.parametrize("speed", [1.0, 2.0])
-def test_nothing_comes_before_its_time(client_of: ClientOf, speed: float) -> None:
+def test_nothing_comes_before_its_time(make_client: MakeClient, speed: float) -> None:
     original = recorded(["a", pause(0.1), "b", pause(0.1), "c", finish(), done()]).exchanges[0]
     assert original.reads[-1].ns >= 200_000_000
     with ScriptedServer(replay(Recording([original]), speed=speed)) as server:
-        client = client_of(server.base_url)
+        client = make_client(server.base_url)
         with record(real(client)) as recording:
             drain(client.chat_completion_stream(REQUEST))
     (again,) = recording.exchanges
@@ -109,23 +109,25 @@ def test_the_reads_come_one_by_one() -> None:
     ],
     ids=["closed", "reset", "silent"],
 )
-def test_the_end_comes_again(client_of: ClientOf, end: Any, words: str) -> None:
+def test_the_end_comes_again(make_client: MakeClient, end: Any, words: str) -> None:
     original = recorded(["Hel", end], timeout=Timeout(idle_s=0.2))
     with ScriptedServer(replay(original, speed=FAST)) as server:
-        texts, failure = drain(client_of(server.base_url, timeout=Timeout(idle_s=0.2)).chat_completion_stream(REQUEST))
+        texts, failure = drain(
+            make_client(server.base_url, timeout=Timeout(idle_s=0.2)).chat_completion_stream(REQUEST)
+        )
     assert texts == ["Hel"]
     assert words in str(failure)
 
 
-def test_a_call_that_was_retried_is_retried_again(client_of: ClientOf) -> None:
+def test_a_call_that_was_retried_is_retried_again(make_client: MakeClient) -> None:
     original = recorded(error(503, headers={"retry-after-ms": "1"}), "At last.", max_retries=1)
     with ScriptedServer(replay(original)) as server:
-        client = client_of(server.base_url, max_retries=1)
+        client = make_client(server.base_url, max_retries=1)
         assert client.chat_completion_stream(REQUEST).final_completion().text == "At last."
     assert len(server.journal.retries) == 1
 
 
-def test_what_was_not_heard_to_its_end_is_cut_there(client_of: ClientOf) -> None:
+def test_what_was_not_heard_to_its_end_is_cut_there(make_client: MakeClient) -> None:
     gate = Gate()
     script: list[Any] = ["Hel", gate, "lo", finish(), done()]
     with ScriptedServer(script) as server, Client(base_url=server.base_url) as client:
@@ -134,25 +136,25 @@ def test_what_was_not_heard_to_its_end_is_cut_there(client_of: ClientOf) -> None
             assert next(stream).text == "Hel"
         stream.close()
     with ScriptedServer(replay(unheard, speed=FAST)) as server:
-        texts, failure = drain(client_of(server.base_url).chat_completion_stream(REQUEST))
+        texts, failure = drain(make_client(server.base_url).chat_completion_stream(REQUEST))
     assert (texts, str(failure)) == (["Hel"], "the connection was closed before the end of the response")
 
 
-def test_where_the_client_left_it_is_the_client_that_leaves(client_of: ClientOf) -> None:
+def test_where_the_client_left_it_is_the_client_that_leaves(make_client: MakeClient) -> None:
     """An answer without `[DONE]` is whole when its client has waited long enough, which a close would cut short."""
     original = recorded(["Hel", finish(), stall()], timeout=Timeout(idle_s=0.2))
     assert original.exchanges[0].ending == "client closed"
     with ScriptedServer(replay(original, speed=FAST)) as server:
-        stream = client_of(server.base_url, timeout=Timeout(idle_s=0.2)).chat_completion_stream(REQUEST)
+        stream = make_client(server.base_url, timeout=Timeout(idle_s=0.2)).chat_completion_stream(REQUEST)
         assert drain(stream) == (["Hel", ""], None)
-        assert server.journal.wait_until_left()
+        assert server.journal.wait_for_disconnect()
         assert [entry.ending for entry in server.journal.entries] == ["client closed"]
 
 
 @pytest.mark.parametrize("speed", [1e-9, 1e-300])
-def test_a_replay_may_be_slower_than_any_system_waits(client_of: ClientOf, speed: float) -> None:
+def test_a_replay_may_be_slower_than_any_system_waits(make_client: MakeClient, speed: float) -> None:
     with ScriptedServer(replay(recorded("Hello"), speed=speed)) as server:
-        client = client_of(server.base_url, timeout=Timeout(first_chunk_s=0.05), max_retries=0)
+        client = make_client(server.base_url, timeout=Timeout(first_chunk_s=0.05), max_retries=0)
         texts, failure = drain(client.chat_completion_stream(REQUEST))
     assert texts == []
     assert "within 0.05 s (first_chunk_s)" in str(failure)
@@ -182,13 +184,13 @@ def test_a_call_that_was_not_streamed_comes_again() -> None:
         assert client.chat_completion(REQUEST).text == "Whole."
 
 
-def test_a_response_that_an_edit_made_too_short_is_cut_and_not_awaited(client_of: ClientOf) -> None:
+def test_a_response_that_an_edit_made_too_short_is_cut_and_not_awaited(make_client: MakeClient) -> None:
     original = recorded(respond(200, b"{...}"))
     exchange = original.exchanges[0]
     assert exchange.ending == "complete"
     exchange.reads = [replace(read, data=read.data.removesuffix(b"..}")) for read in exchange.reads]
     with ScriptedServer(replay(original, speed=FAST)) as server:
-        failure = drain(client_of(server.base_url, max_retries=0).chat_completion_stream(REQUEST))[1]
+        failure = drain(make_client(server.base_url, max_retries=0).chat_completion_stream(REQUEST))[1]
     assert str(failure).startswith("the connection was closed before the end of the response")
 
 

@@ -65,7 +65,7 @@ def test_a_refusal_stands_alone() -> None:
         ScriptedServer("Hello", refuse())
     with ScriptedServer("Hello") as server:
         with pytest.raises(ValueError, match=r"refuse\(\) must stand alone"):
-            server.answer_with("other", refuse())
+            server.set_scripts("other", refuse())
         assert texts_in(asked(server)) == ["Hello"]  # as before
 
 

@@ -58,7 +58,7 @@ def test_a_function_sees_the_request() -> None:
 def test_answers_can_be_changed_while_it_runs() -> None:
     with ScriptedServer("before") as server:
         assert texts_in(asked(server)) == ["before"]
-        server.answer_with("after", "at last")
+        server.set_scripts("after", "at last")
         assert [texts_in(asked(server)) for _ in range(2)] == [["after"], ["at", " last"]]
 
 

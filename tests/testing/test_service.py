@@ -69,7 +69,7 @@ def test_a_closed_server_takes_no_other_answers() -> None:
     server = ScriptedServer().start()
     server.close()
     with pytest.raises(RuntimeError, match="the server was closed, and its port is given up; hint: make a new one"):
-        server.answer_with("Hello")
+        server.set_scripts("Hello")
 
 
 def test_a_script_can_not_close_its_own_server() -> None:

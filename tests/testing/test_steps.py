@@ -49,7 +49,7 @@ from firsttoken.testing import (
 )
 from firsttoken.testing._script import as_step
 from firsttoken.testing._server.connection import Line
-from firsttoken.testing._server.listener import Bell
+from firsttoken.testing._server.listener import WakeupPipe
 from firsttoken.testing._server.response import Answer, ScriptEndedError
 from tests.support.bare import Bare, asked, body_of, post, texts_in
 
@@ -236,7 +236,7 @@ def test_split_sends_pieces_and_loses_nothing() -> None:
 def sends_of(*steps: StepLike) -> list[bytes]:
     """What is given to the system at once, each: a socket for datagrams keeps them apart."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-    bell = Bell()
+    bell = WakeupPipe()
     line = Line(ours, 1, bell)
     try:
         for step in steps:
@@ -297,7 +297,7 @@ def test_a_stall_ends_when_the_client_leaves() -> None:
         with Bare(server) as client:
             client.send(post())
             client.read_to(b"\r\n\r\n")
-        assert server.journal.wait_until_left()
+        assert server.journal.wait_for_disconnect()
 
 
 def test_a_pause_may_be_longer_than_any_system_waits() -> None:
@@ -315,7 +315,7 @@ def test_for_ever_is_until_the_client_leaves() -> None:
             client.send(post())
             for _ in range(3):
                 client.read_to(b'"content":"b"')
-        assert server.journal.wait_until_left()
+        assert server.journal.wait_for_disconnect()
 
 
 def test_for_ever_without_a_byte_ends_too() -> None:
@@ -323,7 +323,7 @@ def test_for_ever_without_a_byte_ends_too() -> None:
         with Bare(server) as client:
             client.send(post())
             client.read_to(b"\r\n\r\n")
-        assert server.journal.wait_until_left()
+        assert server.journal.wait_for_disconnect()
 
 
 def test_a_reply_is_a_whole_answer() -> None:

@@ -33,7 +33,7 @@ def test_a_client_that_does_not_is_not_answered() -> None:
     with ScriptedServer("Hello", tls=True) as server:
         with pytest.raises(APIConnectionError, match="certificate"):
             Client(server.api_key, server.base_url, max_retries=0).chat_completion(REQUEST)
-        assert server.journal.wait_until_left()
+        assert server.journal.wait_for_disconnect()
         assert server.journal.entries == []
 
 
@@ -41,7 +41,7 @@ def test_a_client_that_speaks_no_tls_is_not_answered() -> None:
     with ScriptedServer("Hello", tls=True) as server, Bare(server) as client:
         client.send(b"POST / HTTP/1.1\r\n\r\n")
         assert b"HTTP/1.1" not in client.read_all()
-        assert server.journal.wait_until_left()
+        assert server.journal.wait_for_disconnect()
 
 
 def test_a_handshake_that_nobody_ends_does_not_hold_up_the_end() -> None:

@@ -126,6 +126,6 @@ def test_what_has_no_end_is_no_answer(step: StepLike) -> None:
         with Bare(server) as client:
             client.send(post(stream=False))
             assert server.journal.wait_until_requests()
-        assert server.journal.wait_until_left()
+        assert server.journal.wait_for_disconnect()
         (entry,) = server.journal.entries
         assert (entry.ending, entry.sent_bytes) == ("client closed", 0)

@@ -48,7 +48,7 @@ from firsttoken.events import (
     ToolCallStartedEvent,
     UsageEvent,
 )
-from firsttoken.sansio import Accumulator, ServerSentEvent, SSEDecoder, StreamCore
+from firsttoken.sansio import Accumulator, ServerSentEvent, SSEDecoder, StreamParser
 from firsttoken.types import (
     AssistantMessage,
     Audio,
@@ -317,7 +317,7 @@ def without_io(chunk: ChatCompletionChunk) -> None:
     decoder = SSEDecoder(max_event_bytes=1)
     assert_type(decoder.receive_data(b""), list[ServerSentEvent])
     assert_type(decoder.receive_eof()[0].data, bytes)
-    core = StreamCore()
+    core = StreamParser()
     assert_type(core.next_chunk(), ChatCompletionChunk | None)
     assert_type(core.failure, ChatCompletionError | None)
     assert_type(core.complete, bool)

@@ -6,9 +6,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, overload
 
 from firsttoken._async.driver import Call
-from firsttoken._async.pool import Transport
+from firsttoken._async.pool import ConnectionPool
 from firsttoken._async.stream import AsyncChatCompletionStream
-from firsttoken._client.config import Settings, check_http_client
+from firsttoken._client.config import ClientConfig, check_http_client
 from firsttoken._client.stream import STOP
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
@@ -65,7 +65,7 @@ class AsyncClient:
     ) -> None:
         if http_client is not None:
             check_http_client(http_client, "AsyncClient", ssl_context=ssl_context, proxy=proxy)
-        settings = Settings(
+        settings = ClientConfig(
             api_key=api_key,
             base_url=base_url,
             organization=organization,
@@ -115,11 +115,11 @@ class AsyncClient:
         Raises:
             ConfigurationError: one of them can't be used, or there is no endpoint or no key.
         """
-        from firsttoken._client.config import AzureSettings
+        from firsttoken._client.config import AzureConfig
 
         if http_client is not None:
             check_http_client(http_client, "AsyncClient", ssl_context=ssl_context, proxy=proxy)
-        settings = AzureSettings(
+        settings = AzureConfig(
             endpoint=endpoint,
             deployment=deployment,
             api_version=api_version,
@@ -136,13 +136,13 @@ class AsyncClient:
         return client
 
     def _begin(
-        self, settings: Settings, ssl_context: "ssl.SSLContext | None", http_client: "httpx2.AsyncClient | None"
+        self, settings: ClientConfig, ssl_context: "ssl.SSLContext | None", http_client: "httpx2.AsyncClient | None"
     ) -> None:
         self._settings = settings
-        self._transport = Transport(ssl_context) if http_client is None else _transport_of(http_client)
+        self._transport = ConnectionPool(ssl_context) if http_client is None else _transport_of(http_client)
 
     def __repr__(self) -> str:
-        return f"AsyncClient(base_url={self._settings.shown_url!r})"
+        return f"AsyncClient(base_url={self._settings.redacted_url!r})"
 
     async def __aenter__(self) -> Self:
         return self
@@ -179,7 +179,7 @@ class AsyncClient:
         plan = self._settings.plan(request, streamed=False, timeout=timeout, max_retries=max_retries, headers=headers)
         call = Call(self._transport, plan)
         try:
-            return call.course.dressed(await call.wait_for_whole())
+            return call.course.dressed(await call.wait_for_completion())
         finally:
             call.close()
 
@@ -249,7 +249,7 @@ async def _call_back(stream: AsyncChatCompletionStream, on_chunk: OnChunk) -> Ch
     return stream.completion
 
 
-def _transport_of(http_client: "httpx2.AsyncClient") -> Transport:
+def _transport_of(http_client: "httpx2.AsyncClient") -> ConnectionPool:
     from firsttoken._async.httpx2 import HTTPX2Transport
 
     return HTTPX2Transport(http_client)

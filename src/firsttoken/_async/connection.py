@@ -12,7 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Protocol, cast
 
 from firsttoken._client.call import clock
-from firsttoken._client.sockets import Address, look_up, new_socket
+from firsttoken._client.sockets import Address, new_socket, resolve_host
 from firsttoken._protocol.proxy import Proxy, Tunnel
 from firsttoken._protocol.url import Origin
 
@@ -47,7 +47,7 @@ class AbortedError(Exception):
     """The connection was aborted by another task."""
 
 
-class Receiver(Protocol):
+class ConnectionListener(Protocol):
     """Who is told what a connection brings."""
 
     def on_data(self, data: bytes) -> None:
@@ -58,7 +58,7 @@ class Receiver(Protocol):
         """The connection has ended: by its end (None) or by an error."""
         ...
 
-    def on_raised(self, error: BaseException) -> None:
+    def on_exception(self, error: BaseException) -> None:
         """Code of the caller, in a client of its own, has raised this."""
         ...
 
@@ -74,7 +74,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def __init__(self) -> None:
         self.used = False
-        self.receiver: Receiver | None = None
+        self.receiver: ConnectionListener | None = None
         self._transport: asyncio.Transport | None = None
         self._socket: socket.socket | None = None
         self._tls: TLSSession | None = None
@@ -136,10 +136,10 @@ class Connection(asyncio.BufferedProtocol):
     def _shake_hands(self, tls: "TLSSession", data: memoryview | None) -> None:
         """Go on with the handshake; whoever waits for it is told of its end."""
         try:
-            tls.shake_hands(data)
+            tls.do_handshake(data)
         except Exception as error:  # noqa: BLE001 - `ssl` raises more than its own errors: all are for the one who waits
             self._end_handshake(error)
-        if self._transport is not None and (outgoing := tls.take_outgoing()):
+        if self._transport is not None and (outgoing := tls.data_to_send()):
             self._transport.write(outgoing)
         if tls.is_established:
             self._end_handshake(None)
@@ -212,7 +212,7 @@ class Connection(asyncio.BufferedProtocol):
                 return
             data = data[:0]  # what came behind the handshake is in the session already
         said = tls.decrypt(data)
-        if self._transport is not None and (outgoing := tls.take_outgoing()):
+        if self._transport is not None and (outgoing := tls.data_to_send()):
             self._transport.write(outgoing)  # the session's own, of new keys
         if said and self.receiver is not None:
             self.receiver.on_data(said)
@@ -268,8 +268,8 @@ async def _connect(host: str, port: int, until_s: float) -> socket.socket:
 
 async def _resolve(host: str, port: int) -> list[Address]:
     """The addresses of a host; one that is an address needs no thread to be looked up in."""
-    numeric = look_up(host, port, socket.AI_NUMERICHOST)
-    return numeric or await asyncio.get_running_loop().run_in_executor(None, look_up, host, port)
+    numeric = resolve_host(host, port, socket.AI_NUMERICHOST)
+    return numeric or await asyncio.get_running_loop().run_in_executor(None, resolve_host, host, port)
 
 
 async def _open_tunnel(sock: socket.socket, origin: Origin, proxy: Proxy) -> None:

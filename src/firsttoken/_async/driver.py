@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Coroutine
 from typing import TypeVar
 
 from firsttoken._async.connection import AbortedError, Connection, DeadlineError
-from firsttoken._async.pool import Transport
-from firsttoken._client.call import NO_TOKEN, Course, clock, connection_failure, provider_stopped
-from firsttoken._client.prepared import Plan, TokenProvider
+from firsttoken._async.pool import ConnectionPool
+from firsttoken._client.call import NO_TOKEN, Course, clock, connection_failure, token_provider_error
+from firsttoken._client.prepared import PreparedRequest, TokenProvider
 from firsttoken._models.completion import ChatCompletion
 from firsttoken._protocol.http1 import may_begin_response
 from firsttoken.errors import ChatCompletionError, ConfigurationError
@@ -36,14 +36,14 @@ class Call:
         closed: whether `close` was called.
     """
 
-    def __init__(self, transport: Transport, plan: Plan) -> None:
+    def __init__(self, transport: ConnectionPool, plan: PreparedRequest) -> None:
         self.course = Course(plan)
         self.closed = False
         self._transport = transport
         self._loop = asyncio.get_running_loop()
         self._connection: Connection | None = None
-        self._is_silent = True  # no byte of the response has come
-        self._may_reuse = True
+        self._awaiting_first_byte = True  # no byte of the response has come
+        self._allow_pooled = True
         self._unread_bytes = 0
         self._raised: BaseException | None = None  # by code of the caller, in a client of its own
         self._opening: asyncio.Task[object] | None = None
@@ -76,7 +76,7 @@ class Call:
             AbortedError: the call was closed.
         """
         self.course.resume()
-        if not self.course.exchange.has_more:
+        if not self.course.exchange.has_pending_data:
             self._unread_bytes = 0
             if self._connection is not None and self._connection.is_paused:
                 self._connection.resume()
@@ -91,7 +91,7 @@ class Call:
         self.course.left_at_s = clock()
         return True
 
-    async def wait_for_whole(self) -> ChatCompletion:
+    async def wait_for_completion(self) -> ChatCompletion:
         """Wait for an answer that is not streamed.
 
         Raises:
@@ -135,15 +135,15 @@ class Call:
     def on_data(self, data: bytes) -> None:
         """Take bytes of the answer; stop the reading when the caller does not keep up."""
         connection = self._connection
-        if self._is_silent and not may_begin_response(data) and connection is not None and connection.used:
+        if self._awaiting_first_byte and not may_begin_response(data) and connection is not None and connection.used:
             connection.close()
             self.on_lost(None)
             return
         exchange = self.course.exchange
-        self._is_silent = False
+        self._awaiting_first_byte = False
         exchange.receive_data(data, clock())
         self._unread_bytes += len(data)
-        is_behind = self._unread_bytes > HIGH_WATER_BYTES and (exchange.core.ready or exchange.has_more)
+        is_behind = self._unread_bytes > HIGH_WATER_BYTES and (exchange.core.ready or exchange.has_pending_data)
         if is_behind and self._connection is not None:
             self._connection.pause()
         self._wake()
@@ -154,9 +154,9 @@ class Call:
         exchange = self.course.exchange
         if isinstance(error, ChatCompletionError):  # a caller's own client says by itself what has failed
             exchange.lose(error)
-        elif self._is_silent:
+        elif self._awaiting_first_byte:
             if connection is not None and connection.used:
-                self._may_reuse = False
+                self._allow_pooled = False
             else:
                 error = error or ConnectionResetError("the server closed the connection without an answer")
                 exchange.lose(connection_failure(error, self.course.plan, "lost the connection to"))
@@ -166,13 +166,13 @@ class Call:
             exchange.lose(connection_failure(error, self.course.plan, "lost the connection to"))
         self._wake()
 
-    def on_raised(self, error: BaseException) -> None:
+    def on_exception(self, error: BaseException) -> None:
         """Take what is no failure of the answer, but for the one who waits."""
         self._connection = None
         self._raised = error
         self._wake()
 
-    def close_from_anywhere(self) -> None:
+    def close_threadsafe(self) -> None:
         """End the call, from its own loop, from another thread, or when its loop is gone."""
         try:
             is_own = asyncio.get_running_loop() is self._loop
@@ -191,8 +191,8 @@ class Call:
         if self.closed:
             raise AbortedError
         exchange = self.course.exchange
-        if exchange.has_more:
-            exchange.receive_more(clock())
+        if exchange.has_pending_data:
+            exchange.process_pending(clock())
             return asyncio.sleep(0)  # there may be much of it, and other tasks
         if self._connection is None:
             return self._attempt()
@@ -216,8 +216,8 @@ class Call:
         if self.course.plan.token_provider is not None and not await self._authorize(self.course.plan.token_provider):
             return
         deadlines = self.course.deadlines
-        connection = self._transport.take_idle(self.course.plan) if self._may_reuse else None
-        self._is_silent = True
+        connection = self._transport.acquire_idle(self.course.plan) if self._allow_pooled else None
+        self._awaiting_first_byte = True
         if connection is None:
             connection = self._transport.new_connection(self.course)
             deadlines.connecting(clock())
@@ -258,7 +258,7 @@ class Call:
         except DeadlineError:
             pass
         except (StopIteration, StopAsyncIteration) as error:
-            raise provider_stopped(error) from error
+            raise token_provider_error(error) from error
         if not in_time:
             self.course.exchange.lose(deadlines.error(NO_TOKEN))
             return False

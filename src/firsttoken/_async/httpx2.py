@@ -9,31 +9,31 @@ from contextlib import aclosing
 import httpx2
 
 from firsttoken._async.connection import Connection
-from firsttoken._async.pool import Transport
+from firsttoken._async.pool import ConnectionPool
 from firsttoken._client.call import Course
-from firsttoken._client.httpx2 import END, Trail, failure_of, framed, head, read_already, request_for
-from firsttoken._client.prepared import Plan
+from firsttoken._client.httpx2 import END, ConnectionTrace, failure_of, framed, head, read_already, request_for
+from firsttoken._client.prepared import PreparedRequest
 from firsttoken.errors import ChatCompletionError
 
 
-class HTTPX2Transport(Transport):
+class HTTPX2Transport(ConnectionPool):
     """Gives connections that are requests of a caller's client; which of its connections serve them is its business."""
 
     def __init__(self, client: httpx2.AsyncClient) -> None:
         super().__init__(None)
         self._client = client
 
-    def take_idle(self, plan: Plan) -> None:
+    def acquire_idle(self, plan: PreparedRequest) -> None:
         """None: the client has the pool."""
 
     def new_connection(self, course: Course) -> Connection:
         """One for the next attempt of a call."""
         return HTTPX2Connection(self._client, course)
 
-    async def open(self, connection: Connection, plan: Plan, until_s: float) -> None:
+    async def open(self, connection: Connection, plan: PreparedRequest, until_s: float) -> None:
         """Nothing: httpx2 connects when it sends."""
 
-    def give_back(self, connection: Connection, plan: Plan) -> None:
+    def give_back(self, connection: Connection, plan: PreparedRequest) -> None:
         """Nothing: the client has it back since the body ended."""
         connection.close()
 
@@ -47,7 +47,7 @@ class HTTPX2Connection(Connection):
         self._course = course
         self._response: httpx2.Response | None = None
         self._task: asyncio.Task[None] | None = None
-        self._trail = Trail()
+        self._trail = ConnectionTrace()
         self._may_read = asyncio.Event()
         self._may_read.set()
 
@@ -92,24 +92,24 @@ class HTTPX2Connection(Connection):
     async def _ask(self, request: httpx2.Request) -> None:
         response = self._response = await self._client.send(request, stream=True, follow_redirects=False)
         try:
-            self._hand_on(head(response))
+            self._deliver(head(response))
             if response.is_stream_consumed:
                 for piece in read_already(response):
-                    self._hand_on(framed(piece))
+                    self._deliver(framed(piece))
             else:
                 async with aclosing(response.aiter_raw()) as pieces:
                     async for piece in pieces:
-                        self._hand_on(framed(piece))
+                        self._deliver(framed(piece))
                         await self._may_read.wait()
         finally:
             await response.aclose()
-        self._hand_on(END)
+        self._deliver(END)
 
     async def _trace(self, event: str, info: object) -> None:
         self._trail.note(event)
         self.used = self._trail.reused
 
-    def _hand_on(self, data: bytes) -> None:
+    def _deliver(self, data: bytes) -> None:
         if self.receiver is not None and data:
             self.receiver.on_data(data)
 
@@ -120,4 +120,4 @@ class HTTPX2Connection(Connection):
         if isinstance(error, ChatCompletionError | ConnectionError):
             receiver.on_lost(error)
         else:
-            receiver.on_raised(error)
+            receiver.on_exception(error)

@@ -12,8 +12,8 @@ from weakref import WeakSet
 
 from firsttoken._async.connection import Connection
 from firsttoken._client.call import Course, clock
-from firsttoken._client.prepared import Plan
-from firsttoken._protocol.pool import Pool
+from firsttoken._client.prepared import PreparedRequest
+from firsttoken._protocol.pool import IdleConnections
 
 if TYPE_CHECKING:
     import ssl
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _Owner = tuple[int, asyncio.AbstractEventLoop]
 
 
-class _LoopGuard:
+class _LoopShutdownHook:
     """The connections of an event loop, and what is called when it is shut down.
 
     `loop.shutdown_asyncgens()` is the one call that every runner makes at the end: a generator that waits is told.
@@ -31,26 +31,26 @@ class _LoopGuard:
         self.connections: WeakSet[Connection] = WeakSet()
         self._generator: AsyncGenerator[None] | None = None
 
-    async def begin(self, at_the_end: Callable[[], None]) -> None:
-        self._generator = self._wait(at_the_end)
+    async def begin(self, on_shutdown: Callable[[], None]) -> None:
+        self._generator = self._wait(on_shutdown)
         await anext(self._generator)
 
-    async def _wait(self, at_the_end: Callable[[], None]) -> AsyncGenerator[None]:
+    async def _wait(self, on_shutdown: Callable[[], None]) -> AsyncGenerator[None]:
         try:
             yield
         finally:
-            at_the_end()
+            on_shutdown()
 
 
-class Transport:
+class ConnectionPool:
     """Gives connections and takes them back; may be shared between tasks, loops and threads."""
 
     def __init__(self, ssl_context: "ssl.SSLContext | None") -> None:
         self._ssl_context = ssl_context
-        self._pool: Pool[Connection] = Pool()
-        self._loops: dict[_Owner, _LoopGuard] = {}
+        self._pool: IdleConnections[Connection] = IdleConnections()
+        self._loops: dict[_Owner, _LoopShutdownHook] = {}
 
-    def take_idle(self, plan: Plan) -> Connection | None:
+    def acquire_idle(self, plan: PreparedRequest) -> Connection | None:
         """An idle connection that is still alive, if there is one."""
         owner = _owner()
         for expired in self._pool.expire(owner, clock()):
@@ -65,14 +65,14 @@ class Transport:
         """One for the next attempt of a call, to be opened."""
         return Connection()
 
-    async def open(self, connection: Connection, plan: Plan, until_s: float) -> None:
+    async def open(self, connection: Connection, plan: PreparedRequest, until_s: float) -> None:
         """Connect; raises as `Connection.open` does."""
         await self._watch(connection)
         origin = plan.endpoint.origin
         context = self._tls_context() if origin.scheme == "https" else None
         await connection.open(origin, plan.proxy, context, until_s)
 
-    def give_back(self, connection: Connection, plan: Plan) -> None:
+    def give_back(self, connection: Connection, plan: PreparedRequest) -> None:
         """Keep a connection whose exchange is over for the next one."""
         connection.used = True
         connection.receiver = None
@@ -91,7 +91,7 @@ class Transport:
         owner = _owner()
         guard = self._loops.get(owner)
         if guard is None:
-            guard = self._loops[owner] = _LoopGuard()
+            guard = self._loops[owner] = _LoopShutdownHook()
             await guard.begin(lambda: self._let_go(owner))
         guard.connections.add(connection)
 

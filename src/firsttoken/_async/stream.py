@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Self
 
 from firsttoken._async.connection import AbortedError
 from firsttoken._async.driver import Call
-from firsttoken._async.pool import Transport
-from firsttoken._client.prepared import Plan
-from firsttoken._client.stream import StreamBase, busy_failure, check_all_seen
+from firsttoken._async.pool import ConnectionPool
+from firsttoken._client.prepared import PreparedRequest
+from firsttoken._client.stream import StreamBase, check_no_gap, concurrency_error
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
 from firsttoken.errors import ChatCompletionError, ConfigurationError
 
 if TYPE_CHECKING:
-    from firsttoken._protocol.events import EventMaker
+    from firsttoken._protocol.events import EventBuilder
     from firsttoken.events import StreamEvent
 from firsttoken._client.stream import PartialBase
 
@@ -30,7 +30,7 @@ class AsyncChatCompletionStream(StreamBase[Call]):
     Iterating raises any error of `firsttoken.errors`, behind the chunks that came before it; its `partial` holds them.
     """
 
-    def __init__(self, transport: Transport, plan: Plan) -> None:
+    def __init__(self, transport: ConnectionPool, plan: PreparedRequest) -> None:
         super().__init__()
         self._transport = transport
         self._plan = plan
@@ -66,7 +66,7 @@ class AsyncChatCompletionStream(StreamBase[Call]):
 
     def __del__(self) -> None:
         if self._call is not None and not self._call.closed:
-            self._call.close_from_anywhere()
+            self._call.close_threadsafe()
 
     def iter_text(self) -> AsyncIterator[str]:
         """Iterate over the non-empty text of choice 0."""
@@ -112,7 +112,7 @@ class AsyncChatCompletionStream(StreamBase[Call]):
             async for _ in self:
                 pass
         if self.state != "complete":
-            raise self._not_whole()
+            raise self.incomplete_error()
         return self.completion
 
     async def aclose(self) -> None:
@@ -176,7 +176,7 @@ class AsyncChatCompletionStream(StreamBase[Call]):
     def _begin(self) -> Call:
         """The call, which one task at a time may wait in."""
         if self._is_waiting:
-            raise busy_failure()
+            raise concurrency_error()
         if self._call is None:
             self._call = Call(self._transport, self._plan)
         self._is_waiting = True
@@ -205,7 +205,7 @@ class _EventIterator:
 
     __slots__ = ("_maker", "_stream")
 
-    def __init__(self, stream: AsyncChatCompletionStream, maker: "EventMaker") -> None:
+    def __init__(self, stream: AsyncChatCompletionStream, maker: "EventBuilder") -> None:
         self._stream = stream
         self._maker = maker
 
@@ -215,7 +215,7 @@ class _EventIterator:
     async def __anext__(self) -> "StreamEvent":
         maker, stream = self._maker, self._stream
         while not maker.ready:
-            check_all_seen(maker.chunks, stream._chunks_handed_out())
+            check_no_gap(maker.chunks, stream._chunks_yielded())
             try:
                 chunk = await anext(stream)
             except StopAsyncIteration:
@@ -240,11 +240,11 @@ class PartialIterator(PartialBase[AsyncChatCompletionStream]):
 
     async def __anext__(self) -> object:
         stream = self._stream
-        if self._has_failed:
-            self._has_failed = False
-            raise stream._not_whole()
+        if self._failed:
+            self._failed = False
+            raise stream.incomplete_error()
         while True:
-            self._catch_up()
+            self._resync()
             try:
                 chunk = await anext(stream)
             except StopAsyncIteration:
@@ -252,8 +252,8 @@ class PartialIterator(PartialBase[AsyncChatCompletionStream]):
                     return self._json.value
                 raise
             except ChatCompletionError:
-                self._has_failed = self._update()
-                if self._has_failed:
+                self._failed = self._update()
+                if self._failed:
                     return self._json.value
                 raise
             if self._take(chunk):

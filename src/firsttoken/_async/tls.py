@@ -31,15 +31,15 @@ class TLSSession:
         self.has_ended = False
         self.failure: ssl.SSLError | None = None
 
-    def take_outgoing(self) -> bytes:
+    def data_to_send(self) -> bytes:
         """What is to be sent to the server, now."""
         return self._outgoing.read()
 
-    def shake_hands(self, data: bytes | memoryview | None) -> None:
+    def do_handshake(self, data: bytes | memoryview | None) -> None:
         """Take what the server says, None where it says nothing (yet, or any more); `is_established` tells the end.
 
         Raises:
-            ssl.SSLError: there will be no session; the server is to be told what `take_outgoing` gives.
+            ssl.SSLError: there will be no session; the server is to be told what `data_to_send` gives.
         """
         if data is not None:
             self._incoming.write(data)
@@ -56,7 +56,7 @@ class TLSSession:
     def encrypt(self, data: bytes) -> bytes:
         """The bytes to send for these."""
         self._session.write(data)
-        return self.take_outgoing()
+        return self.data_to_send()
 
     def decrypt(self, data: bytes | memoryview) -> bytes:
         """What the server said with these bytes, and those before; all of it, up to the end or a failure."""

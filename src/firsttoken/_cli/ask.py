@@ -13,7 +13,7 @@ from firsttoken import (
     user_message,
 )
 from firsttoken._cli.status import EXPECTED_ERRORS, Status, status_of
-from firsttoken._cli.target import Target, chosen_target
+from firsttoken._cli.target import Target, resolve_target
 from firsttoken._cli.terminal import Answer, OutputError, note, waiting
 from firsttoken.errors import APIStatusError
 
@@ -37,7 +37,7 @@ def ask(question: Question) -> Status:
     """Writes the answer to stdout as it comes, whatever else there is to say to stderr; gives the exit status."""
     answer = Answer()
     try:
-        with chosen_target(question.base_url, question.model) as target:
+        with resolve_target(question.base_url, question.model) as target:
             return _ask(question, target, answer)
     except KeyboardInterrupt:
         return Status.INTERRUPTED
@@ -76,14 +76,14 @@ def write_answer(client: Client, request: ChatCompletionRequest, answer: Answer,
     finally:
         if stats:
             note(_stats(stream))
-    _remark(stream.completion)
-    return Status.WHOLE_ANSWER
+    _print_notes(stream.completion)
+    return Status.OK
 
 
 def report(error: Exception, hint: str = "") -> Status:
     """Says what has failed, one of `EXPECTED_ERRORS`; gives the exit status."""
     status = status_of(error)
-    incomplete = "the answer is incomplete: " if status is Status.BROKEN_OFF else ""
+    incomplete = "the answer is incomplete: " if status is Status.TRUNCATED else ""
     note(f"firsttoken: {incomplete}{error}{hint}")
     return status
 
@@ -113,7 +113,7 @@ def _write_texts(stream: ChatCompletionStream, answer: Answer) -> None:
     answer.end()
 
 
-def _remark(completion: ChatCompletion) -> None:
+def _print_notes(completion: ChatCompletion) -> None:
     """Says what the text alone does not show."""
     for choice in completion.choices[:1]:
         if choice.message.refusal:

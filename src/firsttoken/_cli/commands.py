@@ -54,9 +54,9 @@ def ask(
 
     The key is $OPENAI_API_KEY. With neither a key nor a base URL, a small model on this machine answers.
     """
-    from firsttoken._cli.terminal import piped_text
+    from firsttoken._cli.terminal import read_stdin
 
-    text = _joined(piped_text(), prompt or "")
+    text = _joined(read_stdin(), prompt or "")
     for name, value in (("PROMPT", text), ("--system", system), ("--model", model), ("--base-url", base_url)):
         _require_text(name, value)
 

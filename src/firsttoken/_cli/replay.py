@@ -11,7 +11,7 @@ from firsttoken._cli.status import EXPECTED_ERRORS, Status
 from firsttoken._cli.terminal import Answer, OutputError, note
 from firsttoken._json import as_object
 from firsttoken.testing import RecordedExchange, Recording, RecordingError, ScriptedServer
-from firsttoken.testing import replay as script_of
+from firsttoken.testing import replay as make_script
 
 __all__ = ["replay", "serve"]
 
@@ -23,7 +23,7 @@ def replay(path: str, speed: float, *, stats: bool) -> Status:
     """Writes the answers to stdout as `ask` does; gives the exit status of the first that is not whole."""
     try:
         answers = _loaded(path).answers()
-        with ScriptedServer(script_of(Recording(answers), speed=speed)) as server:
+        with ScriptedServer(make_script(Recording(answers), speed=speed)) as server:
             statuses = [_write(server, exchange, speed, stats=stats) for exchange in answers]
     except KeyboardInterrupt:
         return Status.INTERRUPTED
@@ -32,14 +32,14 @@ def replay(path: str, speed: float, *, stats: bool) -> Status:
     except RecordingError as error:
         note(f"firsttoken: {error}")
         return Status.USAGE
-    return next((status for status in statuses if status is not Status.WHOLE_ANSWER), Status.WHOLE_ANSWER)
+    return next((status for status in statuses if status is not Status.OK), Status.OK)
 
 
 def serve(path: str, speed: float, port: int) -> Status:
     """Answers any client until Ctrl-C or SIGTERM, which are the ends one wants: status 0."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        script = script_of(_loaded(path), speed=speed)
+        script = make_script(_loaded(path), speed=speed)
         with ScriptedServer(script, port=port) as server:
             Answer().write(f"{server.base_url}\n")
             note(
@@ -49,7 +49,7 @@ def serve(path: str, speed: float, port: int) -> Status:
             while True:
                 time.sleep(1)  # Ctrl-C ends it everywhere, unlike other waits
     except KeyboardInterrupt:
-        return Status.WHOLE_ANSWER
+        return Status.OK
     except OutputError as error:
         return error.report()
     except RecordingError as error:

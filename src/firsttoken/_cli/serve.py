@@ -34,9 +34,9 @@ def _serve(server: LocalServer) -> Status:
         )
         status = server.wait()
     except KeyboardInterrupt:
-        return Status.WHOLE_ANSWER
+        return Status.OK
     note(f"firsttoken: the server ended by itself, with status {status}")
-    return Status.BROKEN_OFF
+    return Status.TRUNCATED
 
 
 def _interrupt(_signal: int, _frame: object) -> NoReturn:

@@ -14,14 +14,14 @@ EXPECTED_ERRORS = (ChatCompletionError, ConfigurationError, LocalServerError)
 class Status(IntEnum):
     """What a status says."""
 
-    WHOLE_ANSWER = 0
+    OK = 0
     NO_OUTPUT = 1
     USAGE = 2
     CONFIGURATION = 3
     REFUSED = 4
     OVERLOADED = 5
     NO_ANSWER = 6
-    BROKEN_OFF = 7
+    TRUNCATED = 7
     INTERRUPTED = 130
     PIPE_CLOSED = 141
 
@@ -50,7 +50,7 @@ def status_of(error: Exception) -> Status:
     if not isinstance(error, ChatCompletionError):
         return Status.CONFIGURATION
     if error.chunks_received:
-        return Status.BROKEN_OFF
+        return Status.TRUNCATED
     if isinstance(error, APIStatusError):
         return _status_of_refusal(error.status)
     return Status.NO_ANSWER

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from firsttoken._cli.terminal import note, waiting
 
-__all__ = ["Target", "chosen_target"]
+__all__ = ["Target", "resolve_target"]
 
 _OPENAI_MODEL: Final = "gpt-5-mini"
 _ANY_MODEL: Final = "default"  # servers of one model take any name
@@ -31,7 +31,7 @@ class Target(NamedTuple):
 
 
 @contextmanager
-def chosen_target(base_url: str | None, model: str | None) -> Generator[Target]:
+def resolve_target(base_url: str | None, model: str | None) -> Generator[Target]:
     """The server to ask; the local model's for as long as the block runs.
 
     Raises:

@@ -15,7 +15,7 @@ import click
 
 from firsttoken._cli.status import Status
 
-__all__ = ["Answer", "OutputError", "note", "piped_text", "waiting"]
+__all__ = ["Answer", "OutputError", "note", "read_stdin", "waiting"]
 
 _SILENT_WAIT_S: Final = 1.0
 _ECHO_OF_CTRL_C: Final = len("^C")
@@ -86,7 +86,7 @@ def waiting(text: str) -> Generator[None]:
             _write_stderr("\r" + " " * (len(text) + 1 + _ECHO_OF_CTRL_C) + "\r")
 
 
-def piped_text() -> str:
+def read_stdin() -> str:
     """What is piped into the command, "" where nothing is, and for a terminal.
 
     Raises:

@@ -6,15 +6,15 @@ import random
 import time
 from typing import TypeVar
 
-from firsttoken._client.prepared import Plan
+from firsttoken._client.prepared import PreparedRequest
 from firsttoken._models.base import Headers, Timing
 from firsttoken._models.completion import ChatCompletion
 from firsttoken._protocol.deadlines import Deadlines
-from firsttoken._protocol.response import Exchange
+from firsttoken._protocol.response import ResponseReader
 from firsttoken._protocol.retry import retry_delay_s
 from firsttoken.errors import APIConnectionError, ChatCompletionError
 
-SHORTEST_PAUSE_S = 0.01
+MIN_PAUSE_S = 0.01
 """What a caller does between two chunks is not counted, if it takes so long that it could matter."""
 
 _NEVER = float("inf")
@@ -30,7 +30,7 @@ class Course:
         left_at_s: when the caller was last given something, and went about its own business.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: PreparedRequest) -> None:
         self.plan = plan
         self.started_s = clock()
         self.deadlines = Deadlines(plan.timeout, self.started_s, plan.endpoint.origin.address)
@@ -38,11 +38,11 @@ class Course:
         self.left_at_s = _NEVER
         self.exchange = self._new_exchange()
 
-    def _new_exchange(self) -> Exchange:
-        make = Exchange if self.plan.recorder is None else self.plan.recorder.maker_of_exchange(self.plan)
+    def _new_exchange(self) -> ResponseReader:
+        make = ResponseReader if self.plan.recorder is None else self.plan.recorder.exchange_factory(self.plan)
         return make(
             streamed=self.plan.streamed,
-            choices_wanted=self.plan.choices_wanted,
+            expected_choices=self.plan.expected_choices,
             deadlines=self.deadlines,
             secrets=self.plan.secrets,
             wall_clock=time.time,
@@ -68,7 +68,7 @@ class Course:
         assert kept is not None, "asked only where there is one"  # noqa: S101
         return copied(kept)
 
-    def foreign_failure(self) -> APIConnectionError:
+    def forked_error(self) -> APIConnectionError:
         """The failure of a forked child that reads on where its parent reads: each would get half of the bytes."""
         failure = APIConnectionError(
             f"the stream from {self.plan.endpoint.origin.address} belongs to the process that opened it",
@@ -76,14 +76,14 @@ class Course:
         )
         core = self.exchange.core
         failure.retryable = False
-        failure.chunks_received = core.chunks_handed_out
-        failure.partial = core.completion if core.chunks_handed_out else None
+        failure.chunks_received = core.chunks_yielded
+        failure.partial = core.completion if core.chunks_yielded else None
         return failure
 
     def retry_delay_s(self, failure: ChatCompletionError) -> float | None:
         """How long to wait before another attempt; None where there is to be none."""
         core = self.exchange.core
-        if self.retries >= self.plan.max_retries or core.chunks_handed_out or core.ready:
+        if self.retries >= self.plan.max_retries or core.chunks_yielded or core.ready:
             return None
         info = self.exchange.response
         delay_s = retry_delay_s(
@@ -101,13 +101,13 @@ class Course:
         """The caller is back, to wait: the deadlines of waiting have stood still."""
         now_s = clock()
         away_s = now_s - self.left_at_s
-        if away_s > SHORTEST_PAUSE_S:
+        if away_s > MIN_PAUSE_S:
             self.exchange.pause(away_s, now_s)
 
     def dressed(self, completion: ChatCompletion, ended_s: float | None = None) -> ChatCompletion:
         """The whole completion, with the response and the timing that it came with."""
         completion.complete = True
-        completion._answer_type = self.plan.answer_type
+        completion._response_type = self.plan.response_type
         completion.response = self.exchange.response
         completion.timing = self.timing(clock() if ended_s is None else ended_s)
         return completion
@@ -120,7 +120,7 @@ class Course:
             time_to_first_chunk_s=self._since_start(exchange.first_chunk_at_s),
             time_to_first_token_s=self._since_start(exchange.first_token_at_s),
             duration_s=self._since_start(ended_s),
-            chunks=exchange.core.chunks_handed_out,
+            chunks=exchange.core.chunks_yielded,
         )
 
     def _since_start(self, moment_s: float | None) -> float | None:
@@ -140,12 +140,12 @@ def copied(failure: _Failure) -> _Failure:
     return copy_of_it
 
 
-def provider_stopped(error: Exception) -> RuntimeError:
+def token_provider_error(error: Exception) -> RuntimeError:
     """What to raise for a token provider's `StopIteration`, which would end the caller's loop as if it were the end."""
     return RuntimeError(f"the token provider raised {type(error).__name__}")
 
 
-def connection_failure(error: Exception, plan: Plan, what: str) -> APIConnectionError:
+def connection_failure(error: Exception, plan: PreparedRequest, what: str) -> APIConnectionError:
     """The failure that an error of the connection means; it is its cause.
 
     Args:

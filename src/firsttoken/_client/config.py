@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from typing import Literal, Protocol
 
-from firsttoken._client.prepared import Plan, Recorder, TokenProvider
+from firsttoken._client.prepared import PreparedRequest, Recorder, TokenProvider
 from firsttoken._models.request import ChatCompletionRequest
 from firsttoken._models.timeout import Timeout
 from firsttoken._protocol.azure import AzureResource
@@ -13,14 +13,14 @@ from firsttoken._protocol.proxy import proxy_for
 from firsttoken._protocol.redaction import secrets_of_headers
 from firsttoken._protocol.request import check_header_value, check_headers, encode_body
 from firsttoken._protocol.url import Endpoint, chat_completions_endpoint
-from firsttoken._schema.parsing import answer_type
+from firsttoken._schema.parsing import response_type
 from firsttoken._version import __version__
 from firsttoken.errors import ConfigurationError
 
 OPENAI_BASE_URL = "https://api.openai.com/v1"
 
 
-class Settings:
+class ClientConfig:
     """What a client was made with, checked.
 
     Args: as those of `firsttoken.Client`.
@@ -84,12 +84,12 @@ class Settings:
         ours = {"content-type": "application/json", "user-agent": _USER_AGENT}
         self.headers = ours | headers | check_headers({} if default_headers is None else default_headers)
 
-    def endpoint_of(self, model: object) -> Endpoint:  # noqa: ARG002 - Azure's depends on it
+    def endpoint_for(self, model: object) -> Endpoint:  # noqa: ARG002 - Azure's depends on it
         """Where a request for a model goes."""
         return self.endpoint
 
     @property
-    def shown_url(self) -> str:
+    def redacted_url(self) -> str:
         """The base URL without its query, which may hold a key."""
         return self.base_url.partition("#")[0].partition("?")[0]
 
@@ -101,7 +101,7 @@ class Settings:
         timeout: Timeout | None,
         max_retries: int | None,
         headers: Mapping[str, str] | None,
-    ) -> Plan:
+    ) -> PreparedRequest:
         """What one call will do; nothing of `request` is needed afterwards.
 
         Raises:
@@ -122,20 +122,20 @@ class Settings:
         accept = {"accept": "text/event-stream", "accept-encoding": "identity"}
         if not streamed:
             accept = {"accept": "application/json", "accept-encoding": "gzip, deflate"}
-        endpoint = self.endpoint_of(extra.get("model", request.model))
+        endpoint = self.endpoint_for(extra.get("model", request.model))
         all_headers = accept | self.headers | check_headers({} if headers is None else headers)
-        return Plan(
+        return PreparedRequest(
             endpoint=endpoint,
             proxy=proxy_for(endpoint.origin, self.proxy, os.environ),
             headers=all_headers,
             token_provider=None if "authorization" in all_headers else self.token_provider,
             body=encode_body(request, stream=streamed),
             streamed=streamed,
-            choices_wanted=_check_n(extra.get("n", request.n)),
+            expected_choices=_check_n(extra.get("n", request.n)),
             timeout=self.timeout if timeout is None else check_timeout(timeout),
             max_retries=self.max_retries if max_retries is None else check_max_retries(max_retries),
             client_headers={} if self.http_client is None else self.http_client.headers,
-            answer_type=answer_type(request.response_format),
+            response_type=response_type(request.response_format),
             recorder=None if self.recorder is None else self.recorder.begin_call(),
         )
 
@@ -219,7 +219,7 @@ def check_http_client(http_client: object, wanted: Literal["Client", "AsyncClien
             )
 
 
-class AzureSettings(Settings):
+class AzureConfig(ClientConfig):
     """What a client of Azure OpenAI was made with, checked. Of the variables for OpenAI itself none is looked at.
 
     Args: as those of `firsttoken.Client.azure`.
@@ -261,9 +261,9 @@ class AzureSettings(Settings):
                 hint="set AZURE_OPENAI_API_KEY, or pass api_key= or token_provider=; OPENAI_API_KEY is not sent there",
             )
 
-    def endpoint_of(self, model: object) -> Endpoint:
+    def endpoint_for(self, model: object) -> Endpoint:
         """Where a request for a model goes."""
-        return self._resource.endpoint_of(model)
+        return self._resource.endpoint_for(model)
 
 
 def _key_headers(api_key: str | None, token_provider: TokenProvider | None) -> dict[str, str]:

@@ -14,7 +14,7 @@ from typing import Any
 import httpx2
 
 from firsttoken._client.call import Course, clock, connection_failure
-from firsttoken._client.prepared import Plan
+from firsttoken._client.prepared import PreparedRequest
 from firsttoken._protocol.deadlines import Deadlines
 from firsttoken._protocol.server_error import status_error
 from firsttoken.errors import (
@@ -45,7 +45,9 @@ _PACKAGES = frozenset(
 _OWN_TYPES = (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, httpx2.CookieConflict, OSError)
 
 
-def request_for(client: httpx2.Client | httpx2.AsyncClient, plan: Plan, trace: object = None) -> httpx2.Request:
+def request_for(
+    client: httpx2.Client | httpx2.AsyncClient, plan: PreparedRequest, trace: object = None
+) -> httpx2.Request:
     """The request of a call, with what the client adds to each request: its headers, cookies and parameters.
 
     Args:
@@ -81,7 +83,7 @@ def _limit_s(*limits_s: float | None, margin_s: float = _MARGIN_S) -> float | No
     return None if longest_s >= _LONGEST_S else longest_s
 
 
-class Trail:
+class ConnectionTrace:
     """Whether a request went over a connection that had served another: httpcore2 tells what it does.
 
     Attributes:
@@ -133,7 +135,9 @@ def read_already(response: httpx2.Response) -> Iterator[bytes]:
         yield response.content
 
 
-def failure_of(error: BaseException, course: Course, response: httpx2.Response | None, trail: Trail) -> BaseException:
+def failure_of(
+    error: BaseException, course: Course, response: httpx2.Response | None, trail: ConnectionTrace
+) -> BaseException:
     """What to raise in place of an exception that came out of a client; itself where it is the caller's own.
 
     Args:
@@ -142,7 +146,7 @@ def failure_of(error: BaseException, course: Course, response: httpx2.Response |
         response: whose body was being read; None where there was no head yet.
         trail: of the request; the loss of a stale connection stays one of the system's own errors.
     """
-    if not isinstance(error, _OWN_TYPES) and not _is_theirs(error.__traceback__):
+    if not isinstance(error, _OWN_TYPES) and not raised_in_httpx2(error.__traceback__):
         return error
     failure: Exception
     if trail.is_stale(error, response):
@@ -153,7 +157,7 @@ def failure_of(error: BaseException, course: Course, response: httpx2.Response |
     return failure
 
 
-def _is_theirs(traceback: TracebackType | None) -> bool:
+def raised_in_httpx2(traceback: TracebackType | None) -> bool:
     """Whether a builtin exception was raised by httpx2 and what is below it, and not by code of the caller."""
     name = ""
     while traceback is not None:
@@ -195,7 +199,7 @@ def _meaning(
             return failure
 
 
-def _connect_timeout(error: httpx2.TimeoutException, plan: Plan) -> APITimeoutError:
+def _connect_timeout(error: httpx2.TimeoutException, plan: PreparedRequest) -> APITimeoutError:
     deadlines = Deadlines(plan.timeout, clock(), plan.endpoint.origin.address)
     deadlines.connecting(clock())
     if plan.timeout.connect_s is None:  # its own limits are another's then: a mock's, or those of a hook
@@ -209,7 +213,7 @@ def _connect_timeout(error: httpx2.TimeoutException, plan: Plan) -> APITimeoutEr
 
 
 def _protocol_failure(
-    error: httpx2.RemoteProtocolError, plan: Plan, response: httpx2.Response | None
+    error: httpx2.RemoteProtocolError, plan: PreparedRequest, response: httpx2.Response | None
 ) -> ChatCompletionError:
     words = str(error)
     if response is not None and any(word in words for word in ("incomplete", "peer closed", "disconnected")):

@@ -9,13 +9,13 @@ from firsttoken._protocol.proxy import Proxy
 from firsttoken._protocol.redaction import secrets_of_headers, secrets_of_query
 from firsttoken._protocol.request import check_header_value, encode_head
 from firsttoken._protocol.url import Endpoint
-from firsttoken._schema.parsing import AnswerType
+from firsttoken._schema.parsing import ResponseType
 from firsttoken.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from firsttoken._protocol.response import Exchange
+    from firsttoken._protocol.response import ResponseReader
 
-SHORTEST_SECRET = 8
+MIN_SECRET_LENGTH = 8
 """Keys that are shorter are placeholders for servers that want none; masking "test" would only garble messages."""
 
 TokenProvider = Callable[[], object]
@@ -39,8 +39,8 @@ def bearer(token: object) -> str:
 class CallRecorder(Protocol):
     """Listens to a call."""
 
-    def maker_of_exchange(self, plan: "Plan") -> "Callable[..., Exchange]":
-        """What makes the exchange of the next attempt, as `Exchange` would."""
+    def exchange_factory(self, plan: "PreparedRequest") -> "Callable[..., ResponseReader]":
+        """What makes the exchange of the next attempt, as `ResponseReader` would."""
         ...
 
 
@@ -52,11 +52,11 @@ class Recorder(Protocol):
         ...
 
 
-class Plan:
+class PreparedRequest:
     """One call: where it goes, what it sends, and its limits."""
 
     __slots__ = (
-        *("answer_type", "choices_wanted", "endpoint", "headers", "max_retries", "message", "proxy", "recorder"),
+        *("response_type", "expected_choices", "endpoint", "headers", "max_retries", "message", "proxy", "recorder"),
         *("secrets", "streamed", "target", "timeout", "token_provider"),
     )
 
@@ -68,20 +68,20 @@ class Plan:
         headers: Mapping[str, str],
         body: bytes,
         streamed: bool,
-        choices_wanted: int,
+        expected_choices: int,
         timeout: Timeout,
         max_retries: int,
         client_headers: Mapping[str, str],
         token_provider: TokenProvider | None = None,
-        answer_type: AnswerType | None = None,
+        response_type: ResponseType | None = None,
         recorder: CallRecorder | None = None,
     ) -> None:
-        self.answer_type = answer_type
+        self.response_type = response_type
         self.recorder = recorder
         self.endpoint = endpoint
         self.proxy = proxy
         self.streamed = streamed
-        self.choices_wanted = choices_wanted
+        self.expected_choices = expected_choices
         self.timeout = timeout
         self.max_retries = max_retries
         self.token_provider = token_provider
@@ -98,9 +98,9 @@ class Plan:
         words += secrets_of_query(endpoint.target.partition("?")[2])
         if proxy is not None:
             words += proxy.secrets
-        self.secrets = tuple(dict.fromkeys(word for word in words if len(word) >= SHORTEST_SECRET))
+        self.secrets = tuple(dict.fromkeys(word for word in words if len(word) >= MIN_SECRET_LENGTH))
 
-    def with_token(self, token: object) -> "Plan":
+    def with_token(self, token: object) -> "PreparedRequest":
         """This call with a token of the provider.
 
         Raises:
@@ -110,7 +110,7 @@ class Plan:
         plan.headers = self.headers | {"authorization": bearer(token)}
         body = self.body
         plan.message = encode_head(self.target, self.endpoint.origin.authority, plan.headers, len(body)) + body
-        plan.secrets = (*self.secrets, *(word for word in (str(token),) if len(word) >= SHORTEST_SECRET))
+        plan.secrets = (*self.secrets, *(word for word in (str(token),) if len(word) >= MIN_SECRET_LENGTH))
         return plan
 
     @property

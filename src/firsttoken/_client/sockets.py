@@ -19,7 +19,7 @@ def new_socket(family: socket.AddressFamily) -> socket.socket:
     return sock
 
 
-def look_up(host: str, port: int, flags: int = 0) -> list[Address]:
+def resolve_host(host: str, port: int, flags: int = 0) -> list[Address]:
     """What the system's resolver says; with `AI_NUMERICHOST` at once, and nothing where the host is a name.
 
     Raises:

@@ -9,7 +9,7 @@ from firsttoken._models.completion import ChatCompletion
 from firsttoken.errors import ChatCompletionError, ConfigurationError, StreamTruncatedError
 
 if TYPE_CHECKING:
-    from firsttoken._protocol.events import EventMaker
+    from firsttoken._protocol.events import EventBuilder
 from collections import deque
 
 from firsttoken._models.chunk import ChatCompletionChunk
@@ -33,7 +33,7 @@ Outcome = Literal["complete", "stopped", "failed"]
 StreamState = Literal["idle", "open"] | Outcome
 
 
-class CallLike(Protocol):
+class CallProtocol(Protocol):
     """What a stream needs to know of the call behind it."""
 
     course: Course
@@ -43,7 +43,7 @@ class CallLike(Protocol):
         ...
 
 
-_Call = TypeVar("_Call", bound=CallLike)
+_Call = TypeVar("_Call", bound=CallProtocol)
 
 
 class StreamBase(Generic[_Call]):
@@ -54,7 +54,7 @@ class StreamBase(Generic[_Call]):
     _outcome: Outcome | None = None
     _ended_s: float | None = None
     _failure: ChatCompletionError | ConfigurationError | None = None
-    _event_maker: "EventMaker | None" = None
+    _event_builder: "EventBuilder | None" = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.state}, {self.timing.chunks} chunks>"
@@ -82,26 +82,26 @@ class StreamBase(Generic[_Call]):
         if self._call is None:
             return ChatCompletion(complete=False)
         completion = self._call.completion()
-        self._dress(completion, self._call)
+        self.finalize_completion(completion, self._call)
         return completion
 
-    def _dress(self, completion: ChatCompletion, call: CallLike) -> None:
+    def finalize_completion(self, completion: ChatCompletion, call: CallProtocol) -> None:
         """Write into a completion how it came, and whether it is whole."""
         completion.response = self.response
         completion.timing = self.timing
         completion.complete = self.state == "complete"
-        completion._answer_type = call.course.plan.answer_type
+        completion._response_type = call.course.plan.response_type
 
-    def _events(self) -> "EventMaker":
+    def _events(self) -> "EventBuilder":
         """The maker of this stream's events, kept so that a second loop goes on where the first was left."""
-        if self._event_maker is None:
-            from firsttoken._protocol.events import EventMaker
+        if self._event_builder is None:
+            from firsttoken._protocol.events import EventBuilder
 
-            self._event_maker = EventMaker()
-        return self._event_maker
+            self._event_builder = EventBuilder()
+        return self._event_builder
 
-    def _chunks_handed_out(self) -> int:
-        return 0 if self._call is None else self._call.course.exchange.core.chunks_handed_out
+    def _chunks_yielded(self) -> int:
+        return 0 if self._call is None else self._call.course.exchange.core.chunks_yielded
 
     def _is_whole(self) -> bool:
         """Whether every chunk of a whole answer was handed out."""
@@ -118,29 +118,29 @@ class StreamBase(Generic[_Call]):
     def _fail(self, failure: ChatCompletionError | ConfigurationError) -> None:
         self._end("failed")
         if isinstance(failure, ChatCompletionError) and failure.partial is not None and self._call is not None:
-            self._dress(failure.partial, self._call)
+            self.finalize_completion(failure.partial, self._call)
         self._failure = copied(failure)  # without the traceback, which refers to this stream
 
-    def _not_whole(self) -> ChatCompletionError | ConfigurationError:
+    def incomplete_error(self) -> ChatCompletionError | ConfigurationError:
         if self._failure is not None:
             return copied(self._failure)
         count = self.timing.chunks
         error = StreamTruncatedError(f"the stream was stopped after {count} chunks, before the answer was whole")
-        self._fill_in(error)
+        self.attach_partial(error)
         return error
 
-    def _fill_in(self, error: ChatCompletionError) -> None:
+    def attach_partial(self, error: ChatCompletionError) -> None:
         """Write into an error what was handed out before it."""
         error.chunks_received = self.timing.chunks
         error.partial = self.completion if error.chunks_received else None
         error.request_id = self.response.request_id if self.response is not None else None
 
 
-class BusyError(Exception):
+class ConcurrencyError(Exception):
     """Another thread or task waits for this stream already."""
 
 
-def check_all_seen(seen: int, handed_out: int) -> None:
+def check_no_gap(seen: int, handed_out: int) -> None:
     """Check that whoever makes something of all chunks has seen all of them.
 
     Raises:
@@ -153,7 +153,7 @@ def check_all_seen(seen: int, handed_out: int) -> None:
         )
 
 
-def busy_failure() -> ConfigurationError:
+def concurrency_error() -> ConfigurationError:
     """What a stream raises where two want to wait for it; the one that waits is not disturbed."""
     return ConfigurationError("another thread or task waits for this stream already", hint="give each its own stream")
 
@@ -173,9 +173,9 @@ class StreamLike(Protocol):
         """The chunks handed out, folded."""
         ...
 
-    def _chunks_handed_out(self) -> int: ...
+    def _chunks_yielded(self) -> int: ...
 
-    def _fill_in(self, error: ChatCompletionError) -> None: ...
+    def attach_partial(self, error: ChatCompletionError) -> None: ...
 
 
 _Stream = TypeVar("_Stream", bound=StreamLike)
@@ -184,17 +184,17 @@ _Stream = TypeVar("_Stream", bound=StreamLike)
 class PartialBase(Generic[_Stream]):
     """The values of choice 0's content while it is written; each differs from the one before."""
 
-    __slots__ = ("_has_failed", "_json", "_seen", "_stream")
+    __slots__ = ("_failed", "_json", "_seen", "_stream")
 
     def __init__(self, stream: _Stream) -> None:
         self._stream = stream
         self._json = PartialJSON()
         self._seen = 0  # chunks that are in `_json`
-        self._has_failed = False  # and the failure is to be raised behind the value that was given instead
+        self._failed = False  # and the failure is to be raised behind the value that was given instead
 
-    def _catch_up(self) -> None:
+    def _resync(self) -> None:
         """Start anew with the whole text where chunks were taken from the stream in another way."""
-        handed_out = self._stream._chunks_handed_out()
+        handed_out = self._stream._chunks_yielded()
         if handed_out != self._seen:
             self._json = PartialJSON()
             self._json.add(self._stream.completion.text)
@@ -214,12 +214,12 @@ class PartialBase(Generic[_Stream]):
             except IndexError:
                 break  # another thread has closed the stream this moment
         self._json.add("".join(texts))
-        self._seen = self._stream._chunks_handed_out()
+        self._seen = self._stream._chunks_yielded()
         return self._json.is_due and self._update()
 
     def _update(self, *, is_whole: bool = False) -> bool:
         try:
             return self._json.update(is_whole=is_whole)
         except ResponseFormatError as error:
-            self._stream._fill_in(error)
+            self._stream.attach_partial(error)
             raise

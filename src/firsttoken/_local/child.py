@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 
 __all__ = ["serve"]
 
-_LIFELINE: Final = 0
+PARENT_PIPE: Final = 0
 _REPORT: Final = 1
 _LOG: Final = 2
 _ERRORS_ONLY: Final = 1
@@ -44,7 +44,7 @@ def serve(
     server = _load(params)
     os.write(report, f"{server.listening_address}\n".encode())
     os.close(report)
-    os.read(_LIFELINE, 1)
+    os.read(PARENT_PIPE, 1)
     # An orderly end waits for the answers under way, which nobody hears any more.
     os._exit(0)
 
@@ -85,6 +85,6 @@ def _end_with_parent_by_signal(*, on: bool) -> None:
     if sys.platform == "linux":  # pragma: no branch
         import fcntl
 
-        flags = fcntl.fcntl(_LIFELINE, fcntl.F_GETFL)
-        fcntl.fcntl(_LIFELINE, fcntl.F_SETOWN, os.getpid())
-        fcntl.fcntl(_LIFELINE, fcntl.F_SETFL, flags | os.O_ASYNC if on else flags & ~os.O_ASYNC)
+        flags = fcntl.fcntl(PARENT_PIPE, fcntl.F_GETFL)
+        fcntl.fcntl(PARENT_PIPE, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(PARENT_PIPE, fcntl.F_SETFL, flags | os.O_ASYNC if on else flags & ~os.O_ASYNC)

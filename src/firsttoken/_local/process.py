@@ -25,7 +25,7 @@ _FLAGS: Final = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) | getattr(sub
 
 # GNU OpenMP's threads wait for each other by spinning. On processors that others use too, that is ruin: two servers of
 # two threads each on two processors took 28 s for 60 tokens, and with a short spin 1 s; alone, both take 0.45 s.
-_SPIN_BRIEFLY: Final = {"GOMP_SPINCOUNT": "1000"}
+OMP_ENV: Final = {"GOMP_SPINCOUNT": "1000"}
 
 # With the parent's own sys.path the child finds what the parent finds, however that was arranged.
 _BOOTSTRAP: Final = """\
@@ -55,7 +55,7 @@ class ServerProcess:
                 stdin=subprocess.PIPE,  # the lifeline: its end tells the child that this process is gone
                 stdout=subprocess.PIPE,  # one line, the address
                 stderr=self._log,
-                env=_SPIN_BRIEFLY | os.environ,
+                env=OMP_ENV | os.environ,
                 start_new_session=True,  # Ctrl-C in the terminal is for this process to handle
                 creationflags=_FLAGS,
             )
@@ -115,7 +115,7 @@ class ServerProcess:
         self._process.wait()
         self._close_files()
 
-    def disown(self) -> None:
+    def detach_after_fork(self) -> None:
         """In a forked child: lets go of the lifeline, which would keep the server running past the parent's end."""
         self._process.returncode = 0  # to `subprocess` it is gone, so `end` does nothing to the parent's process
         self._close_files()
@@ -144,7 +144,7 @@ _live: "weakref.WeakSet[ServerProcess]" = weakref.WeakSet()
 
 def _disown_all() -> None:
     for process in _live:
-        process.disown()
+        process.detach_after_fork()
 
 
 if sys.platform != "win32":  # pragma: no branch

@@ -16,7 +16,7 @@ RAW_NAME = "$firsttoken.raw"
 RESPONSE_NAME = "$firsttoken.response"
 TIMING_NAME = "$firsttoken.timing"
 COMPLETE_NAME = "$firsttoken.complete"
-ANSWER_TYPE_NAME = "$firsttoken.answer_type"
+RESPONSE_TYPE_NAME = "$firsttoken.response_type"
 
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ else:
     FinishReason = Annotated[str, msgspec.Meta(pattern=r"^(?!(error|abort)\Z)")]
 
 
-class _NoFields(dict[str, object]):
+class _EmptyExtra(dict[str, object]):
     """The `extra` of all objects that have nothing extra: one for all, so that decoding makes none."""
 
     __slots__ = ()
@@ -40,20 +40,20 @@ class _NoFields(dict[str, object]):
     __setitem__ = setdefault = update = __ior__ = _refuse  # pyright: ignore[reportAssignmentType]
 
     def __reduce__(self) -> str:
-        return "NO_FIELDS"
+        return "EMPTY_EXTRA"
 
 
-NO_FIELDS = _NoFields()
+EMPTY_EXTRA = _EmptyExtra()
 
 
-class Wire(msgspec.Struct, kw_only=True, gc=False, forbid_unknown_fields=True, repr_omit_defaults=True):
+class ResponseObject(msgspec.Struct, kw_only=True, gc=False, forbid_unknown_fields=True, repr_omit_defaults=True):
     """An object of a response.
 
     Attributes:
         extra: every field that the server sent and the type does not know, or sent with a type of its own; by name.
     """
 
-    extra: dict[str, object] = msgspec.field(default=NO_FIELDS, name=EXTRA_NAME)
+    extra: dict[str, object] = msgspec.field(default=EMPTY_EXTRA, name=EXTRA_NAME)
 
 
 class Headers(Mapping[str, str]):

@@ -2,25 +2,25 @@
 
 import msgspec
 
-from firsttoken._models.base import RAW_NAME, FinishReason, ObjectName, Wire
+from firsttoken._models.base import RAW_NAME, FinishReason, ObjectName, ResponseObject
 from firsttoken._models.completion import Audio, ChoiceLogprobs, CompletionUsage, Reasoning
 
 
-class FunctionCallDelta(Wire):
+class FunctionCallDelta(ResponseObject):
     """A piece of a function call: the name comes once, the arguments in pieces."""
 
     name: str | None = None
     arguments: str | None = None
 
 
-class CustomToolCallDelta(Wire):
+class CustomToolCallDelta(ResponseObject):
     """A piece of a custom tool call: the name comes once, the input in pieces."""
 
     name: str | None = None
     input: str | None = None
 
 
-class ToolCallDelta(Wire):
+class ToolCallDelta(ResponseObject):
     """A piece of a tool call; `firsttoken.sansio.Accumulator` knows which call it belongs to."""
 
     index: int | None = None
@@ -42,7 +42,7 @@ class ChoiceDelta(Reasoning):
     annotations: list[object] | None = None
 
 
-class ChunkChoice(Wire):
+class ChunkChoice(ResponseObject):
     """What a chunk says of one choice."""
 
     index: int = 0
@@ -54,7 +54,7 @@ class ChunkChoice(Wire):
 _Object = object  # inside ChatCompletionChunk the name `object` is a field
 
 
-class ChatCompletionChunk(Wire):
+class ChatCompletionChunk(ResponseObject):
     """One event of a stream.
 
     Attributes:

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, TypeVar, overload
 import msgspec
 
 from firsttoken._models.base import (
-    ANSWER_TYPE_NAME,
     COMPLETE_NAME,
     RESPONSE_NAME,
+    RESPONSE_TYPE_NAME,
     TIMING_NAME,
     FinishReason,
     ObjectName,
     ResponseInfo,
+    ResponseObject,
     Timing,
-    Wire,
 )
-from firsttoken._schema.parsing import AnswerType, parse_json_text
+from firsttoken._schema.parsing import ResponseType, parse_json_text
 from firsttoken._schema.tools import keyword_arguments
 from firsttoken.errors import (
     ChatCompletionError,
@@ -29,9 +29,9 @@ from firsttoken.errors import (
 )
 
 if TYPE_CHECKING:
-    _AnswerType = AnswerType | None
+    _ResponseType = ResponseType | None
 else:
-    _AnswerType = None  # so that no server can send one
+    _ResponseType = None  # so that no server can send one
 
 _T = TypeVar("_T")
 _Error = TypeVar("_Error", bound=ChatCompletionError)
@@ -39,7 +39,7 @@ _Error = TypeVar("_Error", bound=ChatCompletionError)
 _Object = object  # inside ChatCompletion the name `object` is a field
 
 
-class FunctionCall(Wire):
+class FunctionCall(ResponseObject):
     """The function that the model wants called.
 
     Attributes:
@@ -51,14 +51,14 @@ class FunctionCall(Wire):
     arguments: str = ""
 
 
-class CustomToolCall(Wire):
+class CustomToolCall(ResponseObject):
     """The custom tool that the model wants called; `input` is free text."""
 
     name: str = ""
     input: str = ""
 
 
-class ToolCall(Wire):
+class ToolCall(ResponseObject):
     """One tool call of a message; `function` or `custom` is set, as `type` says.
 
     Those in `completion.tool_calls` are whole. Those in a message may be cut, as the answer may: of a call that is cut
@@ -125,7 +125,7 @@ class ToolCall(Wire):
         return parse_json_text(self.arguments, into, f"the arguments of {self.name or 'a nameless function'}")
 
 
-class Audio(Wire):
+class Audio(ResponseObject):
     """An audio answer: base64 data, its transcript, and until when the server keeps it (Unix time, seconds)."""
 
     id: str | None = None
@@ -134,7 +134,7 @@ class Audio(Wire):
     transcript: str | None = None
 
 
-class TopLogprob(Wire):
+class TopLogprob(ResponseObject):
     """An alternative token at one position, and its log probability."""
 
     token: str = ""
@@ -142,7 +142,7 @@ class TopLogprob(Wire):
     bytes: list[int] | None = None
 
 
-class TokenLogprob(Wire):
+class TokenLogprob(ResponseObject):
     """A token of the answer, its log probability and the likeliest alternatives."""
 
     token: str = ""
@@ -151,14 +151,14 @@ class TokenLogprob(Wire):
     top_logprobs: list[TopLogprob] = []
 
 
-class ChoiceLogprobs(Wire):
+class ChoiceLogprobs(ResponseObject):
     """Log probabilities of a choice's tokens: those of its content and those of its refusal."""
 
     content: list[TokenLogprob] | None = None
     refusal: list[TokenLogprob] | None = None
 
 
-class Reasoning(Wire):
+class Reasoning(ResponseObject):
     """What a model thought before it answered, in the forms in which servers send it; each keeps its own name.
 
     Attributes:
@@ -191,7 +191,7 @@ class ChatCompletionMessage(Reasoning):
     annotations: list[object] | None = None
 
 
-class Choice(Wire):
+class Choice(ResponseObject):
     """One of the answers of a completion.
 
     Attributes:
@@ -206,7 +206,7 @@ class Choice(Wire):
     logprobs: ChoiceLogprobs | None = None
 
 
-class PromptTokensDetails(Wire):
+class PromptTokensDetails(ResponseObject):
     """How the prompt's tokens divide."""
 
     audio_tokens: int | None = None
@@ -216,7 +216,7 @@ class PromptTokensDetails(Wire):
     image_tokens: int | None = None
 
 
-class CompletionTokensDetails(Wire):
+class CompletionTokensDetails(ResponseObject):
     """How the answer's tokens divide."""
 
     accepted_prediction_tokens: int | None = None
@@ -227,7 +227,7 @@ class CompletionTokensDetails(Wire):
     image_tokens: int | None = None
 
 
-class CompletionUsage(Wire):
+class CompletionUsage(ResponseObject):
     """Tokens used by the request."""
 
     completion_tokens: int = 0
@@ -237,7 +237,7 @@ class CompletionUsage(Wire):
     prompt_tokens_details: PromptTokensDetails | None = None
 
 
-class ChatCompletion(Wire, eq=False):
+class ChatCompletion(ResponseObject, eq=False):
     """A completion: of the blocking call, or of what a stream has handed out so far.
 
     Two completions are equal when all their fields are, save `response`, `timing` and `complete`.
@@ -263,7 +263,7 @@ class ChatCompletion(Wire, eq=False):
     response: ResponseInfo | None = msgspec.field(default=None, name=RESPONSE_NAME)
     timing: Timing | None = msgspec.field(default=None, name=TIMING_NAME)
     complete: bool | None = msgspec.field(default=None, name=COMPLETE_NAME)
-    _answer_type: _AnswerType = msgspec.field(default=None, name=ANSWER_TYPE_NAME)
+    _response_type: _ResponseType = msgspec.field(default=None, name=RESPONSE_TYPE_NAME)
 
     @property
     def text(self) -> str:
@@ -309,17 +309,17 @@ class ChatCompletion(Wire, eq=False):
             ConfigurationError: no type is known, or nothing can be parsed into it.
         """
         if into is None:
-            if self._answer_type is None:
+            if self._response_type is None:
                 raise ConfigurationError(
                     "the request named no type for its answer",
                     hint="completion.parse(SomeType), or chat_completion_request(…, response_format=SomeType)",
                 )
-            into = self._answer_type.type
+            into = self._response_type.type
         text = self._text_to_parse()
         try:
             return parse_json_text(text, into, "the answer")
         except ResponseFormatError as error:
-            self._blamed(error)
+            self._with_context(error)
             raise
 
     def _text_to_parse(self) -> str:
@@ -327,10 +327,12 @@ class ChatCompletion(Wire, eq=False):
         message = choice.message
         self._require_whole(choice, "it can't be parsed")
         if message.refusal:
-            raise self._blamed(RefusalError(f"the model refused: {message.refusal}", refusal=message.refusal))
+            raise self._with_context(RefusalError(f"the model refused: {message.refusal}", refusal=message.refusal))
         if message.content is None:
             called = ", ".join(call.name for call in message.tool_calls or ())
-            raise self._blamed(ResponseFormatError(f"the answer has no content{called and ', but calls of ' + called}"))
+            raise self._with_context(
+                ResponseFormatError(f"the answer has no content{called and ', but calls of ' + called}")
+            )
         return message.content
 
     def _first_choice(self) -> Choice | None:
@@ -340,15 +342,15 @@ class ChatCompletion(Wire, eq=False):
         reason = choice.finish_reason
         if self.complete is False:
             why = "the stream was left, or broke off, before its end"
-        elif reason in _CUTS:
-            why = f"it was cut by {_CUTS[reason]} (finish reason {reason!r})"
+        elif reason in TRUNCATION_REASONS:
+            why = f"it was cut by {TRUNCATION_REASONS[reason]} (finish reason {reason!r})"
         elif self.complete is None and not reason:
             why = "it has no finish reason"
         else:
             return
-        raise self._blamed(StreamTruncatedError(f"the answer is not whole, so {consequence}: {why}"))
+        raise self._with_context(StreamTruncatedError(f"the answer is not whole, so {consequence}: {why}"))
 
-    def _blamed(self, error: _Error) -> _Error:
+    def _with_context(self, error: _Error) -> _Error:
         """The error, with this completion as what led to it."""
         error.partial = self
         error.chunks_received = 0 if self.timing is None else self.timing.chunks
@@ -364,8 +366,8 @@ class ChatCompletion(Wire, eq=False):
         return not self == other  # msgspec's own would compare identities
 
 
-_CUTS = {"length": "the limit of tokens", "content_filter": "the server's content filter"}
+TRUNCATION_REASONS = {"length": "the limit of tokens", "content_filter": "the server's content filter"}
 """What ends an answer before the model does, by finish reason."""
 
-_HOW_IT_CAME = {"response", "timing", "complete", "_answer_type"}
-_COMPARED = tuple(name for name in ChatCompletion.__struct_fields__ if name not in _HOW_IT_CAME)
+METADATA_FIELDS = {"response", "timing", "complete", "_response_type"}
+_COMPARED = tuple(name for name in ChatCompletion.__struct_fields__ if name not in METADATA_FIELDS)

@@ -12,7 +12,7 @@
         ├─ body                                       is it events, or one JSON object?
         │     └─ server_error ── redaction            a refusal, in any of its shapes, to an exception
         ▼
-    stream ─────────────────────────────┐             StreamCore: parks chunks, and one failure behind them;
+    stream ─────────────────────────────┐             StreamParser: parks chunks, and one failure behind them;
         │                               │             decides whether the answer is whole
         ├─ sse                          │             body bytes to events
         ├─ chunks ── own_fields         │             events to chunks: typed, also with a server's own fields;

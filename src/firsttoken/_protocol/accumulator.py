@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion, CompletionUsage
-from firsttoken._protocol.choice import ChoiceParts
+from firsttoken._protocol.choice import ChoiceAccumulator
 
 COMPACT_AFTER = 1024
 """Chunks; pieces of text are kept as they came for about as long."""
@@ -25,11 +25,11 @@ class Accumulator:
         "_created",
         "_extra",
         "_finished",
-        "_headless",
         "_id",
         "_metadata",
         "_model",
         "_moderation",
+        "_needs_head",
         "_service_tier",
         "_system_fingerprint",
         "_uncompacted",
@@ -37,7 +37,7 @@ class Accumulator:
     )
 
     def __init__(self) -> None:
-        self._headless = True
+        self._needs_head = True
         self._id = ""
         self._created = 0
         self._model = ""
@@ -47,7 +47,7 @@ class Accumulator:
         self._metadata: dict[str, object] | None = None
         self._usage: CompletionUsage | None = None
         self._extra: dict[str, object] = {}
-        self._choices: dict[int, ChoiceParts] = {}
+        self._choices: dict[int, ChoiceAccumulator] = {}
         self._finished: set[int] = set()
         self._uncompacted = 0  # chunks since the texts were last made compact
 
@@ -61,11 +61,11 @@ class Accumulator:
             for choice in chunk.choices:
                 parts = self._choices.get(choice.index)
                 if parts is None:
-                    parts = self._choices[choice.index] = ChoiceParts(choice.index)
+                    parts = self._choices[choice.index] = ChoiceAccumulator(choice.index)
                 parts.add(choice)
                 if choice.finish_reason:
                     self._finished.add(choice.index)
-            if self._headless:
+            if self._needs_head:
                 self._add_head(chunk)
             if chunk.usage is not None:
                 self._usage = chunk.usage
@@ -90,7 +90,7 @@ class Accumulator:
         self._id = self._id or chunk.id
         self._model = self._model or chunk.model
         self._created = self._created or chunk.created
-        self._headless = not (self._id and self._model and self._created)
+        self._needs_head = not (self._id and self._model and self._created)
 
     @property
     def begun(self) -> set[int]:

@@ -52,7 +52,7 @@ class AzureResource:
         path = self._path if self._deployment is None else f"{self._path}/{self._deployment}"
         return f"{self._origin.scheme}://{self._origin.authority}{path}"
 
-    def endpoint_of(self, model: object) -> Endpoint:
+    def endpoint_for(self, model: object) -> Endpoint:
         """Where a request for a model goes.
 
         Raises:

@@ -14,11 +14,11 @@ from firsttoken._models.completion import (
     TokenLogprob,
 )
 from firsttoken._protocol.reasoning import ReasoningDetails
-from firsttoken._protocol.text_buffer import TextParts
+from firsttoken._protocol.text_buffer import TextBuffer
 from firsttoken._protocol.tool_calls import ToolCalls
 
 
-class ChoiceParts:
+class ChoiceAccumulator:
     """What the chunks have said of one choice."""
 
     __slots__ = (
@@ -38,10 +38,10 @@ class ChoiceParts:
         self.index = index
         self.role = ""
         self.finish_reason: str | None = None
-        self._content = TextParts()
-        self._reasoning = TextParts()
-        self._reasoning_content = TextParts()
-        self._rare: RareParts | None = None
+        self._content = TextBuffer()
+        self._reasoning = TextBuffer()
+        self._reasoning_content = TextBuffer()
+        self._rare: RareFields | None = None
         self._logprobs: ChoiceLogprobs | None = None
         self._extra: dict[str, object] = {}
         self._message_extra: dict[str, object] = {}
@@ -69,7 +69,7 @@ class ChoiceParts:
             or delta.annotations is not None
         ):
             if self._rare is None:
-                self._rare = RareParts()
+                self._rare = RareFields()
             self._rare.add(delta)
         if choice.logprobs is not None:
             self._add_logprobs(choice.logprobs)
@@ -117,14 +117,14 @@ class ChoiceParts:
         )
 
 
-class RareParts:
+class RareFields:
     """The parts of a message that most messages have not, apart so that the common ones are cheap to fold."""
 
     __slots__ = ("_annotations", "_audio", "_details", "_function_call", "_refusal", "_thinking", "_tool_calls")
 
     def __init__(self) -> None:
-        self._refusal = TextParts()
-        self._thinking = TextParts()
+        self._refusal = TextBuffer()
+        self._thinking = TextBuffer()
         self._tool_calls: ToolCalls | None = None
         self._function_call: FunctionParts | None = None
         self._audio: AudioParts | None = None
@@ -176,7 +176,7 @@ class FunctionParts:
 
     def __init__(self) -> None:
         self._name = ""
-        self._arguments = TextParts()
+        self._arguments = TextBuffer()
         self._extra: dict[str, object] = {}
 
     def add(self, delta: FunctionCallDelta) -> None:
@@ -203,9 +203,9 @@ class AudioParts:
     def __init__(self) -> None:
         self._id: str | None = None
         self._expires_at: int | None = None
-        self._data = TextParts()
+        self._data = TextBuffer()
         self._ends_padded = self._padded_within = False
-        self._transcript = TextParts()
+        self._transcript = TextBuffer()
         self._extra: dict[str, object] = {}
 
     def add(self, audio: Audio) -> None:

@@ -26,12 +26,12 @@ class ContentDecoder:
         coding: the value of the header `content-encoding`.
 
     Attributes:
-        has_more: whether `next_piece` may have more to give before it is fed again.
+        has_pending_data: whether `process_pending` may have more to give before it is fed again.
         failure: why no more can be decoded, None where nothing is wrong; all that came before was given.
     """
 
     def __init__(self, coding: str) -> None:
-        self.has_more = False
+        self.has_pending_data = False
         self.failure: ResponseFormatError | None = None
         self._is_gzip = coding != "deflate"
         self._stream = zlib.decompressobj(_GZIP) if self._is_gzip else None
@@ -52,11 +52,11 @@ class ContentDecoder:
         if data and self.failure is None:
             self._coded.append(data)
             self._is_empty = False
-            self.has_more = True
+            self.has_pending_data = True
 
-    def next_piece(self) -> bytes:
+    def process_pending(self) -> bytes:
         """Give plain bytes, `MAX_PIECE_BYTES` at most; b"" where there are none before it is fed again."""
-        while self.has_more:
+        while self.has_pending_data:
             piece = self._decode()
             if piece:
                 return piece
@@ -64,7 +64,7 @@ class ContentDecoder:
 
     def _decode(self) -> bytes:
         """Take one step: decode coded bytes, or what is left in zlib of some that were used up."""
-        stream = self._stream or self._told_apart()
+        stream = self._stream or self._detect_deflate()
         if stream is None or stream.eof:
             self._begin_member()
             return b""
@@ -75,21 +75,21 @@ class ContentDecoder:
         except zlib.error as error:
             self.failure = ResponseFormatError(f"the compressed body is broken: {error}")
             self.failure.__cause__ = error
-            self.has_more = False
-            return _up_to_the_break(before, data)
+            self.has_pending_data = False
+            return _decode_until_error(before, data)
         rest = stream.unused_data if stream.eof else stream.unconsumed_tail
         if rest:
             self._coded.appendleft(bytes(rest))
-        self.has_more = bool(self._coded) or len(piece) == MAX_PIECE_BYTES
+        self.has_pending_data = bool(self._coded) or len(piece) == MAX_PIECE_BYTES
         return piece
 
     def _begin_member(self) -> None:
         """Begin the next member of a gzip file, which is a series of them (RFC 1952, section 2.2)."""
-        self.has_more = self._is_gzip and bool(self._coded)
-        if self.has_more:
+        self.has_pending_data = self._is_gzip and bool(self._coded)
+        if self.has_pending_data:
             self._stream = zlib.decompressobj(_GZIP)
 
-    def _told_apart(self) -> "zlib._Decompress | None":
+    def _detect_deflate(self) -> "zlib._Decompress | None":
         """What decodes this deflate; None as long as only one byte of it is there."""
         data = b"".join(self._coded)
         self._coded = deque([data])
@@ -99,7 +99,7 @@ class ContentDecoder:
         return self._stream
 
 
-def _up_to_the_break(stream: "zlib._Decompress", data: bytes) -> bytes:
+def _decode_until_error(stream: "zlib._Decompress", data: bytes) -> bytes:
     """What coded bytes that are broken somewhere give before that.
 
     zlib tells neither where the break is nor what it has decoded: try half of them, again and again, then have the

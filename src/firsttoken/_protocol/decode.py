@@ -9,25 +9,25 @@ from collections.abc import Iterable
 
 import msgspec
 
-from firsttoken._json import as_object, parse_json, quoted
+from firsttoken._json import as_object, excerpt, parse_json
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
 from firsttoken._protocol import lenient as tolerant
-from firsttoken._protocol.learned_fields import DecodeChunk, OwnFields, decoder_of
+from firsttoken._protocol.learned_fields import DecodeChunk, OwnFields, build_decoder
 from firsttoken._protocol.server_error import body_error, is_error, stream_error
 from firsttoken._protocol.sse import ServerSentEvent, SSEDecoder
-from firsttoken._protocol.struct_fields import Node
+from firsttoken._protocol.struct_fields import JSONObject
 from firsttoken.errors import ChatCompletionError, ResponseFormatError
 
 DONE = b"[DONE]"
-MAX_LESSONS = 8
+MAX_LEARNED_CHUNKS = 8
 """How many chunks of a stream are learned from: what is not learned by then is not worth it."""
 
 _decode_chunk = msgspec.json.Decoder(ChatCompletionChunk).decode
 _decode_completion = msgspec.json.Decoder(ChatCompletion).decode
 
 
-class Decoded:
+class DecodeResult:
     """What the events of a read are.
 
     Attributes:
@@ -47,14 +47,14 @@ class Decoded:
 class ChunkDecoder:
     """Decodes the events of one stream, and learns on the way what its chunks have beyond the schema."""
 
-    __slots__ = ("_decode", "_lessons", "_own")
+    __slots__ = ("_decode", "_learned_chunks", "_own")
 
     def __init__(self) -> None:
         self._decode: DecodeChunk = _decode_chunk
         self._own = OwnFields()
-        self._lessons = 0
+        self._learned_chunks = 0
 
-    def blocks(self, sse: SSEDecoder, blocks: bytes) -> Decoded:
+    def blocks(self, sse: SSEDecoder, blocks: bytes) -> DecodeResult:
         """Decode what a read has ended, at once where every event is a chunk that the types know whole."""
         payloads = sse.plain(blocks)
         if payloads is None:
@@ -69,11 +69,11 @@ class ChunkDecoder:
             return self.events(ServerSentEvent("message", payload) for payload in payloads if payload.strip())
         for chunk, payload in zip(chunks, payloads, strict=True):
             chunk.raw = payload
-        return Decoded(chunks, done=done)
+        return DecodeResult(chunks, done=done)
 
-    def events(self, events: Iterable[ServerSentEvent]) -> Decoded:
+    def events(self, events: Iterable[ServerSentEvent]) -> DecodeResult:
         """The chunks of any events, up to the first that ends the stream."""
-        decoded = Decoded([])
+        decoded = DecodeResult([])
         for event in events:
             if event.data.strip() == DONE and event.event != "error":
                 decoded.done = True
@@ -97,19 +97,19 @@ class ChunkDecoder:
 
     def _tolerant(self, event: ServerSentEvent) -> ChatCompletionChunk:
         value = _object_in(event)
-        if self._lessons < MAX_LESSONS:
+        if self._learned_chunks < MAX_LEARNED_CHUNKS:
             self._learn(value)
         return _chunk_of(value, event.data)
 
-    def _learn(self, value: Node) -> None:
+    def _learn(self, value: JSONObject) -> None:
         """Note what made a chunk take the tolerant path; a second one shows that it is worth a decoder."""
-        self._lessons += 1
-        self._own = self._own.and_those_of(value)
-        if self._lessons > 1 and any(self._own):
-            self._decode = decoder_of(self._own)
+        self._learned_chunks += 1
+        self._own = self._own.merged_with(value)
+        if self._learned_chunks > 1 and any(self._own):
+            self._decode = build_decoder(self._own)
 
 
-def _object_in(event: ServerSentEvent) -> Node:
+def _object_in(event: ServerSentEvent) -> JSONObject:
     """The JSON object of an event.
 
     Raises:
@@ -120,13 +120,13 @@ def _object_in(event: ServerSentEvent) -> Node:
         raise stream_error(_json_or_text(event.data))
     value = as_object(parse_json(event.data))
     if value is None:
-        raise ResponseFormatError(f"the server sent an event that is no JSON object: {quoted(event.data)}")
+        raise ResponseFormatError(f"the server sent an event that is no JSON object: {excerpt(event.data)}")
     if is_error(value):
         raise stream_error(value)
     return value
 
 
-def _chunk_of(value: Node, data: bytes) -> ChatCompletionChunk:
+def _chunk_of(value: JSONObject, data: bytes) -> ChatCompletionChunk:
     chunk = tolerant.read(data, value, ChatCompletionChunk)
     chunk.raw = data
     return chunk
@@ -157,7 +157,7 @@ def decode_completion(data: bytes) -> ChatCompletion:
     if value is not None and is_error(value):
         raise body_error(value)
     if value is None or "choices" not in value:
-        raise ResponseFormatError(f"the server sent JSON that is no chat completion: {quoted(data)}")
+        raise ResponseFormatError(f"the server sent JSON that is no chat completion: {excerpt(data)}")
     return tolerant.read(data, value, ChatCompletion)
 
 
@@ -172,5 +172,5 @@ def decode_body_as_chunk(data: bytes) -> ChatCompletionChunk:
     if value is not None and is_error(value):
         raise body_error(value)
     if value is not None and "choices" not in value:
-        raise ResponseFormatError(f"the server sent JSON that is no chat completion: {quoted(data)}")
+        raise ResponseFormatError(f"the server sent JSON that is no chat completion: {excerpt(data)}")
     return _chunk_of(_object_in(ServerSentEvent("message", data)), data)

@@ -10,9 +10,9 @@ from collections import deque
 from typing import TypeVar
 
 from firsttoken._models.chunk import ChatCompletionChunk, ChunkChoice, ToolCallDelta
-from firsttoken._models.completion import _CUTS, ChatCompletion, Choice
-from firsttoken._protocol.text_buffer import TextParts
-from firsttoken._protocol.tool_calls import OpenCall, ToolCalls
+from firsttoken._models.completion import TRUNCATION_REASONS, ChatCompletion, Choice
+from firsttoken._protocol.text_buffer import TextBuffer
+from firsttoken._protocol.tool_calls import ToolCallBuilder, ToolCalls
 from firsttoken.events import (
     FinishedEvent,
     ReasoningEvent,
@@ -29,7 +29,7 @@ from firsttoken.events import (
 _TextLike = TypeVar("_TextLike", TextEvent, ReasoningEvent, RefusalEvent)
 
 
-class EventMaker:
+class EventBuilder:
     """Makes the events of a stream.
 
     Attributes:
@@ -109,7 +109,7 @@ class _ChoiceEvents:
     def _started(self, position: int, call_id: str, name: str) -> ToolCallStartedEvent:
         return ToolCallStartedEvent(choice_index=self._index, call_index=position, id=call_id, name=name)
 
-    def _arguments(self, call: OpenCall, delta: str, length: int) -> ToolCallArgumentsEvent:
+    def _arguments(self, call: ToolCallBuilder, delta: str, length: int) -> ToolCallArgumentsEvent:
         event = ToolCallArgumentsEvent(
             choice_index=self._index, call_index=call.position, id=call.id, name=call.name, delta=delta
         )
@@ -120,7 +120,7 @@ class _ChoiceEvents:
         for position, call in enumerate(calls):
             if self._written[position] is None:
                 self._ready.append(self._started(position, call.id, call.name))
-            if choice.finish_reason not in _CUTS:
+            if choice.finish_reason not in TRUNCATION_REASONS:
                 self._ready.append(
                     ToolCallFinishedEvent(
                         choice_index=self._index, call_index=position, id=call.id, name=call.name, call=call
@@ -135,7 +135,7 @@ class _Growing:
     __slots__ = ("_length", "_parts")
 
     def __init__(self) -> None:
-        self._parts = TextParts()
+        self._parts = TextBuffer()
         self._length = 0
 
     def ended_by(self, event: _TextLike) -> _TextLike:

@@ -8,10 +8,10 @@ Sources: RFC 9112 (framing), RFC 9110, sections 8.4 (codings) and 15.2 (1xx resp
 
 import httptools
 
-from firsttoken._json import quoted
+from firsttoken._json import excerpt
 from firsttoken._models.base import Headers, ResponseInfo
 from firsttoken._protocol.content_coding import ContentDecoder
-from firsttoken._protocol.server_error import parked
+from firsttoken._protocol.server_error import without_traceback
 from firsttoken.errors import ChatCompletionError, ResponseFormatError, StreamTruncatedError
 
 MAX_OVERHEAD_BYTES = 128 * 1024
@@ -34,7 +34,7 @@ class ResponseParser:
 
     Attributes:
         info: status and headers, None until the head (of the final response: 1xx are skipped) is there.
-        has_more: whether `next_piece` may give more of a coded body that has come.
+        has_pending_data: whether `process_pending` may give more of a coded body that has come.
         body_ended: whether the whole body has come.
         reusable: whether the connection can serve another request once the body has ended.
         failure: why the response can't be read on, None where nothing is wrong; it stands behind the body that came.
@@ -43,7 +43,7 @@ class ResponseParser:
     def __init__(self, *, tunnel: bool = False) -> None:
         self._tunnel = tunnel
         self.info: ResponseInfo | None = None
-        self.has_more = False
+        self.has_pending_data = False
         self.body_ended = False
         self.reusable = False
         self.failure: ChatCompletionError | None = None
@@ -62,7 +62,7 @@ class ResponseParser:
         self._parser = None
 
     def receive_data(self, data: bytes) -> bytes:
-        """Take bytes of the connection, give the bytes of the body in them, decoded: the first, where it `has_more`."""
+        """Receive bytes of the connection; return those of the body, decoded: the first, if `has_pending_data`."""
         if self._parser is None:
             # If more than the response comes, nothing can be trusted; llhttp skips line ends between responses.
             self.reusable = self.reusable and not data.strip(b"\r\n")
@@ -80,12 +80,12 @@ class ResponseParser:
             self._behind = ResponseFormatError(f"the response has more than {MAX_OVERHEAD_BYTES} bytes of headers")
         if self._decoder is not None:
             self._decoder.receive_data(body)
-            return self.next_piece()
+            return self.process_pending()
         if self._behind is not None or self.body_ended:
             self._end()
         return body
 
-    def next_piece(self) -> bytes:
+    def process_pending(self) -> bytes:
         """Give more of the body that has come; b"" where there is none.
 
         A coded body may be far larger than what was read of it, so that it is decoded only as it is asked for.
@@ -93,8 +93,8 @@ class ResponseParser:
         decoder = self._decoder
         if decoder is None:
             return b""
-        piece = decoder.next_piece()
-        self.has_more = decoder.has_more
+        piece = decoder.process_pending()
+        self.has_pending_data = decoder.has_pending_data
         if decoder.failure is not None:
             self._fail(decoder.failure)
         elif self._behind is not None or self.body_ended:
@@ -104,7 +104,7 @@ class ResponseParser:
     def ignore_body(self) -> None:
         """Decode no more of the body: only where it ends is of interest."""
         self._decoder = None
-        self.has_more = False
+        self.has_pending_data = False
 
     def receive_eof(self) -> None:
         """Take the end of the connection."""
@@ -119,7 +119,7 @@ class ResponseParser:
     def _end(self) -> None:
         """Let go of the parser; once all of the body was given, take what stands behind it."""
         self.release()
-        if self.has_more:
+        if self.has_pending_data:
             return
         if self._behind is not None:
             self._fail(self._behind)
@@ -127,7 +127,7 @@ class ResponseParser:
             self._fail(StreamTruncatedError("the compressed body ended before its data did"))
 
     def _fail(self, failure: ChatCompletionError) -> None:
-        self.failure = self.failure or parked(failure)
+        self.failure = self.failure or without_traceback(failure)
         self.reusable = False
         self.release()
 
@@ -136,7 +136,7 @@ class ResponseParser:
             self.reusable = False
             return
         if self.info is None:
-            failure = ResponseFormatError(f"the server does not answer in HTTP/1.1 ({error}): {quoted(data)}")
+            failure = ResponseFormatError(f"the server does not answer in HTTP/1.1 ({error}): {excerpt(data)}")
         else:
             failure = ResponseFormatError(f"the framing of the response is broken: {error}")
         failure.__cause__ = error

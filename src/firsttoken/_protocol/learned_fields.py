@@ -18,11 +18,11 @@ import msgspec
 from msgspec import UNSET
 
 from firsttoken._json import MAX_NESTING, as_array
-from firsttoken._models.base import NO_FIELDS, Wire
+from firsttoken._models.base import EMPTY_EXTRA, ResponseObject
 from firsttoken._models.chunk import ChatCompletionChunk, ChoiceDelta, ChunkChoice
 from firsttoken._models.completion import CompletionUsage
 from firsttoken._protocol.content_parts import text_and_thinking
-from firsttoken._protocol.struct_fields import Node, fits, objects
+from firsttoken._protocol.struct_fields import JSONObject, fits, objects
 
 _Extra = dict[str, object]
 
@@ -83,7 +83,7 @@ def _usage(twin: CompletionUsage, extra: _Extra) -> CompletionUsage:
     )
 
 
-COPIES: dict[type[Wire], Callable[[Any, _Extra], Any]] = {
+COPIES: dict[type[ResponseObject], Callable[[Any, _Extra], Any]] = {
     ChatCompletionChunk: _chunk,
     ChunkChoice: _choice,
     ChoiceDelta: _delta,
@@ -98,9 +98,9 @@ MAX_LEARNED = 32
 COUNTS = ("completion_tokens", "prompt_tokens", "total_tokens")
 
 DecodeChunk = Callable[[bytes], ChatCompletionChunk]
-_Struct = TypeVar("_Struct", bound=Wire)
+_Struct = TypeVar("_Struct", bound=ResponseObject)
 
-_WIDER: dict[type[Wire], dict[str, object]] = {
+LENIENT_TYPES: dict[type[ResponseObject], dict[str, object]] = {
     ChatCompletionChunk: {},
     ChunkChoice: {},
     ChoiceDelta: {"content": str | list[object] | None},
@@ -108,7 +108,9 @@ _WIDER: dict[type[Wire], dict[str, object]] = {
 }
 """Deviations in fields of the schema that some servers have in every chunk: the types that are decoded then."""
 
-_SCHEMA = {struct: {field.encode_name: field.type for field in msgspec.structs.fields(struct)} for struct in _WIDER}
+_SCHEMA = {
+    struct: {field.encode_name: field.type for field in msgspec.structs.fields(struct)} for struct in LENIENT_TYPES
+}
 _LEARNABLE = re.compile(r"[A-Za-z_][\w.-]{0,63}", re.ASCII)  # names that msgspec takes, and none of ours
 _Scalar = str | int | float | bool | None
 
@@ -128,7 +130,7 @@ class OwnFields(NamedTuple):
     usage: tuple[str, ...] = ()
     nested: bool = False
 
-    def and_those_of(self, value: Node) -> "OwnFields":
+    def merged_with(self, value: JSONObject) -> "OwnFields":
         """These and those of one more chunk; these alone where that would be too many."""
         choices = objects(value.get("choices"))
         deltas, usages = objects([choice.get("delta") for choice in choices]), objects([value.get("usage")])
@@ -146,19 +148,19 @@ class OwnFields(NamedTuple):
         return fields if sum(map(len, fields[:4])) <= MAX_LEARNED else self
 
 
-def _own(nodes: list[Node], struct: type[Wire]) -> Node:
+def _own(nodes: list[JSONObject], struct: type[ResponseObject]) -> JSONObject:
     return {name: value for node in nodes for name, value in node.items() if _is_own(name, value, struct)}
 
 
-def _is_own(name: str, value: object, struct: type[Wire]) -> bool:
+def _is_own(name: str, value: object, struct: type[ResponseObject]) -> bool:
     if name not in _SCHEMA[struct]:
         return _LEARNABLE.fullmatch(name) is not None
-    wider = _WIDER[struct].get(name)
+    wider = LENIENT_TYPES[struct].get(name)
     return wider is not None and fits(value, wider) and not fits(value, _SCHEMA[struct][name])
 
 
 @functools.lru_cache(maxsize=64)
-def decoder_of(fields: OwnFields) -> DecodeChunk:
+def build_decoder(fields: OwnFields) -> DecodeChunk:
     """A decoder of chunks that have these fields, or some of them; it leaves `raw` to the caller.
 
     It raises `ValueError` or `RecursionError` for whatever is no such chunk, errors above all.
@@ -206,7 +208,7 @@ def _twin(
     """
     if not own and all(held == _SCHEMA[struct][name] for name, held in inner.items()):
         return struct, lambda value: value
-    types = inner | {name: wider for name, wider in _WIDER[struct].items() if name in own}
+    types = inner | {name: wider for name, wider in LENIENT_TYPES[struct].items() if name in own}
     names = [(f"own{number}", name) for number, name in enumerate(name for name in own if name not in types)]
     twin: type[Any] = msgspec.defstruct(
         struct.__name__,
@@ -220,10 +222,10 @@ def _twin(
         bases=(struct,),
         kw_only=True,
     )
-    return twin, _copier(struct, names) if names else _caster(struct)
+    return twin, _copier(struct, names) if names else _recast(struct)
 
 
-def _default(struct: type[Wire], name: str) -> Any:
+def _default(struct: type[ResponseObject], name: str) -> Any:
     """The default of a field in a struct's twin: that of the struct.
 
     A delta has none: where it is missing, the content is in a field that looks like one of the server's own.
@@ -231,7 +233,7 @@ def _default(struct: type[Wire], name: str) -> Any:
     return msgspec.NODEFAULT if name == "delta" else getattr(struct(), name)
 
 
-def _caster(struct: type[_Struct]) -> Callable[[_Struct], _Struct]:
+def _recast(struct: type[_Struct]) -> Callable[[_Struct], _Struct]:
     """What makes the public struct of a twin with the same fields: it is laid out alike, so its class is changed."""
 
     def public(value: _Struct) -> _Struct:
@@ -247,7 +249,7 @@ def _copier(struct: type[_Struct], names: list[tuple[str, str]]) -> Callable[[_S
 
     def public(value: _Struct) -> _Struct:
         extra = {name: found for attribute, name in names if (found := getattr(value, attribute)) is not UNSET}
-        copied: _Struct = copy(value, extra or NO_FIELDS)
+        copied: _Struct = copy(value, extra or EMPTY_EXTRA)
         return copied
 
     return public

@@ -10,17 +10,17 @@ from typing import TypeVar
 
 import msgspec
 
-from firsttoken._json import as_array, as_object, quoted
+from firsttoken._json import as_array, as_object, excerpt
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
 from firsttoken._protocol.quirks import mend
-from firsttoken._protocol.struct_fields import Node, Shape, objects, park_mistyped, park_unknown
+from firsttoken._protocol.struct_fields import JSONObject, Shape, objects, park_mistyped, park_unknown
 from firsttoken.errors import ResponseFormatError
 
 _Answer = TypeVar("_Answer", ChatCompletionChunk, ChatCompletion)
 
 
-def read(data: bytes, value: Node, answer: type[_Answer]) -> _Answer:
+def read(data: bytes, value: JSONObject, answer: type[_Answer]) -> _Answer:
     """Make an answer of a JSON object that the typed decode refused.
 
     Args:
@@ -50,29 +50,29 @@ def read(data: bytes, value: Node, answer: type[_Answer]) -> _Answer:
 _SHAPES = {ChatCompletionChunk: Shape.of(ChatCompletionChunk), ChatCompletion: Shape.of(ChatCompletion)}
 
 
-def _choices(data: bytes, value: Node) -> list[Node]:
+def _choices(data: bytes, value: JSONObject) -> list[JSONObject]:
     if value.get("choices") is None:
         value["choices"] = []
     choices = as_array(value["choices"])
     if choices is None:
-        raise ResponseFormatError(f"the server sent choices that are no list: {quoted(data)}")
+        raise ResponseFormatError(f"the server sent choices that are no list: {excerpt(data)}")
     found = objects(choices)
     if len(found) != len(choices):
-        raise ResponseFormatError(f"the server sent a choice that is no object: {quoted(data)}")
+        raise ResponseFormatError(f"the server sent a choice that is no object: {excerpt(data)}")
     return found
 
 
-def _delta(data: bytes, choice: Node, part: str) -> Node:
+def _delta(data: bytes, choice: JSONObject, part: str) -> JSONObject:
     """The delta (or message) of a choice; where a server sent the other one of the two, or bare text, that."""
     if choice.get(part) is None:
         choice[part] = _instead_of_delta(choice, "message" if part == "delta" else "delta")
     delta = as_object(choice[part])
     if delta is None:
-        raise ResponseFormatError(f"the server sent a choice whose {part} is no object: {quoted(data)}")
+        raise ResponseFormatError(f"the server sent a choice whose {part} is no object: {excerpt(data)}")
     return delta
 
 
-def _instead_of_delta(choice: Node, other: str) -> object:
+def _instead_of_delta(choice: JSONObject, other: str) -> object:
     if choice.get(other) is not None:
         return choice.pop(other)
     return {"content": choice.pop("text")} if isinstance(choice.get("text"), str) else {}

@@ -8,10 +8,10 @@ import re
 from collections.abc import Callable
 from typing import Literal
 
-from firsttoken._json import quoted
+from firsttoken._json import excerpt
 from firsttoken.errors import ConfigurationError, ResponseFormatError
 
-LOOKED_AT_ALWAYS = 16 * 1024
+ALWAYS_PARSE_BYTES = 16 * 1024
 """Bytes; jiter parses from the start each time, which costs a few microseconds up to here."""
 
 STEPS = 64
@@ -47,7 +47,7 @@ class PartialJSON:
     def is_due(self) -> bool:
         """Whether enough has come to look at it again."""
         size = len(self._data)
-        return size > self._parsed_size and (size - self._parsed_size) * STEPS >= size - LOOKED_AT_ALWAYS
+        return size > self._parsed_size and (size - self._parsed_size) * STEPS >= size - ALWAYS_PARSE_BYTES
 
     def update(self, *, is_whole: bool = False) -> bool:
         """Look at it; True where `value` has changed.
@@ -74,7 +74,7 @@ class PartialJSON:
         except ValueError as error:
             if _is_cut(error):  # nothing yet that has a value
                 return False
-            raise ResponseFormatError(f"the answer is not JSON ({error}): {quoted(bytes(self._data))}") from error
+            raise ResponseFormatError(f"the answer is not JSON ({error}): {excerpt(bytes(self._data))}") from error
         has_changed = value != self.value
         self.value = value
         return has_changed

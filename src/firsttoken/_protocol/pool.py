@@ -13,7 +13,7 @@ MAX_IDLE_S = 60.0
 _Connection = TypeVar("_Connection")
 
 
-class Pool(Generic[_Connection]):
+class IdleConnections(Generic[_Connection]):
     """Idle connections, the most recently used first."""
 
     __slots__ = ("_idle",)

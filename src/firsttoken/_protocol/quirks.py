@@ -14,12 +14,12 @@ from typing import Literal, NamedTuple
 from firsttoken._json import as_array, as_object
 from firsttoken._protocol.content_parts import text_and_thinking
 from firsttoken._protocol.learned_fields import COUNTS
-from firsttoken._protocol.struct_fields import Node
+from firsttoken._protocol.struct_fields import JSONObject
 
 Part = Literal["framing", "error", "chunk", "choice", "delta", "tool_call", "usage"]
 
 
-class Deviation(NamedTuple):
+class Quirk(NamedTuple):
     """A row of the table.
 
     Attributes:
@@ -37,10 +37,10 @@ class Deviation(NamedTuple):
     room: str
     what: str
     source: str
-    mend: Callable[[Node], None] | None = None
+    mend: Callable[[JSONObject], None] | None = None
 
 
-def _join_content_parts(delta: Node) -> None:
+def _join_content_parts(delta: JSONObject) -> None:
     parts = as_array(delta.get("content"))
     if parts is not None:
         delta["content"], thinking = text_and_thinking(parts)
@@ -48,30 +48,30 @@ def _join_content_parts(delta: Node) -> None:
             delta["thinking"] = thinking
 
 
-def _list_the_call(delta: Node) -> None:
+def _list_the_call(delta: JSONObject) -> None:
     if as_object(delta.get("tool_calls")) is not None:
         delta["tool_calls"] = [delta["tool_calls"]]
 
 
-def _write_arguments_out(call: Node) -> None:
+def _write_arguments_out(call: JSONObject) -> None:
     function = as_object(call.get("function"))
     if function is not None and not isinstance(function.get("arguments"), str | None):
         function["arguments"] = json.dumps(function["arguments"], ensure_ascii=False)
 
 
-def _drop_null_counts(usage: Node) -> None:
+def _drop_null_counts(usage: JSONObject) -> None:
     for name in COUNTS:
         if usage.get(name, 0) is None:
             del usage[name]
 
 
-def _write_id_out(node: Node) -> None:
+def stringify_id(node: JSONObject) -> None:
     number = node.get("id")
     if isinstance(number, int) and not isinstance(number, bool):
         node["id"] = str(number)
 
 
-def _round_created(chunk: Node) -> None:
+def _round_created(chunk: JSONObject) -> None:
     created = chunk.get("created")
     if isinstance(created, float) and abs(created) < 2.0**63:
         chunk["created"] = int(created)
@@ -79,214 +79,214 @@ def _round_created(chunk: Node) -> None:
         _read_number(chunk, "created")
 
 
-def _number(node: Node) -> None:
+def _number(node: JSONObject) -> None:
     _read_number(node, "index")
 
 
-def _read_number(node: Node, name: str) -> None:
+def _read_number(node: JSONObject, name: str) -> None:
     digits = node.get(name)
     if isinstance(digits, str) and digits.isascii() and digits.isdigit() and len(digits) < 18:
         node[name] = int(digits)
 
 
 # fmt: off
-DEVIATIONS = (
-    Deviation("framing", "no-done", "stream",
+QUIRKS = (
+    Quirk("framing", "no-done", "stream",
         "no `[DONE]`: the body ends after the finish reason", "Cerebras, Perplexity, Writer, TGI 1, llama-box"),
-    Deviation("framing", "event-after-done", "stream",
+    Quirk("framing", "event-after-done", "stream",
         "an event after `[DONE]` (`cost`); it is not read", "OpenCode Zen"),
-    Deviation("framing", "crlf", "sse",
+    Quirk("framing", "crlf", "sse",
         "lines that end in CRLF", "Perplexity, AI21"),
-    Deviation("framing", "cr", "sse",
+    Quirk("framing", "cr", "sse",
         "lines that end in CR", "WHATWG HTML, section 9.2.6"),
-    Deviation("framing", "comments", "sse",
+    Quirk("framing", "comments", "sse",
         "comments as a sign of life, before the first event and between events", "OpenRouter, Perplexity"),
-    Deviation("framing", "no-space", "sse",
+    Quirk("framing", "no-space", "sse",
         "no space behind `data:`", "TGI 2.0"),
-    Deviation("framing", "blank-lines", "sse",
+    Quirk("framing", "blank-lines", "sse",
         "blank lines before the first event, and more than one between events", "Doubleword, Avian"),
-    Deviation("framing", "other-fields", "sse",
+    Quirk("framing", "other-fields", "sse",
         "a byte-order mark, `id`, `event` and `retry` fields, data on several lines", "WHATWG HTML, section 9.2.6"),
-    Deviation("framing", "no-last-blank-line", "stream",
+    Quirk("framing", "no-last-blank-line", "stream",
         "no blank line behind the last event; it counts if it is whole", "proxies"),
-    Deviation("framing", "separators-in-text", "sse",
+    Quirk("framing", "separators-in-text", "sse",
         "U+2028, U+2029 and U+0085 in text, where some parsers see the end of a line", "any"),
-    Deviation("framing", "odd-json", "_json",
+    Quirk("framing", "odd-json", "_json",
         "NaN, Infinity and lone surrogates in JSON", "Python servers; text that is cut within an emoji"),
-    Deviation("framing", "whole-answer", "response",
+    Quirk("framing", "whole-answer", "response",
         "one JSON completion in place of a stream; it is one chunk", "proxies and emulators that do not stream"),
 
-    Deviation("error", "error-event", "server_error",
+    Quirk("error", "error-event", "server_error",
         "`event: error`, first or after text; then the body ends", "Groq"),
-    Deviation("error", "error-field", "sse",
+    Quirk("error", "error-field", "sse",
         "an SSE field `error:` in place of `data:`", "llama-box, old llama.cpp"),
-    Deviation("error", "error-alone", "server_error",
+    Quirk("error", "error-alone", "server_error",
         '`{"error": {…}}` with a number as `code`', "OpenRouter"),
-    Deviation("error", "error-in-chunk", "server_error",
+    Quirk("error", "error-in-chunk", "server_error",
         "`error` beside `choices` and a finish reason; usage follows, but no `[DONE]`", "OpenRouter"),
-    Deviation("error", "error-after-finish", "server_error",
+    Quirk("error", "error-after-finish", "server_error",
         "`error` beside the usage, after the finish reason; `[DONE]` follows", "OpenRouter"),
-    Deviation("error", "error-text", "server_error",
+    Quirk("error", "error-text", "server_error",
         '`{"error": "text", "error_type": …}`', "TGI"),
-    Deviation("error", "error-object", "server_error",
+    Quirk("error", "error-object", "server_error",
         '`{"object": "error", "message": …}`', "vLLM"),
-    Deviation("error", "error-object-in-error", "server_error",
+    Quirk("error", "error-object-in-error", "server_error",
         '`{"error": {"object": "error", …}}`', "NVIDIA NIM"),
-    Deviation("error", "error-in-choice", "server_error",
+    Quirk("error", "error-in-choice", "server_error",
         "`error` inside a choice", "OpenRouter"),
-    Deviation("error", "finish-error", "server_error",
+    Quirk("error", "finish-error", "server_error",
         'finish reason "error"', "OpenRouter"),
-    Deviation("error", "finish-abort", "server_error",
+    Quirk("error", "finish-abort", "server_error",
         'finish reason "abort"', "vLLM, SGLang"),
-    Deviation("error", "null-error", "learned_fields",
+    Quirk("error", "null-error", "learned_fields",
         '`"error": null` in every chunk; it is none', "proxies"),
-    Deviation("error", "refusal-flat", "server_error",
+    Quirk("error", "refusal-flat", "server_error",
         'a refusal as `{"message", "type", "code"}` beside one another', "Mistral, Doubleword"),
-    Deviation("error", "refusal-text", "server_error",
+    Quirk("error", "refusal-text", "server_error",
         'a refusal as `{"error": "text"}`', "Venice, TGI"),
-    Deviation("error", "refusal-detail", "server_error",
+    Quirk("error", "refusal-detail", "server_error",
         'a refusal as `{"detail": [{"loc", "msg", "type"}]}`', "FastAPI servers"),
-    Deviation("error", "refusal-plain", "server_error",
+    Quirk("error", "refusal-plain", "server_error",
         "a refusal as plain text or HTML", "TGI; load balancers"),
 
-    Deviation("chunk", "own-fields", "learned_fields",
+    Quirk("chunk", "own-fields", "learned_fields",
         "fields of its own in every chunk; they are in `extra`",
         "OpenRouter, Azure, Mistral, vLLM, Cerebras, Together, Venice and more"),
-    Deviation("chunk", "padding", "learned_fields",
+    Quirk("chunk", "padding", "learned_fields",
         "padding that hides the length of tokens: `p`, `obfuscation`", "Mistral, OpenAI"),
-    Deviation("chunk", "no-choices", "lenient",
+    Quirk("chunk", "no-choices", "lenient",
         "no `choices`, or null", "OpenAI's audio"),
-    Deviation("chunk", "empty-choices", "accumulator",
+    Quirk("chunk", "empty-choices", "accumulator",
         "`choices: []` first (content filter results), in the middle or last", "Azure, GitHub, OpenAI"),
-    Deviation("chunk", "odd-head", "accumulator",
+    Quirk("chunk", "odd-head", "accumulator",
         '`id`, `model`, `object` and `created` "" or 0 at first, or missing; the first real one counts',
         "Azure, GitHub Copilot, TGI, Snowflake, z.ai, AI21"),
-    Deviation("chunk", "changing-head", "accumulator",
+    Quirk("chunk", "changing-head", "accumulator",
         "another `id` or `created` in each chunk", "Groq compound, Avian, xAI, Ollama"),
-    Deviation("chunk", "null-head", "lenient",
+    Quirk("chunk", "null-head", "lenient",
         "null in any field of the schema", "proxies"),
-    Deviation("chunk", "odd-object", "lenient",
+    Quirk("chunk", "odd-object", "lenient",
         "another `object`: `text_completion`, `chat.completion`, `chat.completion.done`", "TGI 2.0, Perplexity"),
-    Deviation("chunk", "created-odd", "quirks",
+    Quirk("chunk", "created-odd", "quirks",
         "`created` as a float or in digits", "proxies", _round_created),
-    Deviation("chunk", "id-number", "quirks",
-        "`id` as a number", "proxies", _write_id_out),
+    Quirk("chunk", "id-number", "quirks",
+        "`id` as a number", "proxies", stringify_id),
 
-    Deviation("choice", "finish-absent", "stream",
+    Quirk("choice", "finish-absent", "stream",
         "no `finish_reason` until the last chunk", "xAI, z.ai, Cerebras, Cloudflare, GitHub Copilot, Perplexity"),
-    Deviation("choice", "finish-empty", "accumulator",
+    Quirk("choice", "finish-empty", "accumulator",
         '`finish_reason` "" until the last chunk; "" is none', "proxies"),
-    Deviation("choice", "finish-never", "stream",
+    Quirk("choice", "finish-never", "stream",
         "no finish reason at all, but `[DONE]`; none is made up", "Snowflake, TGI with tools, OpenAI's audio"),
-    Deviation("choice", "finish-own-word", "accumulator",
+    Quirk("choice", "finish-own-word", "accumulator",
         "other finish reasons than OpenAI's: `eos`, `eos_token`, `model_length`", "Together, TGI, Mistral"),
-    Deviation("choice", "finish-repeated", "accumulator",
+    Quirk("choice", "finish-repeated", "accumulator",
         "a finish reason more than once; the last one counts", "OpenRouter, Doubleword, Avian"),
-    Deviation("choice", "finish-between-calls", "stream",
+    Quirk("choice", "finish-between-calls", "stream",
         "a finish reason after each of two tool calls", "Together"),
-    Deviation("choice", "finish-with-text", "accumulator",
+    Quirk("choice", "finish-with-text", "accumulator",
         "text in the chunk with the finish reason", "OpenRouter, Mistral, Hugging Face, TGI, vLLM"),
-    Deviation("choice", "index-odd", "quirks",
+    Quirk("choice", "index-odd", "quirks",
         "`index` missing, null or in digits; a missing one is 0", "proxies", _number),
-    Deviation("choice", "any-order", "accumulator",
+    Quirk("choice", "any-order", "accumulator",
         "several choices in any order, in one chunk or in turns, the first not with index 0", "any, with n > 1"),
-    Deviation("choice", "message-beside-delta", "learned_fields",
+    Quirk("choice", "message-beside-delta", "learned_fields",
         "the whole message so far beside each delta; it is in `extra`", "Perplexity, Writer"),
-    Deviation("choice", "message-for-delta", "lenient",
+    Quirk("choice", "message-for-delta", "lenient",
         "`message` in place of `delta`", "proxies and emulators that do not stream"),
-    Deviation("choice", "text-for-delta", "lenient",
+    Quirk("choice", "text-for-delta", "lenient",
         "`text` in place of `delta`", "servers of the older completions endpoint"),
-    Deviation("choice", "text-beside-delta", "learned_fields",
+    Quirk("choice", "text-beside-delta", "learned_fields",
         "`text` beside `delta`, and token ids; they are in `extra`", "Together"),
-    Deviation("choice", "null-delta", "lenient",
+    Quirk("choice", "null-delta", "lenient",
         "`delta` null or missing", "proxies"),
-    Deviation("choice", "logprobs-odd", "lenient",
+    Quirk("choice", "logprobs-odd", "lenient",
         "`logprobs` as a number, or as the legacy lists; it is in `extra`", "Together and DeepSeek through OpenRouter"),
-    Deviation("choice", "logprobs-own-fields", "lenient",
+    Quirk("choice", "logprobs-own-fields", "lenient",
         "`reasoning_content` beside `content` in `logprobs`; it is in their `extra`", "DeepSeek"),
 
-    Deviation("delta", "role-repeated", "choice",
+    Quirk("delta", "role-repeated", "choice",
         "`role` in every chunk; it is set once", "OpenRouter, z.ai, Databricks, TGI, Ollama"),
-    Deviation("delta", "role-never", "choice",
+    Quirk("delta", "role-never", "choice",
         "`role` null or missing; it is `assistant` then", "Cloudflare, llama-box, Venice, DeepSeek on Azure"),
-    Deviation("delta", "content-parts", "learned_fields",
+    Quirk("delta", "content-parts", "learned_fields",
         "`content` as a list of parts, text or thinking, and as text later on", "Mistral", _join_content_parts),
-    Deviation("delta", "reasoning-content", "choice",
+    Quirk("delta", "reasoning-content", "choice",
         "reasoning as `reasoning_content`", "DeepSeek, z.ai, xAI, llama.cpp, Qwen, Avian, Venice"),
-    Deviation("delta", "reasoning", "choice",
+    Quirk("delta", "reasoning", "choice",
         "reasoning as `reasoning`", "Groq, Ollama, Cerebras, OpenRouter, Doubleword"),
-    Deviation("delta", "reasoning-twice", "choice",
+    Quirk("delta", "reasoning-twice", "choice",
         "the same reasoning under two or three names (`reasoning_details`); `reasoning_text` gives it once",
         "OpenRouter, Doubleword, Vercel, Snowflake"),
-    Deviation("delta", "reasoning-pieces", "reasoning",
+    Quirk("delta", "reasoning-pieces", "reasoning",
         "`reasoning_details` word by word, and signed at the end; they are joined to whole blocks", "OpenRouter"),
-    Deviation("delta", "reasoning-own-name", "learned_fields",
+    Quirk("delta", "reasoning-own-name", "learned_fields",
         "reasoning under a name of its own, or in `<think>` tags; it stays in `extra`, or in the content",
         "GitHub Copilot (`cot_summary`); DeepSeek-R1 on Fireworks"),
-    Deviation("delta", "audio-end", "choice",
+    Quirk("delta", "audio-end", "choice",
         "`audio.expires_at` behind the usage, and no finish reason", "OpenAI"),
-    Deviation("delta", "audio-padded", "choice",
+    Quirk("delta", "audio-padded", "choice",
         "base64 of audio that is padded piece by piece; it is joined to one text", "proxies"),
-    Deviation("delta", "tool-calls-object", "quirks",
+    Quirk("delta", "tool-calls-object", "quirks",
         "`tool_calls` as one object", "old Ollama", _list_the_call),
 
-    Deviation("tool_call", "index-negative", "tool_calls",
+    Quirk("tool_call", "index-negative", "tool_calls",
         "`index` -1", "z.ai"),
-    Deviation("tool_call", "index-reused", "tool_calls",
+    Quirk("tool_call", "index-reused", "tool_calls",
         "several calls, all with index 0 and ids of their own", "Gemini through OpenRouter"),
-    Deviation("tool_call", "index-absent", "tool_calls",
+    Quirk("tool_call", "index-absent", "tool_calls",
         "no `index`, or null", "Mistral"),
-    Deviation("tool_call", "index-from-one", "tool_calls",
+    Quirk("tool_call", "index-from-one", "tool_calls",
         "the first `index` is 1", "Anthropic's compatibility layer"),
-    Deviation("tool_call", "index-text", "quirks",
+    Quirk("tool_call", "index-text", "quirks",
         "`index` in digits", "proxies", _number),
-    Deviation("tool_call", "id-repeated", "tool_calls",
+    Quirk("tool_call", "id-repeated", "tool_calls",
         "`id`, `type` and `name` in every piece; they are set once", "TGI, Baseten"),
-    Deviation("tool_call", "id-blank", "tool_calls",
+    Quirk("tool_call", "id-blank", "tool_calls",
         '`id` and `type` "" or null in later pieces', "Qwen, GLM, OpenRouter, Venice, Writer"),
-    Deviation("tool_call", "call-id-number", "quirks",
-        "`id` as a number", "proxies", _write_id_out),
-    Deviation("tool_call", "type-absent", "tool_calls",
+    Quirk("tool_call", "call-id-number", "quirks",
+        "`id` as a number", "proxies", stringify_id),
+    Quirk("tool_call", "type-absent", "tool_calls",
         "no `type`, or null", "Mistral, Writer"),
-    Deviation("tool_call", "whole-at-once", "tool_calls",
+    Quirk("tool_call", "whole-at-once", "tool_calls",
         "a call whole in one chunk, also with the finish reason", "Groq, xAI, z.ai, Ollama, Mistral, OpenRouter"),
-    Deviation("tool_call", "two-in-one-delta", "tool_calls",
+    Quirk("tool_call", "two-in-one-delta", "tool_calls",
         "two calls in one delta", "Mistral"),
-    Deviation("tool_call", "arguments-absent", "tool_calls",
+    Quirk("tool_call", "arguments-absent", "tool_calls",
         "`arguments` null or missing", "Writer, DeepSeek through OpenRouter"),
-    Deviation("tool_call", "arguments-object", "quirks",
+    Quirk("tool_call", "arguments-object", "quirks",
         "`arguments` as an object", "old Ollama", _write_arguments_out),
-    Deviation("tool_call", "null-items", "lenient",
+    Quirk("tool_call", "null-items", "lenient",
         "null among the calls, or for all of them", "proxies"),
 
-    Deviation("usage", "usage-in-own-chunk", "accumulator",
+    Quirk("usage", "usage-in-own-chunk", "accumulator",
         "usage in a chunk of its own, behind the finish reason", "OpenAI, Azure, xAI, llama.cpp, Ollama, vLLM"),
-    Deviation("usage", "usage-with-finish", "accumulator",
+    Quirk("usage", "usage-with-finish", "accumulator",
         "usage in the chunk with the finish reason", "Mistral, DeepSeek, z.ai, Cerebras, GitHub Copilot"),
-    Deviation("usage", "usage-with-choice", "accumulator",
+    Quirk("usage", "usage-with-choice", "accumulator",
         "usage behind the finish reason, in a chunk with a choice", "OpenRouter"),
-    Deviation("usage", "usage-in-each-chunk", "accumulator",
+    Quirk("usage", "usage-in-each-chunk", "accumulator",
         "usage so far in every chunk; the last one counts", "Perplexity, Hyperbolic, Baseten"),
-    Deviation("usage", "usage-twice", "learned_fields",
+    Quirk("usage", "usage-twice", "learned_fields",
         "usage inside `x_groq` and once more in its place", "Groq"),
-    Deviation("usage", "null-counts", "learned_fields",
+    Quirk("usage", "null-counts", "learned_fields",
         "counts that are null until the last chunk", "Databricks", _drop_null_counts),
-    Deviation("usage", "null-details", "accumulator",
+    Quirk("usage", "null-details", "accumulator",
         "`prompt_tokens_details` and the like null, or null inside", "Writer, TGI, Hugging Face, Doubleword"),
-    Deviation("usage", "own-figures", "learned_fields",
+    Quirk("usage", "own-figures", "learned_fields",
         "figures of its own, also as floats and text: `cost`, `queue_time`", "Groq, xAI, OpenRouter, Perplexity"),
-    Deviation("usage", "usage-odd", "lenient",
+    Quirk("usage", "usage-odd", "lenient",
         "`usage` as a list, a number or text; it is in `extra`", "proxies"),
 )
 # fmt: on
 """The table, in the order of an answer's parts."""
 
-_MENDING: list[tuple[Part, Callable[[Node], None]]] = [
-    (row.part, row.mend) for row in DEVIATIONS if row.mend is not None
+_MENDING: list[tuple[Part, Callable[[JSONObject], None]]] = [
+    (row.part, row.mend) for row in QUIRKS if row.mend is not None
 ]
 
 
-def mend(parts: Mapping[Part, list[Node]]) -> None:
+def mend(parts: Mapping[Part, list[JSONObject]]) -> None:
     """Apply the rows that mend something to the parts of an answer."""
     for part, change in _MENDING:
         for node in parts.get(part, ()):

@@ -9,7 +9,7 @@ the same one. Of several in one delta only the first can go on: a list is severa
 """
 
 from firsttoken._json import as_object
-from firsttoken._protocol.text_buffer import TextParts
+from firsttoken._protocol.text_buffer import TextBuffer
 
 _GROWING = {"reasoning.text": "text", "reasoning.summary": "summary"}
 """The types that come in pieces, and the field that grows; encrypted blocks come whole."""
@@ -24,13 +24,13 @@ class ReasoningDetails:
         self._blocks: list[object] = []
         self._block: dict[str, object] = {}  # the last of them, where it may grow
         self._grows = ""  # the field of it that grows; "" where none does
-        self._text = TextParts()  # what it has so far
+        self._text = TextBuffer()  # what it has so far
 
     def add(self, details: list[object]) -> None:
         """Take the pieces of a delta."""
         for position, detail in enumerate(details):
             piece = as_object(detail)
-            if position == 0 and piece is not None and self._goes_on(piece):
+            if position == 0 and piece is not None and self._continues(piece):
                 self._join(piece)
             else:
                 self._begin(detail, piece)
@@ -40,7 +40,7 @@ class ReasoningDetails:
         self._write()
         return [detail if (block := as_object(detail)) is None else dict(block) for detail in self._blocks]
 
-    def _goes_on(self, piece: dict[str, object]) -> bool:
+    def _continues(self, piece: dict[str, object]) -> bool:
         block = self._block
         return (
             bool(self._grows)
@@ -69,7 +69,7 @@ class ReasoningDetails:
         grows = _GROWING.get(kind, "") if isinstance(kind, str) else ""
         text = self._block.get(grows)
         self._grows = grows if isinstance(text, str | None) else ""
-        self._text = TextParts()
+        self._text = TextBuffer()
         if isinstance(text, str):
             self._text.append(text)
 

@@ -51,7 +51,7 @@ def secrets_of_query(query: str) -> list[str]:
 
 def scrub(error: ChatCompletionError, secrets: tuple[str, ...]) -> None:
     """Mask each secret, and each longer beginning of one, wherever an error shows it."""
-    spellings = {spelling for secret in secrets if secret for spelling in _spellings(secret)}
+    spellings = {spelling for secret in secrets if secret for spelling in _escaped_forms(secret)}
     error.args = tuple(_scrubbed(arg, spellings) for arg in error.args)
     if error.request_id is not None:
         error.request_id = _masked(error.request_id, spellings)
@@ -61,7 +61,7 @@ def scrub(error: ChatCompletionError, secrets: tuple[str, ...]) -> None:
             setattr(error, name, _scrubbed(getattr(error, name), spellings))
 
 
-def _spellings(secret: str) -> tuple[str, ...]:
+def _escaped_forms(secret: str) -> tuple[str, ...]:
     """As it is, and as `repr` writes it inside other text."""
     escaped = secret.replace("\\", "\\\\")
     return secret, escaped, escaped.replace("'", "\\'")
@@ -81,14 +81,14 @@ def _masked(text: str, secrets: set[str]) -> str:
     """The text without the runs; two that overlap, as those of keys that begin alike do, are masked as one."""
     parts: list[str] = []
     shown = 0
-    for start, end in sorted(run for secret in secrets for run in runs_of(text, secret)):
+    for start, end in sorted(run for secret in secrets for run in find_secrets(text, secret)):
         if start >= shown:
             parts += (text[shown:start], MASK)
         shown = max(shown, end)
     return "".join(parts) + text[shown:]
 
 
-def runs_of(text: str, secret: str) -> Iterator[tuple[int, int]]:
+def find_secrets(text: str, secret: str) -> Iterator[tuple[int, int]]:
     """Where the text has the secret, or as much of its beginning as counts: start and end."""
     beginning = secret[:SHORTEST_RUN]
     start = text.find(beginning)

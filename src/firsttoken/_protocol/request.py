@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from firsttoken._json import as_array, as_object
-from firsttoken._models.base import Wire
+from firsttoken._models.base import ResponseObject
 from firsttoken._models.completion import ChatCompletionMessage
 from firsttoken._models.messages import AssistantMessage, user_message
 from firsttoken._models.request import ChatCompletionRequest, StreamOptions, as_response_format, as_tools
@@ -96,7 +96,7 @@ def _plain_message(message: object) -> object:
 
 
 def _plain(value: object) -> object:
-    if isinstance(value, Wire):
+    if isinstance(value, ResponseObject):
         return _plain_fields(value)
     fields, items = as_object(value), as_array(value)
     if fields is not None:
@@ -104,7 +104,7 @@ def _plain(value: object) -> object:
     return value if items is None else [_plain(item) for item in items]
 
 
-def _plain_fields(struct: Wire) -> dict[str, object]:
+def _plain_fields(struct: ResponseObject) -> dict[str, object]:
     """What a completion held loses the nulls that the types put in, and keeps the server's own fields as they were."""
     fields = msgspec.structs.asdict(struct)
     extra = as_object(fields.pop("extra")) or {}

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TypeVar
 
-from firsttoken._json import as_array, as_object, as_text, parse_json, quoted
+from firsttoken._json import as_array, as_object, as_text, excerpt, parse_json
 from firsttoken._protocol.retry import may_be_retried, retry_after_s
 from firsttoken.errors import APIStatusError, ResponseFormatError, status_error_class
 
@@ -92,7 +92,7 @@ def _parsed(body: bytes) -> object:
 
 
 def _body_text(body: bytes) -> str:
-    return quoted(body) if body.strip() else ""
+    return excerpt(body) if body.strip() else ""
 
 
 def _details(value: object) -> dict[str, object]:
@@ -157,7 +157,7 @@ def _hint(status: int, headers: Mapping[str, str]) -> str | None:
 _Failure = TypeVar("_Failure", bound=BaseException)
 
 
-def parked(failure: _Failure) -> _Failure:
+def without_traceback(failure: _Failure) -> _Failure:
     """The failure, it and its causes without tracebacks, and without what was being handled when they were raised."""
     link: BaseException | None = failure
     while link is not None:

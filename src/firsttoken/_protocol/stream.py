@@ -1,4 +1,4 @@
-"""StreamCore joins the rooms: body bytes in, chunks out, one failure parked behind the good chunks.
+"""StreamParser joins the rooms: body bytes in, chunks out, one failure parked behind the good chunks.
 
 Owns what is handed out and the rule of completeness. Refuses to know of HTTP, connections and time.
 
@@ -11,8 +11,8 @@ from collections import deque
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
 from firsttoken._protocol.accumulator import Accumulator
-from firsttoken._protocol.decode import ChunkDecoder, Decoded
-from firsttoken._protocol.server_error import parked
+from firsttoken._protocol.decode import ChunkDecoder, DecodeResult
+from firsttoken._protocol.server_error import without_traceback
 from firsttoken._protocol.sse import MAX_EVENT_BYTES, SSEDecoder
 from firsttoken.errors import ChatCompletionError, ResponseFormatError, StreamTruncatedError
 
@@ -20,7 +20,7 @@ FOLD_AFTER = 8
 """How many chunks may lie unfolded: folding them together costs a fourth of folding each by itself."""
 
 
-class StreamCore:
+class StreamParser:
     """A streamed answer, from the bytes of its body.
 
     Never raises for what the server sent: the first thing that is wrong becomes `failure`, and `next_chunk` still
@@ -57,11 +57,11 @@ class StreamCore:
         failure, self.failure = self.failure, None
         if failure is not None:
             self._failure_taken = True
-            self._fill_in(failure)
+            self._attach_partial(failure)
         return failure
 
     @property
-    def chunks_handed_out(self) -> int:
+    def chunks_yielded(self) -> int:
         """How many chunks were handed out."""
         return self._folded_count + len(self._unfolded) - len(self.ready)
 
@@ -99,14 +99,14 @@ class StreamCore:
 
     def receive_whole(self, chunk: ChatCompletionChunk) -> None:
         """Take a whole answer as one chunk."""
-        self._park(Decoded([chunk]))
+        self._park(DecodeResult([chunk]))
         self.finish()
 
     def fail(self, failure: ChatCompletionError) -> None:
         """Park a failure behind the chunks that are ready, unless the outcome is known already."""
         if not self.ended:
-            self.failure = parked(failure)
-            self._fill_in(failure)
+            self.failure = without_traceback(failure)
+            self._attach_partial(failure)
 
     def finish(self) -> None:
         """Take the answer as whole, as far as it has come, unless the outcome is known already."""
@@ -131,7 +131,7 @@ class StreamCore:
             return self.ready.popleft()
         except IndexError:
             if self.failure is not None:
-                self._fill_in(self.failure)
+                self._attach_partial(self.failure)
             return None
 
     @property
@@ -148,7 +148,7 @@ class StreamCore:
         finished = self._accumulator.finished_count
         return finished >= choices and finished == self._accumulator.begun_count
 
-    def _park(self, decoded: Decoded) -> list[ChatCompletionChunk]:
+    def _park(self, decoded: DecodeResult) -> list[ChatCompletionChunk]:
         self._unfolded += decoded.chunks
         self.ready.extend(decoded.chunks)
         if decoded.done:
@@ -164,9 +164,9 @@ class StreamCore:
             self._folded_count += handed_out
             del self._unfolded[:handed_out]
 
-    def _fill_in(self, failure: ChatCompletionError) -> None:
+    def _attach_partial(self, failure: ChatCompletionError) -> None:
         if not self.ready:
-            failure.chunks_received = self.chunks_handed_out
+            failure.chunks_received = self.chunks_yielded
             failure.partial = self.completion if failure.chunks_received else None
 
     def _judge_done(self) -> None:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import msgspec
 
 from firsttoken._json import as_array, as_object
-from firsttoken._models.base import EXTRA_NAME, Wire
+from firsttoken._models.base import EXTRA_NAME, ResponseObject
 
-Node = dict[str, object]
+JSONObject = dict[str, object]
 """A JSON object."""
 
 
@@ -33,7 +33,7 @@ class Shape:
     lists: frozenset[str]
 
     @classmethod
-    def of(cls, struct: type[Wire]) -> "Shape":
+    def of(cls, struct: type[ResponseObject]) -> "Shape":
         """The shape of a struct, and of those in it."""
         plain: dict[str, tuple[object, frozenset[object]]] = {}
         nested: dict[str, Shape] = {}
@@ -49,10 +49,10 @@ class Shape:
         return cls(frozenset(plain) | frozenset(nested), plain, nested, frozenset(lists))
 
 
-def _struct_in(annotation: object) -> tuple[type[Wire] | None, bool]:
+def _struct_in(annotation: object) -> tuple[type[ResponseObject] | None, bool]:
     """The struct in `S`, `S | None`, `list[S]` or `list[S] | None`, and whether it stands in a list."""
     if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
-        return (annotation if issubclass(annotation, Wire) else None), False
+        return (annotation if issubclass(annotation, ResponseObject) else None), False
     for part in typing.get_args(annotation):
         found, is_list = _struct_in(part)
         if found is not None:
@@ -69,23 +69,23 @@ def _classes(annotation: object) -> frozenset[object]:
     return _ALWAYS_FIT.intersection(typing.get_args(annotation) if is_union else [annotation])
 
 
-class _Parked(dict[str, object]):
+class _ExtraDict(dict[str, object]):
     """What was moved to `extra`, told apart from a server's own field of that wire name: parking twice is once."""
 
     __slots__ = ()
 
 
-def park_unknown(node: Node, shape: Shape) -> None:
+def park_unknown(node: JSONObject, shape: Shape) -> None:
     """Move the fields that a struct does not know to its `extra`, all the way down.
 
     This is paid for every chunk of a server that sends a field of its own, so it looks at what is there and no more.
     """
     if not node.keys() <= shape.names:
-        parked = node.get(EXTRA_NAME)
-        known = parked if isinstance(parked, _Parked) else None  # else it is a field that the server calls so
+        extra = node.get(EXTRA_NAME)
+        known = extra if isinstance(extra, _ExtraDict) else None  # else it is a field that the server calls so
         unknown = [name for name in node if name not in shape.names and (known is None or name != EXTRA_NAME)]
         found = {name: node.pop(name) for name in unknown}
-        node[EXTRA_NAME] = _Parked(found if known is None else {**known, **found})
+        node[EXTRA_NAME] = _ExtraDict(found if known is None else {**known, **found})
     for name, inner in shape.nested.items():
         value = node.get(name)
         if value:
@@ -93,7 +93,7 @@ def park_unknown(node: Node, shape: Shape) -> None:
                 park_unknown(child, inner)
 
 
-def park_mistyped(node: Node, shape: Shape) -> None:
+def park_mistyped(node: JSONObject, shape: Shape) -> None:
     """Move the fields whose value a struct does not take to its `extra`, all the way down; nulls are dropped."""
     for name, (annotation, classes) in shape.plain.items():
         if name in node and node[name].__class__ not in classes and not fits(node[name], annotation):
@@ -111,7 +111,7 @@ def park_mistyped(node: Node, shape: Shape) -> None:
             park_mistyped(child, inner)
 
 
-def _children(value: object, name: str, shape: Shape) -> list[Node]:
+def _children(value: object, name: str, shape: Shape) -> list[JSONObject]:
     """The objects in a field that should hold one, or a list of them."""
     if name in shape.lists:
         return objects(value)
@@ -119,10 +119,10 @@ def _children(value: object, name: str, shape: Shape) -> list[Node]:
     return [] if child is None else [child]
 
 
-def _park(node: Node, name: str) -> None:
+def _park(node: JSONObject, name: str) -> None:
     value = node.pop(name)
     if value is not None:
-        node[EXTRA_NAME] = _Parked({**(as_object(node.get(EXTRA_NAME)) or {}), name: value})
+        node[EXTRA_NAME] = _ExtraDict({**(as_object(node.get(EXTRA_NAME)) or {}), name: value})
 
 
 def fits(value: object, annotation: object) -> bool:
@@ -134,6 +134,6 @@ def fits(value: object, annotation: object) -> bool:
     return True
 
 
-def objects(value: object) -> list[Node]:
+def objects(value: object) -> list[JSONObject]:
     """The objects of a list; nothing where it is no list."""
     return [node for item in as_array(value) or () if (node := as_object(item)) is not None]

@@ -3,7 +3,7 @@
 _BLOCK = 1024
 
 
-class TextParts(list[str]):
+class TextBuffer(list[str]):
     """Pieces of one text; None as long as there is no piece, not even an empty one."""
 
     __slots__ = ("_blocks",)

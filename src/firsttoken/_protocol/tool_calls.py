@@ -6,10 +6,10 @@ some repeat the id with every piece, some send an id of "" with later ones.
 
 from firsttoken._models.chunk import ToolCallDelta
 from firsttoken._models.completion import CustomToolCall, FunctionCall, ToolCall
-from firsttoken._protocol.text_buffer import TextParts
+from firsttoken._protocol.text_buffer import TextBuffer
 
 
-class OpenCall:
+class ToolCallBuilder:
     """A call that is still being written. Id, type and name are set once; only arguments and input grow."""
 
     __slots__ = ("arguments", "extra", "id", "inner_extra", "input", "is_custom", "name", "position", "type")
@@ -20,8 +20,8 @@ class OpenCall:
         self.type = ""
         self.name = ""
         self.is_custom = False
-        self.arguments = TextParts()
-        self.input = TextParts()
+        self.arguments = TextBuffer()
+        self.input = TextBuffer()
         self.extra: dict[str, object] = {}
         self.inner_extra: dict[str, object] = {}
 
@@ -61,11 +61,11 @@ class ToolCalls:
     __slots__ = ("_by_id", "_by_index", "_calls")
 
     def __init__(self) -> None:
-        self._calls: list[OpenCall] = []
-        self._by_id: dict[str, OpenCall] = {}
-        self._by_index: dict[int, OpenCall] = {}
+        self._calls: list[ToolCallBuilder] = []
+        self._by_id: dict[str, ToolCallBuilder] = {}
+        self._by_index: dict[int, ToolCallBuilder] = {}
 
-    def add(self, delta: ToolCallDelta) -> OpenCall:
+    def add(self, delta: ToolCallDelta) -> ToolCallBuilder:
         """Take a piece; give the call that it is of."""
         call = self._call_of(delta)
         call.add(delta)
@@ -75,7 +75,7 @@ class ToolCalls:
         """The calls as far as they have come."""
         return [call.so_far() for call in self._calls]
 
-    def _call_of(self, delta: ToolCallDelta) -> OpenCall:
+    def _call_of(self, delta: ToolCallDelta) -> ToolCallBuilder:
         call_id = _word(delta.id)
         if call_id:
             return self._by_id.get(call_id) or self._call_of_new_id(call_id, delta)
@@ -85,14 +85,14 @@ class ToolCalls:
             return self._calls[-1]
         return self._open(delta)
 
-    def _call_of_new_id(self, call_id: str, delta: ToolCallDelta) -> OpenCall:
+    def _call_of_new_id(self, call_id: str, delta: ToolCallDelta) -> ToolCallBuilder:
         known = None if delta.index is None or _name(delta) else self._by_index.get(delta.index)
         call = known or self._open(delta)
         self._by_id[call_id] = call
         return call
 
-    def _open(self, delta: ToolCallDelta) -> OpenCall:
-        call = OpenCall(len(self._calls))
+    def _open(self, delta: ToolCallDelta) -> ToolCallBuilder:
+        call = ToolCallBuilder(len(self._calls))
         self._calls.append(call)
         if delta.index is not None:
             self._by_index[delta.index] = call

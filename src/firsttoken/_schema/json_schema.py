@@ -50,7 +50,7 @@ def object_schema(type_: object) -> dict[str, object]:
     Raises:
         ConfigurationError: the type has no schema, or its JSON is not always an object.
     """
-    schema = _at_its_root(_schema(type_))
+    schema = _inline_root_ref(_schema(type_))
     if schema.get("type") != "object":
         raise ConfigurationError(
             f"an answer must be a JSON object, and {name_of(type_)} is something else",
@@ -75,16 +75,16 @@ def schema_of(type_: object) -> dict[str, object]:
     Raises:
         TypeError: it is none, or holds one that is none.
     """
-    return msgspec.json.schema(type_, schema_hook=_schema_of_another)
+    return msgspec.json.schema(type_, schema_hook=_schema_hook)
 
 
-def _schema_of_another(type_: type) -> dict[str, object]:
+def _schema_hook(type_: type) -> dict[str, object]:
     if type_ is object:
         return {"type": ["object", "array", "string", "number", "boolean", "null"]}  # msgspec takes {} for no answer
     raise TypeError(f"{name_of(type_)} is no type of msgspec's")
 
 
-def _at_its_root(schema: dict[str, object]) -> dict[str, object]:
+def _inline_root_ref(schema: dict[str, object]) -> dict[str, object]:
     """The schema with what its root refers to in place of the reference."""
     reference = schema.get("$ref")
     if not isinstance(reference, str):

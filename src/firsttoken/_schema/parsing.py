@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeGuard, get_origin
 
 import msgspec
 
-from firsttoken._json import quoted
+from firsttoken._json import excerpt
 from firsttoken.errors import ConfigurationError, ResponseFormatError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _MODULE = re.compile(r"[\w.<>]+\.(?=\w)")  # <: of a type that was made in a function
 
 
-class AnswerType:
+class ResponseType:
     """The type that an answer is asked to be of, on its way from the request to the completion.
 
     A completion can be pickled whatever it was asked to be: a type that can't (one made inside a function) is left out.
@@ -35,10 +35,10 @@ class AnswerType:
     def __repr__(self) -> str:
         return name_of(self.type)
 
-    def __copy__(self) -> "AnswerType":
+    def __copy__(self) -> "ResponseType":
         return self
 
-    def __deepcopy__(self, memo: object) -> "AnswerType":
+    def __deepcopy__(self, memo: object) -> "ResponseType":
         return self
 
     def __reduce__(self) -> "tuple[object, ...]":
@@ -48,14 +48,14 @@ class AnswerType:
             pickle.dumps(self.type)
         except Exception:  # noqa: BLE001 - what a metaclass raises is its own affair
             return _no_type, ()
-        return AnswerType, (self.type,)
+        return ResponseType, (self.type,)
 
 
-def answer_type(response_format: object) -> AnswerType | None:
+def response_type(response_format: object) -> ResponseType | None:
     """The type that a request's `response_format` asks for; None where it is a dict, or not there."""
     if response_format is None or isinstance(response_format, Mapping):
         return None
-    return AnswerType(response_format)
+    return ResponseType(response_format)
 
 
 def _no_type() -> None:
@@ -95,9 +95,9 @@ def parse_json_text(text: str, into: object, what: str) -> object:
         if is_pydantic_model(into):
             msgspec.json.decode(text)  # so that what is no JSON is said in the same words
             return into.model_validate_json(text, strict=True)
-        return msgspec.json.decode(text, type=into, dec_hook=_as_it_is)
+        return msgspec.json.decode(text, type=into, dec_hook=_dec_hook)
     except msgspec.ValidationError as error:
-        raise _misfit(text, into, what, str(error)) from error
+        raise _validation_error(text, into, what, str(error)) from error
     except (TypeError, NameError, NotImplementedError) as error:
         raise ConfigurationError(f"{what} can't be parsed into {name_of(into)}: {error}") from error
     except RecursionError as error:
@@ -105,18 +105,18 @@ def parse_json_text(text: str, into: object, what: str) -> object:
     except ValueError as error:
         found = _found_by_pydantic(error)
         if found is not None:
-            raise _misfit(text, into, what, found) from error
+            raise _validation_error(text, into, what, found) from error
         raise ResponseFormatError(f"{what} can't be read as JSON ({_first_line(error)}): {_quoted(text)}") from error
 
 
-def _as_it_is(type_: type, value: object) -> object:
+def _dec_hook(type_: type, value: object) -> object:
     """What msgspec asks for types that are not its own: `object`, which it does not take for "anything", is fine."""
     if type_ is object:
         return value
     raise NotImplementedError(f"{name_of(type_)} is no type of msgspec's")
 
 
-def _misfit(text: str, into: object, what: str, why: str) -> ResponseFormatError:
+def _validation_error(text: str, into: object, what: str, why: str) -> ResponseFormatError:
     place = "" if "`$" in why else " - at `$`"  # msgspec does not say so where the whole is meant
     return ResponseFormatError(f"{what} can't be read as {name_of(into)}: {why}{place}: {_quoted(text)}")
 
@@ -139,4 +139,4 @@ def _first_line(error: Exception) -> str:
 
 
 def _quoted(text: str) -> str:
-    return quoted(text.encode("utf-8", "surrogatepass"))
+    return excerpt(text.encode("utf-8", "surrogatepass"))

@@ -8,7 +8,7 @@ constraints of length are not. What its server says besides: a `$ref` stands alo
 from firsttoken._json import as_array, as_object
 from firsttoken.errors import ConfigurationError
 
-Node = dict[str, object]
+JSONObject = dict[str, object]
 
 _KEPT = frozenset(
     {
@@ -21,7 +21,7 @@ _KEPT = frozenset(
 
 _FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"})
 
-_UNSAYABLE = {
+UNSUPPORTED_KEYWORDS = {
     "allOf": "more than one schema at a time",
     "prefixItems": "a tuple whose items differ",
     "patternProperties": "an object whose fields are not named",
@@ -34,7 +34,7 @@ _UNSAYABLE = {
 _TYPES: dict[type, str] = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
 
 
-def strict_schema(schema: Node, name: str) -> Node:
+def strict_schema(schema: JSONObject, name: str) -> JSONObject:
     """The schema as strict mode wants it; the one given is not changed.
 
     Args:
@@ -48,17 +48,17 @@ def strict_schema(schema: Node, name: str) -> Node:
 
 
 class _Strict:
-    def __init__(self, name: str, definitions: Node) -> None:
+    def __init__(self, name: str, definitions: JSONObject) -> None:
         self._name = name
         self._definitions = definitions
 
-    def root(self, schema: Node) -> Node:
+    def root(self, schema: JSONObject) -> JSONObject:
         made = self._node(schema, "$", ())
         if self._definitions:
             made["$defs"] = {name: self._node(node, name, ()) for name, node in self._definitions.items()}
         return made
 
-    def _node(self, value: object, path: str, expanding: tuple[str, ...]) -> Node:
+    def _node(self, value: object, path: str, expanding: tuple[str, ...]) -> JSONObject:
         """One schema; `expanding` are the definitions that are being put in place of references to them."""
         node = as_object(value)
         if not node:
@@ -70,8 +70,8 @@ class _Strict:
         if parts is not None and len(parts) == 1:
             outer = {name: item for name, item in node.items() if name != "allOf"}
             return self._node((as_object(parts[0]) or {}) | outer, path, expanding)
-        for keyword in _UNSAYABLE.keys() & node.keys():
-            raise self._refusal(path, _UNSAYABLE[keyword])
+        for keyword in UNSUPPORTED_KEYWORDS.keys() & node.keys():
+            raise self._refusal(path, UNSUPPORTED_KEYWORDS[keyword])
         made = {name: item for name, item in node.items() if name in _KEPT}
         if alternatives is not None:
             made["anyOf"] = [self._node(item, path, expanding) for item in alternatives]
@@ -89,7 +89,7 @@ class _Strict:
             del made["format"]
         return made
 
-    def _write_properties(self, made: Node, node: Node, path: str, expanding: tuple[str, ...]) -> None:
+    def _write_properties(self, made: JSONObject, node: JSONObject, path: str, expanding: tuple[str, ...]) -> None:
         properties = as_object(node.get("properties"))
         if properties is None or node.get("additionalProperties", False) is not False:
             raise self._refusal(path, "an object whose fields are not named")
@@ -97,7 +97,7 @@ class _Strict:
         made["required"] = list(properties)
         made["additionalProperties"] = False
 
-    def _reference(self, node: Node, path: str, expanding: tuple[str, ...]) -> Node:
+    def _reference(self, node: JSONObject, path: str, expanding: tuple[str, ...]) -> JSONObject:
         """A `$ref`, which must stand alone: with a description beside it, what it refers to takes its place."""
         reference = node["$ref"]
         name = str(reference).rpartition("/")[2]
@@ -114,11 +114,11 @@ class _Strict:
         )
 
 
-def _typed_enum(made: Node) -> Node:
+def _typed_enum(made: JSONObject) -> JSONObject:
     """An enum with the type of its values, as alternatives where they are of several."""
     by_type: dict[str, list[object]] = {}
     for value in as_array(made["enum"]) or ():
         by_type.setdefault(_TYPES[type(value)], []).append(value)
-    enums: list[Node] = [{"type": kind, "enum": values} for kind, values in by_type.items()]
+    enums: list[JSONObject] = [{"type": kind, "enum": values} for kind, values in by_type.items()]
     words = {name: item for name, item in made.items() if name != "enum"}
     return words | (enums[0] if len(enums) == 1 else {"anyOf": enums})

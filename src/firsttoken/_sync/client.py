@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, overload
 
-from firsttoken._client.config import Settings, check_http_client
+from firsttoken._client.config import ClientConfig, check_http_client
 from firsttoken._client.stream import STOP
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
 from firsttoken._models.request import ChatCompletionRequest
 from firsttoken._models.timeout import Timeout
 from firsttoken._sync.driver import Call
-from firsttoken._sync.pool import Transport
+from firsttoken._sync.pool import ConnectionPool
 from firsttoken._sync.stream import ChatCompletionStream
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Client:
     ) -> None:
         if http_client is not None:
             check_http_client(http_client, "Client", ssl_context=ssl_context, proxy=proxy)
-        settings = Settings(
+        settings = ClientConfig(
             api_key=api_key,
             base_url=base_url,
             organization=organization,
@@ -112,11 +112,11 @@ class Client:
         Raises:
             ConfigurationError: one of them can't be used, or there is no endpoint or no key.
         """
-        from firsttoken._client.config import AzureSettings
+        from firsttoken._client.config import AzureConfig
 
         if http_client is not None:
             check_http_client(http_client, "Client", ssl_context=ssl_context, proxy=proxy)
-        settings = AzureSettings(
+        settings = AzureConfig(
             endpoint=endpoint,
             deployment=deployment,
             api_version=api_version,
@@ -133,13 +133,13 @@ class Client:
         return client
 
     def _begin(
-        self, settings: Settings, ssl_context: "ssl.SSLContext | None", http_client: "httpx2.Client | None"
+        self, settings: ClientConfig, ssl_context: "ssl.SSLContext | None", http_client: "httpx2.Client | None"
     ) -> None:
         self._settings = settings
-        self._transport = Transport(ssl_context) if http_client is None else _transport_of(http_client)
+        self._transport = ConnectionPool(ssl_context) if http_client is None else _transport_of(http_client)
 
     def __repr__(self) -> str:
-        return f"Client(base_url={self._settings.shown_url!r})"
+        return f"Client(base_url={self._settings.redacted_url!r})"
 
     def __enter__(self) -> Self:
         return self
@@ -176,7 +176,7 @@ class Client:
         plan = self._settings.plan(request, streamed=False, timeout=timeout, max_retries=max_retries, headers=headers)
         call = Call(self._transport, plan)
         try:
-            return call.course.dressed(call.wait_for_whole())
+            return call.course.dressed(call.wait_for_completion())
         finally:
             call.close()
 
@@ -241,7 +241,7 @@ class Client:
         return stream.completion
 
 
-def _transport_of(http_client: "httpx2.Client") -> Transport:
+def _transport_of(http_client: "httpx2.Client") -> ConnectionPool:
     from firsttoken._sync.httpx2 import HTTPX2Transport
 
     return HTTPX2Transport(http_client)

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     import ssl
 from collections.abc import Callable
 
-from firsttoken._client.sockets import look_up
+from firsttoken._client.sockets import resolve_host
 
 READ_BYTES = 65536
 _SEND_BYTES = 262144
 _ABORT_CHECK_S = 0.1
 """While a connection is being made nothing can wake the one who waits, so that it looks up this often."""
 
-_LONGEST_WAIT_S = 0.25 if sys.platform == "win32" else 3600.0
+_MAX_WAIT_S = 0.25 if sys.platform == "win32" else 3600.0
 """On Windows a wait for a socket does not end on Ctrl-C, so that none is longer. Elsewhere: what a C timeval holds."""
 
 _SHORT_WAIT_S = 0.1
@@ -177,7 +177,7 @@ class Connection:
 
         Setting a timeout is a system call. One that fits, since it was set for the read before, is left as it is.
         """
-        left_s = min(until_s - clock(), _LONGEST_WAIT_S)
+        left_s = min(until_s - clock(), _MAX_WAIT_S)
         sock = self._socket
         if self._aborted or sock is None:
             raise AbortedError
@@ -267,7 +267,7 @@ def resolve(host: str, port: int, wait: Callable[[threading.Event], None]) -> li
     Raises:
         OSError: there is no such host.
     """
-    numeric = look_up(host, port, socket.AI_NUMERICHOST)
+    numeric = resolve_host(host, port, socket.AI_NUMERICHOST)
     if numeric:
         return numeric
     found: list[Address] = []
@@ -276,7 +276,7 @@ def resolve(host: str, port: int, wait: Callable[[threading.Event], None]) -> li
 
     def work() -> None:
         try:
-            found.extend(look_up(host, port))
+            found.extend(resolve_host(host, port))
         except OSError as error:
             failures.append(error)
         finally:

@@ -8,13 +8,13 @@ import os
 import threading
 from collections.abc import Callable
 
-from firsttoken._client.call import NO_TOKEN, Course, clock, connection_failure, provider_stopped
-from firsttoken._client.prepared import Plan, TokenProvider
-from firsttoken._client.stream import BusyError
+from firsttoken._client.call import NO_TOKEN, Course, clock, connection_failure, token_provider_error
+from firsttoken._client.prepared import PreparedRequest, TokenProvider
+from firsttoken._client.stream import ConcurrencyError
 from firsttoken._models.completion import ChatCompletion
 from firsttoken._protocol.http1 import may_begin_response
 from firsttoken._sync.connection import AbortedError, Connection, DeadlineError
-from firsttoken._sync.pool import Transport
+from firsttoken._sync.pool import ConnectionPool
 from firsttoken.errors import ChatCompletionError, ConfigurationError
 
 DRAIN_S = 0.1
@@ -33,7 +33,7 @@ class Call:
         closed: whether `close` was called.
     """
 
-    def __init__(self, transport: Transport, plan: Plan) -> None:
+    def __init__(self, transport: ConnectionPool, plan: PreparedRequest) -> None:
         self.course = Course(plan)
         self.closed = False
         self._transport = transport
@@ -42,8 +42,8 @@ class Call:
         self._wake = threading.Event()
         self._connection: Connection | None = None
         self._is_waiting = False
-        self._is_silent = True  # no byte of the response has come
-        self._may_reuse = True
+        self._awaiting_first_byte = True  # no byte of the response has come
+        self._allow_pooled = True
 
     def wait_for_head(self) -> None:
         """Wait until the server has said yes.
@@ -82,7 +82,7 @@ class Call:
             else:
                 self._step()
 
-    def wait_for_whole(self) -> ChatCompletion:
+    def wait_for_completion(self) -> ChatCompletion:
         """Wait for an answer that is not streamed.
 
         Raises:
@@ -122,11 +122,11 @@ class Call:
     def _step(self) -> None:
         """Take one step towards an answer: take what was read, make a connection and send the request, or read once."""
         exchange, connection = self.course.exchange, self._connection
-        if exchange.has_more:
+        if exchange.has_pending_data:
             with self._lock:
                 self._check_open()
                 self.course.left_at_s = now_s = clock()
-                exchange.receive_more(now_s)
+                exchange.process_pending(now_s)
         elif connection is None:
             self._wait(self._attempt)
         else:
@@ -150,12 +150,12 @@ class Call:
 
     def _begin_waiting(self) -> None:
         if self._process != os.getpid():
-            raise self.course.foreign_failure()
+            raise self.course.forked_error()
         with self._lock:
             if self.closed:
                 raise AbortedError
             if self._is_waiting:
-                raise BusyError
+                raise ConcurrencyError
             self._is_waiting = True
 
     def _end_waiting(self) -> None:
@@ -173,8 +173,8 @@ class Call:
         if self.course.plan.token_provider is not None and not self._authorize(self.course.plan.token_provider):
             return
         deadlines = self.course.deadlines
-        connection = self._transport.take_idle(self.course.plan) if self._may_reuse else None
-        self._is_silent = True
+        connection = self._transport.acquire_idle(self.course.plan) if self._allow_pooled else None
+        self._awaiting_first_byte = True
         try:
             if connection is None:
                 connection = self._transport.new_connection(self.course)
@@ -201,7 +201,7 @@ class Call:
         try:
             token = token_provider()
         except (StopIteration, StopAsyncIteration) as error:
-            raise provider_stopped(error) from error
+            raise token_provider_error(error) from error
         if clock() >= deadlines.at_s:
             self._fail(deadlines.error(NO_TOKEN))
             return False
@@ -244,13 +244,13 @@ class Call:
             if self.closed:
                 self._drop_connection()
                 raise AbortedError
-            if self._is_silent and not may_begin_response(data) and connection.used:
+            if self._awaiting_first_byte and not may_begin_response(data) and connection.used:
                 self._lose(connection, ConnectionResetError("the connection had data left over"))
             elif data:
-                self._is_silent = False
+                self._awaiting_first_byte = False
                 self.course.left_at_s = now_s = clock()
                 exchange.receive_data(data, now_s)
-            elif self._is_silent:
+            elif self._awaiting_first_byte:
                 self._lose(connection, ConnectionResetError("the server closed the connection without an answer"))
             else:
                 exchange.receive_eof(clock())
@@ -271,8 +271,8 @@ class Call:
 
     def _lose(self, connection: Connection, error: OSError) -> None:
         """Take the loss of a connection; one that went stale while it was idle is replaced without a word."""
-        if self._is_silent and connection.used:
-            self._may_reuse = False
+        if self._awaiting_first_byte and connection.used:
+            self._allow_pooled = False
             self._drop_connection()
         else:
             self._fail(connection_failure(error, self.course.plan, "lost the connection to"))

@@ -14,32 +14,32 @@ from collections.abc import Iterator, Mapping
 import httpx2
 
 from firsttoken._client.call import Course, clock
-from firsttoken._client.httpx2 import END, Trail, failure_of, framed, head, read_already, request_for
-from firsttoken._client.prepared import Plan
-from firsttoken._sync.connection import _LONGEST_WAIT_S, AbortedError, Connection, DeadlineError, _shut_down
-from firsttoken._sync.pool import Transport
+from firsttoken._client.httpx2 import END, ConnectionTrace, failure_of, framed, head, read_already, request_for
+from firsttoken._client.prepared import PreparedRequest
+from firsttoken._sync.connection import _MAX_WAIT_S, AbortedError, Connection, DeadlineError, _shut_down
+from firsttoken._sync.pool import ConnectionPool
 
 _SOCKET_EVENTS = (".connect_tcp.complete", ".connect_unix_socket.complete", ".start_tls.complete")
 
 
-class HTTPX2Transport(Transport):
+class HTTPX2Transport(ConnectionPool):
     """Gives connections that are requests of a caller's client; which of its connections serve them is its business."""
 
     def __init__(self, client: httpx2.Client) -> None:
         super().__init__(None)
         self._client = client
 
-    def take_idle(self, plan: Plan) -> None:
+    def acquire_idle(self, plan: PreparedRequest) -> None:
         """None: the client has the pool."""
 
     def new_connection(self, course: Course) -> Connection:
         """One for the next attempt of a call."""
         return HTTPX2Connection(self._client, course)
 
-    def open(self, connection: Connection, plan: Plan, until_s: float) -> None:
+    def open(self, connection: Connection, plan: PreparedRequest, until_s: float) -> None:
         """Nothing: httpx2 connects when it sends."""
 
-    def give_back(self, connection: Connection, plan: Plan) -> None:
+    def give_back(self, connection: Connection, plan: PreparedRequest) -> None:
         """Nothing: the client has it back since the body ended; what is left is the thread."""
         connection.close()
 
@@ -57,7 +57,7 @@ class HTTPX2Connection(Connection):
         self._is_closed = False
         self._response: httpx2.Response | None = None
         self._lock = threading.Lock()  # guards the socket: it must not be shut down when it serves another request
-        self._trail = Trail()
+        self._trail = ConnectionTrace()
         self._is_traced = False
 
     def send(self, data: bytes, until_s: float) -> None:
@@ -115,7 +115,7 @@ class HTTPX2Connection(Connection):
 
     def _take_step(self, until_s: float) -> bytes | BaseException | None:
         while True:
-            left_s = min(until_s - clock(), _LONGEST_WAIT_S)
+            left_s = min(until_s - clock(), _MAX_WAIT_S)
             try:
                 return self._steps.get(timeout=max(0.0, left_s))
             except queue.Empty:
@@ -141,7 +141,7 @@ class HTTPX2Connection(Connection):
 
     def _take_steps(self, request: httpx2.Request) -> Iterator[bytes]:
         response = self._response = self._client.send(request, stream=True, follow_redirects=False)
-        self._hold_socket(response.extensions)
+        self._track_socket(response.extensions)
         yield head(response)
         for piece in read_already(response) if response.is_stream_consumed else response.iter_raw():
             yield framed(piece)
@@ -152,14 +152,14 @@ class HTTPX2Connection(Connection):
         self._is_traced = True
         self._trail.note(event)
         if event.endswith(_SOCKET_EVENTS):
-            self._hold_socket({"network_stream": info.get("return_value")})
+            self._track_socket({"network_stream": info.get("return_value")})
         elif event.startswith("http2.") or event.endswith(".response_closed.started"):
             with self._lock:
                 self._socket = None
         if self._is_closed:
             self._cut()
 
-    def _hold_socket(self, extensions: Mapping[str, object]) -> None:
+    def _track_socket(self, extensions: Mapping[str, object]) -> None:
         """Remember the socket, unless others may use it at the same time, or it could not be said when they do."""
         info = getattr(extensions.get("network_stream"), "get_extra_info", None)
         shared = not self._is_traced or extensions.get("http_version") == b"HTTP/2"

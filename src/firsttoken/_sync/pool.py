@@ -7,8 +7,8 @@ import os
 from typing import TYPE_CHECKING
 
 from firsttoken._client.call import Course, clock
-from firsttoken._client.prepared import Plan
-from firsttoken._protocol.pool import Pool
+from firsttoken._client.prepared import PreparedRequest
+from firsttoken._protocol.pool import IdleConnections
 from firsttoken._sync.connection import Connection
 
 if TYPE_CHECKING:
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from firsttoken._client.tls import TLSContexts
 
 
-class Transport:
+class ConnectionPool:
     """Gives connections and takes them back; may be shared between threads."""
 
     def __init__(self, ssl_context: "ssl.SSLContext | None") -> None:
         self._ssl_context = ssl_context
         self._contexts: TLSContexts | None = None
-        self._pool: Pool[Connection] = Pool()
+        self._pool: IdleConnections[Connection] = IdleConnections()
 
-    def take_idle(self, plan: Plan) -> Connection | None:
+    def acquire_idle(self, plan: PreparedRequest) -> Connection | None:
         """An idle connection that is still alive, if there is one."""
         for expired in self._pool.expire(os.getpid(), clock()):
             expired.close()
@@ -39,7 +39,7 @@ class Transport:
         """One for the next attempt of a call, to be opened."""
         return Connection()
 
-    def open(self, connection: Connection, plan: Plan, until_s: float) -> None:
+    def open(self, connection: Connection, plan: PreparedRequest, until_s: float) -> None:
         """Connect; raises as `Connection.open` and `Connection.start_tls` do."""
         origin = plan.endpoint.origin
         connection.open(origin, plan.proxy, until_s)
@@ -51,7 +51,7 @@ class Transport:
             finally:
                 contexts.give_back(context)
 
-    def give_back(self, connection: Connection, plan: Plan) -> None:
+    def give_back(self, connection: Connection, plan: PreparedRequest) -> None:
         """Keep a connection whose exchange is over for the next one."""
         connection.used = True
         self._pool.put(os.getpid(), plan.pool_key, connection, clock())

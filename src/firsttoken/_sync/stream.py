@@ -6,17 +6,17 @@ from operator import attrgetter
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from firsttoken._client.prepared import Plan
-from firsttoken._client.stream import BusyError, StreamBase, busy_failure, check_all_seen
+from firsttoken._client.prepared import PreparedRequest
+from firsttoken._client.stream import ConcurrencyError, StreamBase, check_no_gap, concurrency_error
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
 from firsttoken._sync.connection import AbortedError
 from firsttoken._sync.driver import Call
-from firsttoken._sync.pool import Transport
+from firsttoken._sync.pool import ConnectionPool
 from firsttoken.errors import ChatCompletionError, ConfigurationError
 
 if TYPE_CHECKING:
-    from firsttoken._protocol.events import EventMaker
+    from firsttoken._protocol.events import EventBuilder
     from firsttoken.events import StreamEvent
 from firsttoken._client.stream import PartialBase
 
@@ -33,7 +33,7 @@ class ChatCompletionStream(StreamBase[Call]):
     Iterating raises any error of `firsttoken.errors`, behind the chunks that came before it; its `partial` holds them.
     """
 
-    def __init__(self, transport: Transport, plan: Plan) -> None:
+    def __init__(self, transport: ConnectionPool, plan: PreparedRequest) -> None:
         self._transport = transport
         self._plan = plan
         self._ready: deque[ChatCompletionChunk] = deque()
@@ -110,7 +110,7 @@ class ChatCompletionStream(StreamBase[Call]):
         if self._outcome is None:
             deque(self, maxlen=0)
         if self.state != "complete":
-            raise self._not_whole()
+            raise self.incomplete_error()
         return self.completion
 
     def close(self) -> None:
@@ -131,8 +131,8 @@ class ChatCompletionStream(StreamBase[Call]):
             call.wait_for_head()
         except AbortedError:
             self._end("stopped")
-        except BusyError:
-            raise busy_failure() from None
+        except ConcurrencyError:
+            raise concurrency_error() from None
         except (ChatCompletionError, ConfigurationError) as failure:
             self._fail(failure)
             raise
@@ -150,8 +150,8 @@ class ChatCompletionStream(StreamBase[Call]):
         except AbortedError:
             self._end("stopped")
             raise StopIteration from None
-        except BusyError:
-            raise busy_failure() from None
+        except ConcurrencyError:
+            raise concurrency_error() from None
         except (ChatCompletionError, ConfigurationError) as failure:
             self._fail(failure)
             raise
@@ -178,7 +178,7 @@ class _EventIterator:
 
     __slots__ = ("_maker", "_stream")
 
-    def __init__(self, stream: ChatCompletionStream, maker: "EventMaker") -> None:
+    def __init__(self, stream: ChatCompletionStream, maker: "EventBuilder") -> None:
         self._stream = stream
         self._maker = maker
 
@@ -188,7 +188,7 @@ class _EventIterator:
     def __next__(self) -> "StreamEvent":
         maker, stream = self._maker, self._stream
         while not maker.ready:
-            check_all_seen(maker.chunks, stream._chunks_handed_out())
+            check_no_gap(maker.chunks, stream._chunks_yielded())
             try:
                 chunk = next(stream)
             except StopIteration:
@@ -213,11 +213,11 @@ class PartialIterator(PartialBase[ChatCompletionStream]):
 
     def __next__(self) -> object:
         stream = self._stream
-        if self._has_failed:
-            self._has_failed = False
-            raise stream._not_whole()
+        if self._failed:
+            self._failed = False
+            raise stream.incomplete_error()
         while True:
-            self._catch_up()
+            self._resync()
             try:
                 chunk = next(stream)
             except StopIteration:
@@ -225,8 +225,8 @@ class PartialIterator(PartialBase[ChatCompletionStream]):
                     return self._json.value
                 raise
             except ChatCompletionError:
-                self._has_failed = self._update()
-                if self._has_failed:
+                self._failed = self._update()
+                if self._failed:
                     return self._json.value
                 raise
             if self._take(chunk):

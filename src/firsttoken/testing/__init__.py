@@ -52,17 +52,17 @@ if TYPE_CHECKING:
         wire,
     )
     from firsttoken.testing._server.journal import Journal
-    from firsttoken.testing._server.journal_entry import Entry, Request
+    from firsttoken.testing._server.journal_entry import LoggedRequest, Request
     from firsttoken.testing._server.pace import Pace
     from firsttoken.testing._server.script import Script, ScriptLike, on_connect, refuse
     from firsttoken.testing._server.server import ScriptedServer
 
 __all__ = [
     "FAULTS",
-    "Entry",
     "Fault",
     "Gate",
     "Journal",
+    "LoggedRequest",
     "Pace",
     "Read",
     "RecordedExchange",

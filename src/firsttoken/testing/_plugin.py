@@ -19,7 +19,7 @@ def chat_server(monkeypatch: pytest.MonkeyPatch) -> "Iterator[ScriptedServer]":
     """A `firsttoken.testing.ScriptedServer` that is running, and that clients find by the environment.
 
     `OPENAI_BASE_URL` and `OPENAI_API_KEY` lead to it for as long as the test runs, past any proxy. It answers "Hello!"
-    until the test tells it otherwise: `chat_server.answer_with(...)`. A script that fails, fails the test.
+    until the test tells it otherwise: `chat_server.set_scripts(...)`. A script that fails, fails the test.
     """
     from firsttoken.testing import ScriptedServer
 

@@ -4,12 +4,12 @@ Owns the order. What they do stands in `_faults_before` (the connection, HTTP), 
 `_faults_form` (odd, but whole), `_faults_in_stream` (half an answer) and `_faults_reported` (errors in a 200).
 """
 
-from firsttoken.testing._faults.before_headers import BEFORE_THE_HEAD
+from firsttoken.testing._faults.before_headers import PRE_HEADERS
 from firsttoken.testing._faults.fault import Fault
-from firsttoken.testing._faults.framing import WHOLE_ALL_THE_SAME
-from firsttoken.testing._faults.in_stream import HALF_ANSWERS
-from firsttoken.testing._faults.reported import REPORTED
+from firsttoken.testing._faults.framing import BENIGN
+from firsttoken.testing._faults.in_stream import TRUNCATED
+from firsttoken.testing._faults.reported import IN_STREAM_ERRORS
 from firsttoken.testing._faults.statuses import REFUSALS
 
-FAULTS: tuple[Fault, ...] = (*BEFORE_THE_HEAD, *REFUSALS, *WHOLE_ALL_THE_SAME, *HALF_ANSWERS, *REPORTED)
+FAULTS: tuple[Fault, ...] = (*PRE_HEADERS, *REFUSALS, *BENIGN, *TRUNCATED, *IN_STREAM_ERRORS)
 """All of them, for `@pytest.mark.parametrize("fault", FAULTS)`: a `ScriptedServer(fault)` does it to each request."""

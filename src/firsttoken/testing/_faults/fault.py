@@ -64,13 +64,13 @@ class Fault(HasScript):
         return hash(self.name)  # scripts hold dicts, which have none
 
 
-def script_of(*steps: StepLike) -> Script:
+def make_script(*steps: StepLike) -> Script:
     """The script with these steps."""
     return Script(tuple(map(as_step, steps)))
 
 
 @dataclass(frozen=True, slots=True)
-class Lazily:
+class LazyStep:
     """A step that is made when it is played: for what is large, or depends on the time."""
 
     make: Callable[[], Step]

@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Callable
 
-from firsttoken.testing._faults.fault import HELLO, READ_S, REST, Fault, Lazily, event_of, script_of
+from firsttoken.testing._faults.fault import HELLO, READ_S, REST, Fault, LazyStep, event_of, make_script
 from firsttoken.testing._script import (
     Step,
     StepLike,
@@ -36,7 +36,7 @@ _FINISHED = event_of("Hel") + event_of("lo", "stop") + _DONE
 
 def _odd(name: str, what: str, *steps: StepLike, text: str = "Hello", never_ends: bool = False) -> Fault:
     """An answer that is whole all the same."""
-    return Fault(name, "in the stream", what, script_of(*steps), text=text, is_whole=True, needs_deadline=never_ends)
+    return Fault(name, "in the stream", what, make_script(*steps), text=text, is_whole=True, needs_deadline=never_ends)
 
 
 def _apart(data: bytes, *cuts: int, send: Callable[[bytes], Step] = raw) -> list[Step]:
@@ -85,7 +85,7 @@ CUTS = (
         together(*reply(["Hello "] * 200)),
         text="Hello " * 200,
     ),
-    _odd("huge-event", "sends an event of 2 MiB", role(), text("Hel"), Lazily(_huge), REST),
+    _odd("huge-event", "sends an event of 2 MiB", role(), text("Hel"), LazyStep(_huge), REST),
 )
 """The bytes come in other pieces than the events."""
 
@@ -247,4 +247,4 @@ ENDINGS = (
 """The end is not the usual one, but it is one."""
 
 
-WHOLE_ALL_THE_SAME = (*CUTS, *GRAMMAR, *SHAPES, *CODINGS, *ENDINGS)
+BENIGN = (*CUTS, *GRAMMAR, *SHAPES, *CODINGS, *ENDINGS)

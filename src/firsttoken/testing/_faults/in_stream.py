@@ -2,7 +2,7 @@
 
 import zlib
 
-from firsttoken.testing._faults.fault import GAP_S, HELLO, READ_S, REST, Fault, Lazily, event_of, script_of
+from firsttoken.testing._faults.fault import GAP_S, HELLO, READ_S, REST, Fault, LazyStep, event_of, make_script
 from firsttoken.testing._script import (
     Step,
     StepLike,
@@ -38,7 +38,7 @@ def _fault(
         name,
         "in the stream",
         what,
-        script_of(*steps),
+        make_script(*steps),
         text=text,
         needs_deadline=never_ends,
         is_retried=is_retried,
@@ -154,7 +154,7 @@ STALLS = (
         "sends an event that never ends",
         HELLO,
         raw(b'data: {"padding": "'),
-        forever(Lazily(_padding), gap_s=0.001),
+        forever(LazyStep(_padding), gap_s=0.001),
         never_ends=True,
     ),
 )
@@ -170,7 +170,7 @@ def _chunk_with(choices: object) -> Step:
     return chunk({"choices": choices})
 
 
-GARBLED = (
+MALFORMED = (
     _garbled("bad-json", "sends an event that is no JSON", event('{"choices": [{"index": 0, "delta"')),
     _garbled("bad-utf-8", "sends an event that is no UTF-8", raw(event_of("?").replace(b"?", b"\xc3\x28"))),
     _garbled("text-event", "sends an event of plain text", event("Hello")),
@@ -179,7 +179,7 @@ GARBLED = (
     _garbled("choices-no-list", "sends choices that are no list", _chunk_with({"index": 0})),
     _garbled("choice-no-object", "sends a choice that is no object", _chunk_with(["!"])),
     _garbled("delta-no-object", "sends a delta that is no object", _chunk_with([{"index": 0, "delta": "!"}])),
-    _garbled("deep-nesting", "nests 100,000 lists", Lazily(_nested)),
+    _garbled("deep-nesting", "nests 100,000 lists", LazyStep(_nested)),
     _fault("broken-framing", "sends a chunk whose size is no number", HELLO, wire(b"zz\r\n"), REST, close()),
 )
 """What comes can't be read."""
@@ -222,4 +222,4 @@ FRAMED_WRONG = (
 )
 """The frame around the stream is wrong."""
 
-HALF_ANSWERS = (*CUTS, *STALLS, *GARBLED, *FRAMED_WRONG)
+TRUNCATED = (*CUTS, *STALLS, *MALFORMED, *FRAMED_WRONG)

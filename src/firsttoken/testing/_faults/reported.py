@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from firsttoken.testing._faults.fault import HELLO, Fault, script_of
+from firsttoken.testing._faults.fault import HELLO, Fault, make_script
 from firsttoken.testing._script import Step, chunk, done, event, raw
 
 
@@ -74,7 +74,7 @@ def _first(form: _Form) -> Fault:
         f"{form.name}-first",
         "in the stream",
         f"begins with {form.what}",
-        script_of(form.step, done()),
+        make_script(form.step, done()),
         status=form.status,
         is_retried=form.status is not None and (form.status == 429 or form.status >= 500),
     )
@@ -82,8 +82,8 @@ def _first(form: _Form) -> Fault:
 
 def _in_answer(form: _Form) -> Fault:
     what = f"sends, in the middle of the answer, {form.what}"
-    script = script_of(HELLO, form.step, done())
+    script = make_script(HELLO, form.step, done())
     return Fault(form.name, "in the stream", what, script, text="Hello", status=form.status)
 
 
-REPORTED = (*map(_in_answer, _FORMS), *map(_first, _FORMS))
+IN_STREAM_ERRORS = (*map(_in_answer, _FORMS), *map(_first, _FORMS))

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from firsttoken.testing._faults.fault import Fault, Lazily, Where, script_of
+from firsttoken.testing._faults.fault import Fault, LazyStep, Where, make_script
 from firsttoken.testing._script import Step, close, error, head, raw, respond, stall
 
 _WHERE: Where = "before the head"
@@ -12,7 +12,8 @@ _PAGE = "<!doctype html><html><head><title>{0}</title></head><body><h1>{0}</h1><
 _HALF_AN_ERROR = b'{"error": {"message": "the engi'
 
 
-def _may_pass(status: int) -> bool:
+def is_transient(status: int) -> bool:
+    """Whether a request that was answered with this status may be sent again."""
     return status in (408, 409, 429) or status >= 500
 
 
@@ -26,33 +27,40 @@ def _plain(status: int) -> Fault:
         f"status-{status}",
         _WHERE,
         f"answers {status} with an error as JSON",
-        script_of(step),
+        make_script(step),
         status=status,
-        is_retried=_may_pass(status),
+        is_retried=is_transient(status),
     )
 
 
 def _html(status: int) -> Fault:
     step = respond(status, _PAGE.format(f"{status} {_phrase(status)}"))
     what = f"answers {status} with a page of HTML"
-    return Fault(f"status-{status}-html", _WHERE, what, script_of(step), status=status, is_retried=_may_pass(status))
+    return Fault(
+        f"status-{status}-html", _WHERE, what, make_script(step), status=status, is_retried=is_transient(status)
+    )
 
 
 def _bare(status: int) -> Fault:
     what = f"answers {status} without a body"
     return Fault(
-        f"status-{status}-empty", _WHERE, what, script_of(respond(status)), status=status, is_retried=_may_pass(status)
+        f"status-{status}-empty",
+        _WHERE,
+        what,
+        make_script(respond(status)),
+        status=status,
+        is_retried=is_transient(status),
     )
 
 
 def _redirect(status: int) -> Fault:
     step = respond(status, b"", {"location": "http://127.0.0.1:9/v1/chat/completions"})
     what = f"answers {status}, with another address"
-    return Fault(f"redirect-{status}", _WHERE, what, script_of(step), status=status)
+    return Fault(f"redirect-{status}", _WHERE, what, make_script(step), status=status)
 
 
 def _refusal(name: str, status: int, what: str, *steps: Step, is_retried: bool = False, stalls: bool = False) -> Fault:
-    return Fault(name, _WHERE, what, script_of(*steps), status=status, is_retried=is_retried, needs_deadline=stalls)
+    return Fault(name, _WHERE, what, make_script(*steps), status=status, is_retried=is_retried, needs_deadline=stalls)
 
 
 def _asking_to_wait(status: int, headers: Mapping[str, str]) -> Step:
@@ -127,7 +135,7 @@ RETRIES = (
         is_retried=True,
     ),
     _refusal(
-        "retry-after-date", 429, "answers 429 with a date in `Retry-After`", Lazily(_until_a_date), is_retried=True
+        "retry-after-date", 429, "answers 429 with a date in `Retry-After`", LazyStep(_until_a_date), is_retried=True
     ),
     _refusal(
         "retry-after-ms",
@@ -166,7 +174,7 @@ RETRIES = (
 
 
 def _ok(name: str, what: str, *steps: Step) -> Fault:
-    return Fault(name, _WHERE, what, script_of(*steps))
+    return Fault(name, _WHERE, what, make_script(*steps))
 
 
 _COMPLETION = {
@@ -184,7 +192,7 @@ NOT_STREAMS = (
         "ok-completion",
         _WHERE,
         "answers 200 with the whole completion as JSON",
-        script_of(respond(200, _COMPLETION)),
+        make_script(respond(200, _COMPLETION)),
         text="Hello",
         is_whole=True,
     ),
@@ -193,7 +201,7 @@ NOT_STREAMS = (
         "ok-error-429",
         _WHERE,
         "answers 200 with an error as JSON, whose code is 429",
-        script_of(respond(200, {"error": {**_OVERLOADED, "code": 429}})),
+        make_script(respond(200, {"error": {**_OVERLOADED, "code": 429}})),
         status=429,
         is_retried=True,
     ),

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from firsttoken._protocol.http1 import ResponseParser
-from firsttoken._protocol.redaction import PUBLIC_PARAMETERS, holds_secret, runs_of
+from firsttoken._protocol.redaction import PUBLIC_PARAMETERS, find_secrets, holds_secret
 
-STAR = b"*"
+MASK_BYTE = b"*"
 """Stands for a byte that may not be seen."""
 
 _NAMES = ("organization", "project")  # no secrets, but nobody's business
@@ -32,14 +32,14 @@ class Redaction:
     """
 
     def __init__(self, words: Iterable[str]) -> None:
-        spelt = {spelling for word in words if word for spelling in _spellings(word)}
+        spelt = {spelling for word in words if word for spelling in _escaped_forms(word)}
         # As text with a character for each byte: what is searched for may be cut anywhere.
         self._words = sorted(spelling.encode("utf-8", "surrogatepass").decode("latin-1") for spelling in spelt)
 
     def runs(self, data: bytes) -> list[tuple[int, int]]:
         """Where the data has a word, or as much of its beginning as counts: start and end."""
         text = data.decode("latin-1")
-        return [run for word in self._words for run in runs_of(text, word)]
+        return [run for word in self._words for run in find_secrets(text, word)]
 
     def open_end(self, data: bytes) -> int:
         """Where the data's end may be the beginning of a word that goes on elsewhere; its length where it is none."""
@@ -50,7 +50,7 @@ class Redaction:
         """The data without the words."""
         shown = bytearray(data)
         for start, end in self.runs(data):
-            shown[start:end] = STAR * (end - start)
+            shown[start:end] = MASK_BYTE * (end - start)
         return bytes(shown)
 
     def masked_text(self, text: str) -> str:
@@ -64,7 +64,7 @@ class Redaction:
         return self.masked(line + newline + _HEADER.sub(_masked_header, headers))
 
 
-def _spellings(word: str) -> tuple[str, ...]:
+def _escaped_forms(word: str) -> tuple[str, ...]:
     """As it is, and as JSON writes it inside a text: some servers escape the slash too."""
     escaped = json.dumps(word, ensure_ascii=False)[1:-1]
     return word, escaped, escaped.replace("/", "\\/"), json.dumps(word)[1:-1]
@@ -86,7 +86,7 @@ def _masked_header(found: re.Match[bytes]) -> bytes:
     value = found[2]
     scheme, blank, rest = value.partition(b" ")
     shown, hidden = (scheme + blank, rest) if name.endswith("authorization") and rest else (b"", value)
-    return found[0][: found.start(2) - found.start()] + shown + re.sub(rb"[^\r\n]", STAR, hidden)
+    return found[0][: found.start(2) - found.start()] + shown + re.sub(rb"[^\r\n]", MASK_BYTE, hidden)
 
 
 def _masked_query(found: re.Match[bytes]) -> bytes:
@@ -97,8 +97,8 @@ def _masked_parameter(found: re.Match[bytes]) -> bytes:
     if found[1].decode("latin-1") in PUBLIC_PARAMETERS:
         return found[0]
     if not found[2]:
-        return STAR * len(found[0])
-    return found[1] + found[2] + STAR * len(found[3])
+        return MASK_BYTE * len(found[0])
+    return found[1] + found[2] + MASK_BYTE * len(found[3])
 
 
 _LONGEST_SIZE_LINE = 64 * 1024
@@ -124,7 +124,7 @@ class _Framing:
     def split(self, data: bytes, at: int = 0) -> tuple[_Spans, _Spans]:
         """Where these bytes, from there on, are content, and where the framing has words: extensions, trailers."""
         spans: _Spans = []
-        asides: _Spans = []
+        framing_spans: _Spans = []
         while self._chunked and at < len(data):
             begin = at
             if self._left:
@@ -135,10 +135,12 @@ class _Framing:
                 is_size = not self._line.strip(_HEX_DIGITS)
                 at = self._take_size(data, begin)
                 words = data[begin:at]
-                asides.append((at - len(words.lstrip(_HEX_DIGITS)) if is_size else begin, len(words.rstrip()) + begin))
+                framing_spans.append(
+                    (at - len(words.lstrip(_HEX_DIGITS)) if is_size else begin, len(words.rstrip()) + begin)
+                )
         if not self._chunked:
             spans.append((at, len(data)))
-        return spans, [(start, end) for start, end in asides if start < end]
+        return spans, [(start, end) for start, end in framing_spans if start < end]
 
     def _take_size(self, data: bytes, at: int) -> int:
         end = data.find(b"\n", at) + 1
@@ -172,7 +174,7 @@ class MaskedRead:
     shown: bytearray
     head_size: int = 0
     spans: _Spans = field(default_factory=list[tuple[int, int]])
-    asides: _Spans = field(default_factory=list[tuple[int, int]])
+    framing_spans: _Spans = field(default_factory=list[tuple[int, int]])
 
 
 class MaskedReads:
@@ -189,7 +191,7 @@ class MaskedReads:
         self._head_begin = 0  # of the last head: 1xx come before it
         self._framing: _Framing | None = None  # None before the head's end
         self._parser: ResponseParser | None = None  # of a compressed body
-        self._is_telling = False
+        self._has_secret = False
         self._tail = b""
 
     def feed(self, ns: int, data: bytes) -> list[MaskedRead]:
@@ -199,7 +201,7 @@ class MaskedReads:
         if self._framing is None:
             self._take_head(read)
         else:
-            read.spans, read.asides = self._framing.split(data)
+            read.spans, read.framing_spans = self._framing.split(data)
         if self._parser is not None:
             self._look_into(self._parser, data)
             return []
@@ -211,10 +213,10 @@ class MaskedReads:
             self._mask_head(len(self._head))
         else:
             self._mask()
-            if self._is_telling:
+            if self._has_secret:
                 for read in self._pending:
                     for start, end in read.spans:
-                        read.shown[start:end] = STAR * (end - start)
+                        read.shown[start:end] = MASK_BYTE * (end - start)
         pending, self._pending = self._pending, []
         return pending
 
@@ -233,7 +235,7 @@ class MaskedReads:
         head = bytes(self._head[self._head_begin : size])
         self._mask_head(size)
         framing = self._framing = _Framing(chunked=_CHUNKED.search(head) is not None)
-        read.spans, read.asides = framing.split(read.data, size_in_read)
+        read.spans, read.framing_spans = framing.split(read.data, size_in_read)
         if _CODED.search(head):
             self._parser = ResponseParser()
             for earlier in self._pending[:-1]:
@@ -254,11 +256,11 @@ class MaskedReads:
         piece = parser.receive_data(data)
         while True:
             content = self._tail + piece
-            self._is_telling = self._is_telling or bool(self._redaction.runs(content))
+            self._has_secret = self._has_secret or bool(self._redaction.runs(content))
             self._tail = content[self._redaction.open_end(content) :]
-            if not parser.has_more:
+            if not parser.has_pending_data:
                 return
-            piece = parser.next_piece()
+            piece = parser.process_pending()
 
     def _settle(self) -> list[MaskedRead]:
         """Mask what is there, and part with the reads that what comes can't change."""
@@ -270,7 +272,7 @@ class MaskedReads:
         """Mask the words, in the content and beside it; give how many of the reads what comes can't change."""
         return min(
             self._mask_in([read.spans for read in self._pending]),
-            self._mask_in([read.asides for read in self._pending]),
+            self._mask_in([read.framing_spans for read in self._pending]),
         )
 
     def _mask_in(self, spans: list[_Spans]) -> int:
@@ -295,7 +297,7 @@ def _mask_across(places: list[tuple[MaskedRead, int, int]], start: int, end: int
     for read, first, last in places:
         low, high = max(start, at), min(end, at + last - first)
         if low < high:
-            read.shown[first + low - at : first + high - at] = STAR * (high - low)
+            read.shown[first + low - at : first + high - at] = MASK_BYTE * (high - low)
         at += last - first
 
 

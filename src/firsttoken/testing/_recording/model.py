@@ -75,7 +75,7 @@ class RecordedExchange:
     def body_reads(self) -> list[Read]:
         """What each read brought of the body, without HTTP's framing and without compression.
 
-        It is what `firsttoken.sansio.StreamCore.receive_data` takes: a replay without a connection, with the exact
+        It is what `firsttoken.sansio.StreamParser.receive_data` takes: a replay without a connection, with the exact
         boundaries. Reads that brought nothing of the body are left out.
         """
         parser = ResponseParser()
@@ -86,6 +86,6 @@ class RecordedExchange:
 def content_of(parser: ResponseParser, data: bytes) -> bytes:
     """What a read brings of the body, without HTTP's framing and without compression."""
     pieces = [parser.receive_data(data)]
-    while parser.has_more:
-        pieces.append(parser.next_piece())
+    while parser.has_pending_data:
+        pieces.append(parser.process_pending())
     return b"".join(pieces)

@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from firsttoken._client.prepared import Plan
-from firsttoken._protocol.response import Exchange
+from firsttoken._client.prepared import PreparedRequest
+from firsttoken._protocol.response import ResponseReader
 from firsttoken.errors import ChatCompletionError
 from firsttoken.testing._recording.format import FIRST_LINE, encode_line, end_line, read_line, request_line, take_line
 from firsttoken.testing._recording.masking import MaskedRead, MaskedReads, Redaction
@@ -27,7 +27,7 @@ from firsttoken._client.call import clock
 from firsttoken.errors import APIConnectionError, APITimeoutError, StreamTruncatedError
 
 
-class HeardExchange(Exchange):
+class HeardExchange(ResponseReader):
     """An exchange that is listened to."""
 
     def __init__(self, attempt: "Attempt", **settings: object) -> None:
@@ -245,8 +245,8 @@ class _Call:
         self._recorder = recorder
         self._words = words
 
-    def maker_of_exchange(self, plan: Plan) -> Callable[..., Exchange]:
-        """What makes the exchange of the next attempt, as `Exchange` would."""
+    def exchange_factory(self, plan: PreparedRequest) -> Callable[..., ResponseReader]:
+        """What makes the exchange of the next attempt, as `ResponseReader` would."""
         redaction = Redaction((*plan.secrets, *self._words))
         return partial(HeardExchange, Attempt(self._recorder, self, plan, redaction))
 
@@ -254,7 +254,7 @@ class _Call:
 class Attempt:
     """What is heard of one attempt; each method is called when something happens."""
 
-    def __init__(self, recorder: Recorder, call: _Call, plan: Plan, redaction: Redaction) -> None:
+    def __init__(self, recorder: Recorder, call: _Call, plan: PreparedRequest, redaction: Redaction) -> None:
         self._recorder = recorder
         self._call = call
         self._plan = plan

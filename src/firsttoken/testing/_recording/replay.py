@@ -54,7 +54,7 @@ class Replay:
     """
 
     def __init__(self, exchanges: tuple[RecordedExchange, ...], speed: float) -> None:
-        self._scripts = tuple(Script((_Played(exchange, speed),)) for exchange in exchanges)
+        self._scripts = tuple(Script((ReplayStep(exchange, speed),)) for exchange in exchanges)
         self._next = 0
         self._lock = threading.Lock()
 
@@ -67,7 +67,9 @@ class Replay:
 
 
 @dataclass(frozen=True, slots=True)
-class _Played:
+class ReplayStep:
+    """One recorded answer, sent again at its own pace times `speed`."""
+
     exchange: RecordedExchange
     speed: float
 

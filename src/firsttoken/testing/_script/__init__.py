@@ -18,7 +18,7 @@ from firsttoken.testing._script.content import (
     usage,
 )
 from firsttoken.testing._script.flow import Gate, as_step, forever, pause, split, stall, together
-from firsttoken.testing._script.step import JSON, All, Step, StepLike, require_called
+from firsttoken.testing._script.step import JSON, All, Step, StepLike, reject_uncalled
 from firsttoken.testing._script.wire import close, comment, end, error, head, interim, raw, reset, respond, wire
 
 __all__ = [
@@ -44,8 +44,8 @@ __all__ = [
     "raw",
     "reasoning",
     "refusal",
+    "reject_uncalled",
     "reply",
-    "require_called",
     "reset",
     "respond",
     "role",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from firsttoken.testing._script.content import chunk, text
-from firsttoken.testing._script.step import All, Step, StepLike, require_called
+from firsttoken.testing._script.step import All, Step, StepLike, reject_uncalled
 from firsttoken.testing._script.wire import raw
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def as_step(step: StepLike) -> Step:
     Raises:
         TypeError: it stands for none.
     """
-    require_called(step)
+    reject_uncalled(step)
     if isinstance(step, str):
         return text(step)
     if isinstance(step, bytes):

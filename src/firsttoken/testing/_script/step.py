@@ -24,7 +24,7 @@ StepLike = Step | str | bytes | JSON
 """A step; a `str` is `text`, a dict is `chunk`, bytes are `raw`."""
 
 
-def require_called(value: object) -> None:
+def reject_uncalled(value: object) -> None:
     """Refuse one of our functions or classes itself, where what it gives is meant.
 
     Raises:

@@ -129,7 +129,7 @@ def error(
 
 
 @dataclass(frozen=True, slots=True)
-class _Leave:
+class _Disconnect:
     how: str
 
     def play(self, answer: "Answer") -> None:
@@ -138,12 +138,12 @@ class _Leave:
 
 def close() -> Step:
     """Close the connection, wherever the answer is, with a FIN: the body's end is not sent."""
-    return _Leave("close")
+    return _Disconnect("close")
 
 
 def reset() -> Step:
     """Break the connection, with a RST."""
-    return _Leave("reset")
+    return _Disconnect("reset")
 
 
 def end() -> Step:

@@ -16,13 +16,13 @@ import time
 from collections.abc import Callable
 
 from firsttoken.testing._server.journal_entry import Request
-from firsttoken.testing._server.listener import Bell
+from firsttoken.testing._server.listener import WakeupPipe
 from firsttoken.testing._server.requests import Requests
 
 _LOOK_S = 0.02
 """How often a script that waits for the test looks whether its client is still there."""
 
-_LONGEST_WAIT_S = 3600.0
+_MAX_WAIT_S = 3600.0
 """How long to wait at once: poll takes no more than 2**31 milliseconds, and a script may."""
 
 
@@ -54,7 +54,7 @@ class Line:
         number: which connection it is.
     """
 
-    def __init__(self, sock: socket.socket, number: int, bell: Bell) -> None:
+    def __init__(self, sock: socket.socket, number: int, bell: WakeupPipe) -> None:
         sock.setblocking(False)
         self._socket = sock
         self._bell = bell
@@ -98,8 +98,8 @@ class Line:
             MalformedRequestError: what came is none.
         """
         while (request := self._requests.take()) is None:
-            if self._requests.owes_continue:
-                self._requests.owes_continue = False
+            if self._requests.expects_continue:
+                self._requests.expects_continue = False
                 self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
             self._receive(None)
         return request
@@ -114,7 +114,7 @@ class Line:
         view = memoryview(data)
         while view:
             if self._bell.has_rung:
-                self._look_a_last_time()
+                self._drain()
             try:
                 with self._counting:
                     taken = self._socket.send(view)
@@ -140,7 +140,7 @@ class Line:
             if left_s < 0.001:  # poll counts in milliseconds
                 time.sleep(left_s)
                 left_s = 0.0
-            self._receive(min(left_s, _LONGEST_WAIT_S))
+            self._receive(min(left_s, _MAX_WAIT_S))
             if not left_s:
                 return
 
@@ -157,12 +157,12 @@ class Line:
         while not has_come(_LOOK_S):
             self._receive(0.0)
 
-    def close(self, *, reset: bool = False, politely: bool = True) -> None:
+    def close(self, *, reset: bool = False, close_notify: bool = True) -> None:
         """Close the connection, if it is not closed.
 
         Args:
             reset: with a RST, instead of a FIN.
-            politely: say so within TLS, too.
+            close_notify: send the alert of TLS first.
         """
         with self._counting:
             if self._taken_at_close is not None:
@@ -171,7 +171,7 @@ class Line:
             if reset:
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             else:
-                self._say_goodbye(politely)
+                self._close_gracefully(close_notify)
             self._selector.close()
             self._socket.close()
 
@@ -209,7 +209,7 @@ class Line:
             self._awaited = event
         ready = self._selector.select(seconds)
         if self._bell.has_rung:
-            self._look_a_last_time()
+            self._drain()
         return bool(ready)
 
     def _receive(self, seconds: float | None) -> None:
@@ -233,18 +233,18 @@ class Line:
             raise ClientLeftError(was_reset=False)
         return data
 
-    def _look_a_last_time(self) -> None:
+    def _drain(self) -> None:
         while self._read() is not None:
             pass
         raise ServerClosingError
 
-    def _say_goodbye(self, politely: bool) -> None:
+    def _close_gracefully(self, close_notify: bool) -> None:
         """Take what is there, since a close with unread data would be a reset; and a FIN, whatever fork has copied."""
         with contextlib.suppress(OSError):
             while socket.socket.recv(self._socket, 65536):  # below TLS, whose handshake may have failed
                 pass
         with contextlib.suppress(OSError):
-            if politely and isinstance(self._socket, ssl.SSLSocket):
+            if close_notify and isinstance(self._socket, ssl.SSLSocket):
                 self._socket.unwrap()  # which then waits for the client's own word, and we do not
         with contextlib.suppress(OSError):
             socket.socket.shutdown(self._socket, socket.SHUT_WR)

@@ -12,8 +12,8 @@ from functools import partial
 from firsttoken.testing._script import error as refuse_with
 from firsttoken.testing._server.connection import ClientLeftError, Line, ServerClosingError
 from firsttoken.testing._server.journal import Journal
-from firsttoken.testing._server.journal_entry import Ending, Entry, Request
-from firsttoken.testing._server.listener import Bell
+from firsttoken.testing._server.journal_entry import Ending, LoggedRequest, Request
+from firsttoken.testing._server.listener import WakeupPipe
 from firsttoken.testing._server.pace import Pace
 from firsttoken.testing._server.requests import MalformedRequestError
 from firsttoken.testing._server.response import Answer, ScriptEndedError
@@ -34,7 +34,9 @@ class Service:
         bell: rings when the server is closed.
     """
 
-    def __init__(self, scripts: Scripts, pace: Pace, tls: ssl.SSLContext | None, journal: Journal, bell: Bell) -> None:
+    def __init__(
+        self, scripts: Scripts, pace: Pace, tls: ssl.SSLContext | None, journal: Journal, bell: WakeupPipe
+    ) -> None:
         self._scripts = scripts
         self._pace = pace
         self._tls = tls
@@ -81,7 +83,7 @@ class Service:
         try:
             if self._tls is not None:
                 line.begin_tls(self._tls)
-            self._converse(line)
+            self._serve_requests(line)
         except ClientLeftError:
             self._journal._note_left(line.number)
         except ServerClosingError:
@@ -92,9 +94,9 @@ class Service:
             line.close()
             self._journal._note_connection_ended()
 
-    def _converse(self, line: Line) -> None:
+    def _serve_requests(self, line: Line) -> None:
         """Answer the requests of a connection until one of the two ends it."""
-        early = self._scripts.take_early()
+        early = self._scripts.take_on_connect()
         if early is not None:
             self._play_early(early, line)
             return
@@ -112,7 +114,7 @@ class Service:
         try:
             _play(script, Answer(line, None, self._pace))
         except ScriptEndedError as ended:
-            line.close(reset=ended.reset, politely=False)
+            line.close(reset=ended.reset, close_notify=False)
 
     def _answer(self, line: Line, request: Request) -> bool:
         """Answer a request; give whether the connection lives on."""
@@ -122,7 +124,7 @@ class Service:
             self._play_for(request, answer)
         except ScriptEndedError as ended:
             self._note_cut(answer, entry, "server reset" if ended.reset else "server closed")
-            line.close(reset=ended.reset, politely=False)
+            line.close(reset=ended.reset, close_notify=False)
             return False
         except ClientLeftError as left:
             self._note_cut(answer, entry, "client reset" if left.was_reset else "client closed")
@@ -149,7 +151,7 @@ class Service:
                 raise ScriptEndedError(reset=False) from None
             refuse_with(500, f"the script failed: {error!r}", headers=_NO_RETRY).play(answer)
 
-    def _note_cut(self, answer: Answer, entry: Entry, ending: Ending) -> None:
+    def _note_cut(self, answer: Answer, entry: LoggedRequest, ending: Ending) -> None:
         if not answer.is_complete:
             self._journal._note_end(entry, ending)
 

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from firsttoken.testing._server.journal_entry import Ending, Entry, Meter, Request
+from firsttoken.testing._server.journal_entry import Ending, LoggedRequest, Meter, Request
 
 
 class Journal:
@@ -17,13 +17,14 @@ class Journal:
 
     Times are seconds since the server was made. The server notes things as it sees them, and a client may know sooner:
     a test that wants to know how the client left, or that asks right after the client's last chunk, waits for it with
-    `wait_until_left` or `wait_until_ended`. In a test on asyncio: `await asyncio.to_thread(journal.wait_until_left)`.
+    `wait_for_disconnect` or `wait_until_ended`. In a test on asyncio:
+    `await asyncio.to_thread(journal.wait_for_disconnect)`.
     """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._started_s = time.monotonic()
-        self._entries: list[Entry] = []
+        self._entries: list[LoggedRequest] = []
         self._malformed: list[bytes] = []
         self._connections_opened = 0
         self._connections_left = 0
@@ -33,7 +34,7 @@ class Journal:
         return f"Journal(connections_opened={self.connections_opened}, entries={self.entries!r})"
 
     @property
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[LoggedRequest]:
         """A request each, with what became of its answer, in the order in which they came."""
         with self._changed:
             return list(self._entries)
@@ -49,7 +50,7 @@ class Journal:
         return self._connections_opened
 
     @property
-    def connections_left(self) -> int:
+    def connections_closed_by_client(self) -> int:
         """How many connections clients have closed or reset before the server did."""
         return self._connections_left
 
@@ -75,7 +76,7 @@ class Journal:
             return list(self._malformed)
 
     @property
-    def retries(self) -> list[Entry]:
+    def retries(self) -> list[LoggedRequest]:
         """The requests that repeat one that failed: same method, target and body, and begun after its answer's end.
 
         An answer has failed whose status is 400 or more, that did not end "complete", or that held an error event.
@@ -83,7 +84,7 @@ class Journal:
         return [again for _, again in _retries(self.entries)]
 
     @property
-    def spacing_s(self) -> list[float]:
+    def retry_delays_s(self) -> list[float]:
         """For each of `retries`, the seconds from the failed answer's end to the request; 0 where they overlap."""
         return [max(0.0, again.received_s - (failed.ended_s or 0.0)) for failed, again in _retries(self.entries)]
 
@@ -105,7 +106,7 @@ class Journal:
         """Wait until so many answers have ended in all, however they did; give whether they have."""
         return self.wait_until(lambda _: sum(entry.ending is not None for entry in self._entries) >= count, timeout_s)
 
-    def wait_until_left(self, connections: int = 1, timeout_s: float = 5.0) -> bool:
+    def wait_for_disconnect(self, connections: int = 1, timeout_s: float = 5.0) -> bool:
         """Wait until clients have closed or reset so many connections in all; give whether they have."""
         return self.wait_until(lambda _: self._connections_left >= connections, timeout_s)
 
@@ -116,14 +117,14 @@ class Journal:
             self._changed.notify_all()
             return self._connections_opened
 
-    def _note_request(self, request: Request, meter: Meter) -> Entry:
+    def _note_request(self, request: Request, meter: Meter) -> LoggedRequest:
         with self._changed:
-            entry = Entry(request, len(self._entries) + 1, self._now_s(), meter)
+            entry = LoggedRequest(request, len(self._entries) + 1, self._now_s(), meter)
             self._entries.append(entry)
             self._changed.notify_all()
             return entry
 
-    def _note_end(self, entry: Entry, ending: Ending) -> None:
+    def _note_end(self, entry: LoggedRequest, ending: Ending) -> None:
         """An answer ends: to be called before its last bytes go out, so that whatever the client does next is later."""
         with self._changed:
             entry.ended_s = self._now_s()
@@ -152,10 +153,10 @@ class Journal:
         return time.monotonic() - self._started_s
 
 
-def _retries(entries: list[Entry]) -> list[tuple[Entry, Entry]]:
+def _retries(entries: list[LoggedRequest]) -> list[tuple[LoggedRequest, LoggedRequest]]:
     """Pairs of a failed request and the one that repeats it."""
-    failed: dict[tuple[str, str, bytes], deque[Entry]] = {}
-    pairs: list[tuple[Entry, Entry]] = []
+    failed: dict[tuple[str, str, bytes], deque[LoggedRequest]] = {}
+    pairs: list[tuple[LoggedRequest, LoggedRequest]] = []
     for entry in entries:
         earlier = failed.setdefault((entry.request.method, entry.request.target, entry.request.body), deque())
         if earlier and _was_over(earlier[0], entry.received_s):
@@ -165,6 +166,6 @@ def _retries(entries: list[Entry]) -> list[tuple[Entry, Entry]]:
     return pairs
 
 
-def _was_over(failed: Entry, at_s: float) -> bool:
+def _was_over(failed: LoggedRequest, at_s: float) -> bool:
     """Whether a client knew then that its request had failed; what it ended itself it knew before the server did."""
     return failed.ended_s is not None and (failed.ended_s <= at_s or failed.was_ended_by_client)

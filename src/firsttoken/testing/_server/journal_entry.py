@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from firsttoken._json import as_array, as_object, quoted
+from firsttoken._json import as_array, as_object, excerpt
 from firsttoken._models.base import Headers
 from firsttoken._protocol.redaction import MASK, holds_secret
 
@@ -53,7 +53,7 @@ class Request:
 
     def __repr__(self) -> str:
         path = self.target.partition("?")[0]  # some servers take the key in the query
-        return f"Request({self.method} {path}, connection={self.connection}, body={quoted(self.body)})"
+        return f"Request({self.method} {path}, connection={self.connection}, body={excerpt(self.body)})"
 
     @property
     def json(self) -> dict[str, object]:
@@ -64,7 +64,7 @@ class Request:
         """
         found = as_object(json.loads(self.body))
         if found is None:
-            raise ValueError(f"the request's body is no JSON object: {quoted(self.body)}")
+            raise ValueError(f"the request's body is no JSON object: {excerpt(self.body)}")
         return found
 
     @property
@@ -99,7 +99,7 @@ class Meter(Protocol):
         ...
 
 
-class Entry:
+class LoggedRequest:
     """A request and what became of its answer; times are seconds since the server was made.
 
     Attributes:
@@ -128,7 +128,7 @@ class Entry:
 
     def __repr__(self) -> str:
         return (
-            f"Entry({self.request!r}, status={self.status}, ending={self.ending!r}, "
+            f"LoggedRequest({self.request!r}, status={self.status}, ending={self.ending!r}, "
             f"sent_bytes={self.sent_bytes}, taken_bytes={self.taken_bytes})"
         )
 

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 
 
-class Bell:
+class WakeupPipe:
     """Something to select on; once it has rung it stays so.
 
     Attributes:
@@ -64,14 +64,14 @@ class Port:
         self.number: int = self._listener.getsockname()[1]
         self._begin = begin
         self._fail = fail
-        self._accepting: tuple[threading.Thread, Bell] | None = None
+        self._accepting: tuple[threading.Thread, WakeupPipe] | None = None
 
     def open(self) -> None:
         """Take connections, if it does not."""
         if self._accepting is None:
             self._listener.listen(1024)
             self._listener.setblocking(False)
-            bell = Bell()
+            bell = WakeupPipe()
             thread = threading.Thread(
                 target=self._accept, args=(self._listener, bell), name="scripted server", daemon=True
             )
@@ -94,7 +94,7 @@ class Port:
             bell.close()
         self._listener.close()
 
-    def _accept(self, listener: socket.socket, bell: Bell) -> None:
+    def _accept(self, listener: socket.socket, bell: WakeupPipe) -> None:
         with selectors.SelectSelector() if sys.platform == "win32" else selectors.PollSelector() as selector:
             selector.register(listener, selectors.EVENT_READ)
             selector.register(bell, selectors.EVENT_READ)

@@ -11,7 +11,7 @@ from firsttoken._json import as_array, as_object, parse_json
 from firsttoken._models.base import EXTRA_NAME
 from firsttoken._protocol.server_error import is_error
 from firsttoken.errors import APIStatusError, ResponseFormatError
-from firsttoken.sansio import SSEDecoder, StreamCore
+from firsttoken.sansio import SSEDecoder, StreamParser
 
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 _JSON = "application/json"
@@ -25,7 +25,7 @@ def whole_response(stream: bytes) -> tuple[int, bytes, str]:
     Comments and the like are left out, and an end that is missing is no failure. An event that is an error is the
     response, with its status, or 500; one that is no chunk is it, as it is. So are bytes without any event in them.
     """
-    core = StreamCore()
+    core = StreamParser()
     has_chunks = False
     for event in SSEDecoder().receive_data(stream):
         core.receive_data(b"event: %s\ndata: %s\n\n" % (event.event.encode(), event.data.replace(b"\n", b"\ndata: ")))

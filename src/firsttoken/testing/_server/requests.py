@@ -29,11 +29,11 @@ class Requests:
         connection: its number.
 
     Attributes:
-        owes_continue: whether the client waits for a `100 Continue` before it sends the body.
+        expects_continue: whether the client waits for a `100 Continue` before it sends the body.
     """
 
     def __init__(self, connection: int) -> None:
-        self.owes_continue = False
+        self.expects_continue = False
         self._connection = connection
         self._ready: deque[Request] = deque()
         self._malformed: bytes | None = None
@@ -41,7 +41,7 @@ class Requests:
         self._target: list[bytes] = []
         self._headers: dict[str, str] = {}
         self._body: list[bytes] = []
-        self._passed_over: dict[str, str] = {}
+        self._ignored_headers: dict[str, str] = {}
 
     def receive_data(self, data: bytes) -> None:
         """Take bytes."""
@@ -76,9 +76,11 @@ class Requests:
         the wish for HTTP/2.
         """
         self._parser = httptools.HttpRequestParser(self)
-        self._passed_over = dict(request.headers)
+        self._ignored_headers = dict(request.headers)
         words = request.headers.get("connection", "").split(",")
-        kept = self._passed_over | {"connection": ",".join(word for word in words if word.strip().lower() != "upgrade")}
+        kept = self._ignored_headers | {
+            "connection": ",".join(word for word in words if word.strip().lower() != "upgrade")
+        }
         kept.pop("upgrade", None)
         lines = "".join(f"{name}: {value}\r\n" for name, value in kept.items())
         return f"{request.method} {request.target} HTTP/{request.http_version}\r\n{lines}\r\n".encode("latin-1")
@@ -100,7 +102,7 @@ class Requests:
 
     def on_headers_complete(self) -> None:
         """The head is there; some clients wait for a word before they send a long body."""
-        self.owes_continue = self._headers.get("expect", "").lower() == "100-continue"
+        self.expects_continue = self._headers.get("expect", "").lower() == "100-continue"
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body is there."""
@@ -108,17 +110,17 @@ class Requests:
 
     def on_message_complete(self) -> None:
         """The whole request is there."""
-        self.owes_continue = False
+        self.expects_continue = False
         method = self._parser.get_method().decode("latin-1")
         self._ready.append(
             Request(
                 method,
                 b"".join(self._target).decode("latin-1"),
-                RequestHeaders(self._headers | self._passed_over),
+                RequestHeaders(self._headers | self._ignored_headers),
                 b"".join(self._body),
                 self._connection,
                 self._parser.get_http_version(),
                 self._parser.should_keep_alive() and method != "CONNECT",
             )
         )
-        self._passed_over = {}
+        self._ignored_headers = {}

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Literal
 
 from firsttoken.testing._server.connection import Line
-from firsttoken.testing._server.journal_entry import Entry, Request
+from firsttoken.testing._server.journal_entry import LoggedRequest, Request
 from firsttoken.testing._server.non_streaming import EVENT_STREAM, error_in, is_error_body, whole_response
 from firsttoken.testing._server.pace import Pace
 
@@ -41,7 +41,9 @@ class Answer:
         keeps_alive: whether the connection can live on after it.
     """
 
-    def __init__(self, line: Line, entry: Entry | None, pace: Pace, on_end: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, line: Line, entry: LoggedRequest | None, pace: Pace, on_end: Callable[[], None] | None = None
+    ) -> None:
         self.has_begun = False
         self.is_complete = False
         self.keeps_alive = entry is None or entry.request.keeps_alive

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from firsttoken.testing._script import Step, StepLike, as_step, reply, require_called
+from firsttoken.testing._script import Step, StepLike, as_step, reject_uncalled, reply
 from firsttoken.testing._server.journal_entry import Request
 
 
@@ -49,7 +49,7 @@ def as_script(script: ScriptLike) -> Script:
     Raises:
         TypeError: it stands for none.
     """
-    require_called(script)
+    reject_uncalled(script)
     if isinstance(script, Script):
         return script
     if isinstance(script, HasScript):
@@ -110,7 +110,7 @@ class Scripts:
         with self._lock:
             self._answers, self._next, self.listens = checked, 0, listens
 
-    def take_early(self) -> Script | None:
+    def take_on_connect(self) -> Script | None:
         """The next script, if it does not wait for a request."""
         with self._lock:
             answer = self._answers[self._next]
@@ -135,7 +135,7 @@ class Scripts:
 
 
 def _checked(answer: Answering) -> Script | Callable[[Request], ScriptLike]:
-    require_called(answer)
+    reject_uncalled(answer)
     if callable(answer) and not isinstance(answer, (Step, HasScript)):
         if inspect.iscoroutinefunction(answer):
             raise TypeError(f"{answer!r} is a coroutine function; hint: a script is given by a plain one, in a thread")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from firsttoken.testing._server.handler import Service
 from firsttoken.testing._server.journal import Journal
-from firsttoken.testing._server.listener import Bell, Port
+from firsttoken.testing._server.listener import Port, WakeupPipe
 from firsttoken.testing._server.pace import Pace
 from firsttoken.testing._server.script import Answering, Scripts
 
@@ -68,7 +68,7 @@ class ScriptedServer:
         context = tls if isinstance(tls, ssl.SSLContext) else self._own_tls() if tls else None
         self._scheme = "http" if context is None else "https"
         self._scripts = Scripts(answers)
-        self._bell = Bell()
+        self._bell = WakeupPipe()
         self._service = Service(self._scripts, pace, context, self.journal, self._bell)
         self._process = os.getpid()
         self._is_started = False
@@ -105,7 +105,7 @@ class ScriptedServer:
         """
         return self._own_authority().client_context()
 
-    def answer_with(self, *answers: Answering) -> None:
+    def set_scripts(self, *answers: Answering) -> None:
         """Answer the requests to come with these, as those of the constructor; an answer under way goes on.
 
         After `refuse()` the port refuses connections, and those that are there are closed at their next request.
