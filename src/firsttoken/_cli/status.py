@@ -29,14 +29,14 @@ class Status(IntEnum):
 HELP = """\
 \b
 Exit status:
-  0    the whole answer was written
+  0    the complete answer was written
   1    the answer, or its recording, could not be written (disk full, ...)
   2    usage: the command line, standard input or a recording is wrong
   3    key or configuration: no key or a wrong one, bad URL, no local model
   4    the server refused the request
   5    the server is overloaded or failing, after retries
   6    no connection, or no first chunk of an answer
-  7    the answer broke off; what came of it was written
+  7    the answer broke off; what had arrived was written
   130  Ctrl-C; what came before was written
   141  the reader of the answer closed the pipe
 """
