@@ -6,11 +6,11 @@
     for chunk in client.chat_completion_stream(chat_completion_request("gpt-5-mini", "Why is the sky blue?")):
         print(chunk.text, end="", flush=True)
 
-`firsttoken.types` has the data, `firsttoken.errors` what can go wrong, `firsttoken.events` what a stream tells,
+`firsttoken.types` has the data, `firsttoken.errors` the exceptions, `firsttoken.events` a stream's events,
 `firsttoken.sansio` the parts without I/O, `firsttoken.local` a server with a real model, `firsttoken.testing` one that
 fails on purpose.
 
-Importing this package loads nothing but this file: each name is imported when it is first asked for.
+Importing this package loads nothing but this file: each name is imported on first access.
 """
 
 from typing import TYPE_CHECKING

@@ -3,7 +3,7 @@
 ::
 
     ChatCompletionError                      .partial .chunks_received .request_id .retryable
-    ├── APIStatusError                       the server said no, by HTTP status or inside the stream
+    ├── APIStatusError                       an error response, by HTTP status or inside the stream
     │   │                                    .status .code .type .param .body .retry_after_s .in_stream
     │   ├── BadRequestError 400
     │   ├── AuthenticationError 401
@@ -17,10 +17,10 @@
     ├── APITimeoutError(TimeoutError)        .phase "connect" | "first_chunk" | "idle" | "total"
     ├── ResponseFormatError(ValueError)      not a chat completion: content type, JSON, UTF-8, shape, event too large
     ├── StreamTruncatedError(EOFError)       the stream ended, the answer had not
-    └── RefusalError                         an answer was to be parsed, and the model refused to give it    .refusal
+    └── RefusalError                         an answer was to be parsed, and is a refusal    .refusal
     ConfigurationError(ValueError)           no key, bad URL, wrong method for the request
 
-Every exception that leaves a call or an iteration is one of these, save what the caller's own code raised,
+Every exception that leaves a call or an iteration is one of these, except what the caller's own code raised,
 `KeyboardInterrupt` and `CancelledError`. They pickle, and hold no secret. A message may end in lines `hint: …`.
 """
 
@@ -73,11 +73,11 @@ class ChatCompletionError(_PicklableError):
     """A call or a stream failed.
 
     Attributes:
-        partial: the completion of the chunks that were handed out before; None where there was none.
-        chunks_received: how many chunks were handed out before.
+        partial: the completion of the chunks that were yielded before; None where there was none.
+        chunks_received: how many chunks were yielded before.
         request_id: the server's name for the request, where it gave one.
         retryable: whether the same request may well succeed when it is sent again. firsttoken has tried it
-            `max_retries` times by itself where nothing had been handed out yet.
+            `max_retries` times by itself where nothing had been yielded yet.
     """
 
     retryable = False
@@ -90,13 +90,13 @@ class ChatCompletionError(_PicklableError):
 
 
 class APIStatusError(ChatCompletionError):
-    """The server said no: by an HTTP status, or by an error inside the stream of a 200.
+    """An error response: by HTTP status, or inside the stream of a 200.
 
     Attributes:
         status: the HTTP status; inside a stream the one that the error names, None where it names none.
         code: the error's `code` ("insufficient_quota", "context_length_exceeded", …), as text.
         type: the error's `type`.
-        param: the request's field that the error is about.
+        param: the field of the request that the error is about.
         body: what the server sent: the parsed JSON, else the text.
         retry_after_s: how many seconds the server asked to wait; None where it did not.
         in_stream: whether the error came inside a 200.
@@ -188,13 +188,13 @@ class ResponseFormatError(ChatCompletionError, ValueError):
 class StreamTruncatedError(ChatCompletionError, EOFError):
     """The stream ended, the answer had not: no `[DONE]`, and a choice without a finish reason.
 
-    Also raised where a value or a tool call is asked of an answer that is not whole (`completion.parse()`,
+    Also raised by whatever needs a complete answer where it is not complete (`completion.parse()`,
     `completion.tool_calls`).
     """
 
 
 class RefusalError(ChatCompletionError):
-    """A value was asked of an answer (`completion.parse()`), and the answer is a refusal.
+    """The answer was to be parsed (`completion.parse()`), and is a refusal.
 
     Attributes:
         refusal: the model's words.

@@ -7,12 +7,12 @@
             case ToolCallFinishedEvent():
                 answer(event.call)
 
-An event says in `type` what it is, and of which choice in `choice_index`. What is still being written comes in a
-`delta`, and its `snapshot` is the text up to and with it, put together when it is asked for.
+`type` is the kind of an event, `choice_index` its choice. What is still being written comes in a `delta`; its
+`snapshot` is the text up to and with it, joined on access.
 
-`ToolCallFinishedEvent`, `UsageEvent` and `FinishedEvent` come only when the answer is known to be whole: first the
-usage, then for each choice its calls and its end. A stream that fails raises behind the last event, as it does behind
-the last chunk; one that is stopped just ends.
+`ToolCallFinishedEvent`, `UsageEvent` and `FinishedEvent` come only when the answer is complete: first the
+usage, then for each choice its calls and its end. A stream that fails raises after the last event, as it does after the
+last chunk; one that is stopped just ends.
 """
 
 from collections.abc import Callable, Sequence
@@ -51,9 +51,9 @@ class _DeltaEvent(_Event, frozen=True, kw_only=True, dict=True):
 
     @property
     def snapshot(self) -> str:
-        """The text up to and with `delta`. Each call puts it together anew."""
-        so_far: tuple[Sequence[str], int] | None = vars(self).get("so_far")
-        return self.delta if so_far is None else "".join(so_far[0])[: so_far[1]]
+        """The text up to and with `delta`. Each access joins it anew."""
+        known: tuple[Sequence[str], int] | None = vars(self).get("snapshot")
+        return self.delta if known is None else "".join(known[0])[: known[1]]
 
     def __copy__(self) -> Self:
         return self
@@ -62,17 +62,17 @@ class _DeltaEvent(_Event, frozen=True, kw_only=True, dict=True):
         return _unpickle, (type(self), msgspec.structs.asdict(self), self.snapshot)
 
 
-_AnyPiece = TypeVar("_AnyPiece", bound=_DeltaEvent)
+_AnyDelta = TypeVar("_AnyDelta", bound=_DeltaEvent)
 
 
-def ending(event: _AnyPiece, text: Sequence[str], length: int) -> _AnyPiece:
+def with_snapshot(event: _AnyDelta, text: Sequence[str], length: int) -> _AnyDelta:
     """The event, as the piece that ends the first `length` characters of a text."""
-    vars(event)["so_far"] = text, length
+    vars(event)["snapshot"] = text, length
     return event
 
 
 def _unpickle(kind: Callable[..., _DeltaEvent], fields: dict[str, object], snapshot: str) -> _DeltaEvent:
-    return ending(kind(**fields), (snapshot,), len(snapshot))
+    return with_snapshot(kind(**fields), (snapshot,), len(snapshot))
 
 
 class TextEvent(_DeltaEvent, frozen=True, kw_only=True, tag="text"):
@@ -113,7 +113,7 @@ class ToolCallStartedEvent(_Event, frozen=True, kw_only=True, tag="tool_call_sta
 class ToolCallArgumentsEvent(_DeltaEvent, frozen=True, kw_only=True, tag="tool_call_arguments"):
     """A piece of a call's arguments, or of a custom tool's input; never "".
 
-    What has come so far is no whole JSON: `ToolCallFinishedEvent` has the whole.
+    What has come so far is not complete JSON: `ToolCallFinishedEvent` has the complete call.
 
     Attributes:
         call_index: the call's place among those of its message, from 0.
@@ -128,10 +128,10 @@ class ToolCallArgumentsEvent(_DeltaEvent, frozen=True, kw_only=True, tag="tool_c
 
 
 class ToolCallFinishedEvent(_Event, frozen=True, kw_only=True, tag="tool_call_finished"):
-    """A whole tool call.
+    """A complete tool call.
 
-    Comes when the answer is whole, and not for a choice that was cut off (finish reason "length" or
-    "content_filter"): which of its calls are whole nobody can say.
+    Comes when the answer is complete, and not for a choice that was cut off (finish reason "length" or
+    "content_filter"): nobody can know which of its calls are complete.
 
     Attributes:
         choice_index: the choice whose message the call is in.
@@ -150,14 +150,14 @@ class ToolCallFinishedEvent(_Event, frozen=True, kw_only=True, tag="tool_call_fi
 
 
 class UsageEvent(_Event, frozen=True, kw_only=True, tag="usage"):
-    """The tokens used; at most once, when the answer is whole, though some servers send a count with each chunk."""
+    """The tokens used; at most once, when the answer is complete, though some servers send a count with each chunk."""
 
     usage: CompletionUsage
     type: ClassVar[Literal["usage"]] = "usage"
 
 
 class FinishedEvent(_Event, frozen=True, kw_only=True, tag="finished"):
-    """A choice has ended, and the stream is whole; the answer may have been cut, as its reason says.
+    """A choice has ended, and the stream is complete; the answer may have been cut, see its reason.
 
     Attributes:
         choice_index: which.

@@ -98,4 +98,4 @@ __all__ = [
 for _name in __all__:
     _public = globals()[_name]
     if getattr(_public, "__module__", "").startswith("firsttoken._"):
-        _public.__module__ = __name__  # so that reprs, tracebacks and pickles show the door
+        _public.__module__ = __name__  # so that reprs, tracebacks and pickles show the public module

@@ -14,7 +14,7 @@ from tests.support.clients import REQUEST, MakeClient
 from tests.support.server import Peer, Server, chunk, completion, respond_sequentially
 
 ARGUMENTS = '{"city": "Rome"}'
-NOT_WHOLE = "the answer is not whole, so its tool calls can't be told from whole ones: "
+NOT_WHOLE = "the answer is not complete, so its tool calls may be cut: "
 
 
 @dataclass
@@ -125,7 +125,7 @@ def test_the_calls_of_a_stream_that_failed_are_kept_back(
         assert partial is not None
         for found in (partial, stream.completion, pickle.loads(pickle.dumps(caught.value)).partial):
             assert found.complete is False
-            check_kept_back(found, "the stream was left, or broke off, before its end")
+            check_kept_back(found, "the stream was stopped or broke off before its end")
 
 
 def test_the_calls_of_a_stream_that_was_left_are_kept_back(make_client: MakeClient) -> None:
@@ -136,7 +136,7 @@ def test_the_calls_of_a_stream_that_was_left_are_kept_back(make_client: MakeClie
         with stream:
             for count, _ in enumerate(stream, 1):
                 if count == len(ARGUMENTS) + 1:
-                    check_kept_back(stream.completion, "the stream was left")
+                    check_kept_back(stream.completion, "the stream was stopped")
                     break
         seen: list[object] = []
 
@@ -145,8 +145,8 @@ def test_the_calls_of_a_stream_that_was_left_are_kept_back(make_client: MakeClie
             return STOP if len(seen) == 3 else None
 
         stopped = client.chat_completion_stream(REQUEST, stop)
-    check_kept_back(stream.completion, "the stream was left")
-    check_kept_back(stopped, "the stream was left")
+    check_kept_back(stream.completion, "the stream was stopped")
+    check_kept_back(stopped, "the stream was stopped")
 
 
 def test_the_calls_of_an_answer_that_was_too_long_are_kept_back(make_client: MakeClient) -> None:
@@ -174,7 +174,7 @@ def test_a_request_with_a_dict_names_no_type(make_client: MakeClient) -> None:
     with Server(respond_sequentially(lambda peer: peer.answer_json(200, completion("{}")))) as server:
         found = make_client(server).chat_completion(request)
     assert found.parse(dict[str, object]) == {}
-    with pytest.raises(ConfigurationError, match="the request named no type for its answer"):
+    with pytest.raises(ConfigurationError, match="the request has no type for its answer"):
         found.parse()
 
 
@@ -191,7 +191,7 @@ def test_a_value_that_is_not_whole_is_kept_back(make_client: MakeClient) -> None
             stream.final_completion()
     for found in (caught.value.partial, stream.completion):
         assert found is not None
-        with pytest.raises(StreamTruncatedError, match="the answer is not whole, so it can't be parsed"):
+        with pytest.raises(StreamTruncatedError, match="the answer is not complete, so it can't be parsed"):
             found.parse()
 
 

@@ -89,8 +89,8 @@ def test_the_list_of_calls_is_the_callers_own() -> None:
 
 
 CUTS = [
-    ("tool_calls", False, "the stream was left, or broke off, before its end"),
-    (None, False, "the stream was left, or broke off, before its end"),
+    ("tool_calls", False, "the stream was stopped or broke off before its end"),
+    (None, False, "the stream was stopped or broke off before its end"),
     ("length", True, "it was cut by the limit of tokens (finish reason 'length')"),
     ("length", None, "it was cut by the limit of tokens (finish reason 'length')"),
     ("content_filter", True, "it was cut by the server's content filter (finish reason 'content_filter')"),
@@ -107,7 +107,7 @@ def test_calls_of_an_answer_that_is_not_whole_are_kept_back(
     completion.timing = Timing(chunks=3)
     with pytest.raises(StreamTruncatedError) as caught:
         _ = completion.tool_calls
-    said = f"the answer is not whole, so its tool calls can't be told from whole ones: {why}"
+    said = f"the answer is not complete, so its tool calls may be cut: {why}"
     assert str(caught.value) == said
     assert caught.value.partial is completion
     assert (caught.value.chunks_received, caught.value.request_id) == (3, "req_1")
@@ -122,7 +122,7 @@ def test_a_value_of_an_answer_that_is_not_whole_is_kept_back(
     completion = answer(finish, complete=complete, content='{"name":"Rome"}')
     with pytest.raises(StreamTruncatedError) as caught:
         completion.parse(City)
-    assert str(caught.value) == f"the answer is not whole, so it can't be parsed: {why}"
+    assert str(caught.value) == f"the answer is not complete, so it can't be parsed: {why}"
     assert caught.value.partial is completion
 
 
@@ -158,7 +158,7 @@ def test_a_refusal_is_raised_in_the_models_words() -> None:
 
 @pytest.mark.parametrize(
     ("message", "words"),
-    [({}, "the answer has no content"), ({"tool_calls": [CALL, CALL]}, ", but calls of get_weather, get_weather")],
+    [({}, "the answer has no content"), ({"tool_calls": [CALL, CALL]}, ", but calls get_weather, get_weather")],
 )
 def test_an_answer_without_content_has_no_value(message: dict[str, Any], words: str) -> None:
     with pytest.raises(ResponseFormatError) as caught:
@@ -172,7 +172,7 @@ def test_without_a_type_there_is_nothing_to_parse_into() -> None:
     with pytest.raises(ConfigurationError) as caught:
         answer(content="{}").parse()
     assert str(caught.value) == (
-        "the request named no type for its answer\n"
+        "the request has no type for its answer\n"
         "hint: completion.parse(SomeType), or chat_completion_request(…, response_format=SomeType)"
     )
 
@@ -196,7 +196,7 @@ def test_a_completion_of_a_type_that_can_not_be_pickled_can_be() -> None:
     assert one.parse() == Inner(1)
     twin = pickle.loads(pickle.dumps(one))
     assert twin.parse(Inner) == Inner(1)
-    with pytest.raises(ConfigurationError, match="the request named no type"):
+    with pytest.raises(ConfigurationError, match="the request has no type"):
         twin.parse()
 
 

@@ -221,7 +221,7 @@ def test_what_is_no_json_is_refused(prompt: str, value: Any) -> None:
     request = ChatCompletionRequest(model="m", messages=prompt, extra={"x": value})
     with pytest.raises(ConfigurationError) as caught:
         encode_body(request, stream=True)
-    assert str(caught.value).startswith("the request can't be written as JSON: ")
+    assert str(caught.value).startswith("the request can't be encoded as JSON: ")
     assert caught.value.__cause__ is not None
 
 
@@ -242,7 +242,7 @@ def test_headers_get_lower_case_names() -> None:
 def test_what_is_no_name_of_a_header(name: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         check_headers({name: "v"})
-    assert str(caught.value) == f"{name!r} is no name of a header"
+    assert str(caught.value) == f"invalid header name: {name!r}"
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_what_are_no_headers(headers: Any, message: str) -> None:
 def test_headers_of_the_framing_are_ours(name: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         check_headers({name: "v"})
-    assert str(caught.value) == f"the header {name.lower()} is set by firsttoken and can't be given"
+    assert str(caught.value) == f"the header {name.lower()} is set by firsttoken: it can't be given"
 
 
 @pytest.mark.parametrize(
@@ -329,5 +329,5 @@ def test_functions_are_sent_as_tools_also_when_they_were_set_later() -> None:
 
 
 def test_a_type_that_can_not_be_asked_for_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="an answer must be a JSON object, and int is something else"):
+    with pytest.raises(ConfigurationError, match="an answer must be a JSON object, not int"):
         sent(response_format=int)

@@ -77,7 +77,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "key": ({"api_key": f"{KEY}\n"}, "the value of api_key has a line break"),
     "timeout": ({"timeout": 3}, "timeout must be a Timeout, not int\nhint: as in Timeout(idle_s=30)"),
     "max_retries": ({"max_retries": -1}, "max_retries must be an int of 0 or more: -1"),
-    "header": ({"default_headers": {"a b": "c"}}, "'a b' is no name of a header"),
+    "header": ({"default_headers": {"a b": "c"}}, "invalid header name: 'a b'"),
 }
 
 

@@ -1,1 +1,1 @@
-"""The data types, a file per part of the API reference; `firsttoken.types` is their door."""
+"""The data types, a file per part of the API reference; `firsttoken.types` is their public module."""

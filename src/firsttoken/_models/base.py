@@ -99,7 +99,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
         time_to_first_chunk_s: until the first chunk.
         time_to_first_token_s: until the first non-empty content, reasoning, refusal or tool-call text.
         duration_s: until the end, whatever it was; None while the stream is open.
-        chunks: how many chunks were handed out.
+        chunks: how many chunks were yielded.
     """
 
     time_to_headers_s: float | None = None

@@ -43,7 +43,7 @@ class ChoiceDelta(Reasoning):
 
 
 class ChunkChoice(ResponseObject):
-    """What a chunk says of one choice."""
+    """What a chunk adds to one choice."""
 
     index: int = 0
     delta: ChoiceDelta = msgspec.field(default_factory=ChoiceDelta)
@@ -60,8 +60,8 @@ class ChatCompletionChunk(ResponseObject):
     Attributes:
         choices: what is new for each choice; empty in chunks that only carry usage or a server's own fields.
         usage: tokens used; with `stream_options.include_usage`, which is on by default, in the last chunk.
-        moderation: what the moderation that the request asked for says of the prompt and of the answer.
-        metadata: the request's own, where a server sends a whole completion as its only chunk.
+        moderation: the result of the moderation that the request asked for, of the prompt and of the answer.
+        metadata: the request's own, where a server sends a complete completion as its only chunk.
         obfuscation: padding that OpenAI adds to hide the lengths of tokens; without meaning.
         raw: the event's data, the exact bytes.
     """

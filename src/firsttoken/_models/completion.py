@@ -1,4 +1,4 @@
-"""A whole completion, as the API reference's "chat completion object" has it."""
+"""A complete completion, as the API reference's "chat completion object" has it."""
 
 import builtins
 from collections.abc import Callable
@@ -59,10 +59,10 @@ class CustomToolCall(ResponseObject):
 
 
 class ToolCall(ResponseObject):
-    """One tool call of a message; `function` or `custom` is set, as `type` says.
+    """One tool call of a message; `function` or `custom` is set, depending on `type`.
 
-    Those in `completion.tool_calls` are whole. Those in a message may be cut, as the answer may: of a call that is cut
-    the arguments don't parse, but the input of a custom tool does not show it.
+    Those in `completion.tool_calls` are complete. Those in a message may be cut, as the answer may: the arguments of
+    a cut call don't parse, but the input of a custom tool does not show it.
     """
 
     id: str = ""
@@ -95,24 +95,24 @@ class ToolCall(ResponseObject):
         """The function's arguments, checked.
 
         Args:
-            into: None gives a dict. A type gives a value of it. A function gives what to call it with, by name;
-                arguments that it does not have are an error. `invoke` calls it.
+            into: None returns a dict, a type a value of it, a function its keyword arguments (`invoke` calls it);
+                arguments that the function does not have are an error.
 
         Raises:
-            ResponseFormatError: they are no JSON object, or don't fit. Nothing is repaired or coerced; the message says
-                where they don't fit, and quotes them.
-            ConfigurationError: it is the call of a custom tool, whose input is free text; or nothing can be parsed into
-                `into`.
+            ResponseFormatError: they are not a JSON object, or don't match. Nothing is repaired or coerced; the message
+                names the place, and quotes them.
+            ConfigurationError: it is the call of a custom tool, whose input is free text; or `into` can't be parsed
+                into.
         """
         if isinstance(into, FunctionType | MethodType):
             return keyword_arguments(into, self._parsed)
         return self._parsed(dict[str, _Object] if into is None else into)
 
     def invoke(self, function: Callable[..., _T]) -> _T:
-        """Call a function with the arguments, checked, and give what it gives: of an `async def`, what to await.
+        """Call a function with the checked arguments and return its result: of an `async def`, what to await.
 
         Raises:
-            ResponseFormatError: they don't fit the function, which is not called then (see `parse`).
+            ResponseFormatError: they don't match the function, which is not called then (see `parse`).
             ConfigurationError: it is the call of a custom tool, or `function` can't be a tool.
         """
         return function(**keyword_arguments(function, self._parsed))
@@ -192,7 +192,7 @@ class ChatCompletionMessage(Reasoning):
 
 
 class Choice(ResponseObject):
-    """One of the answers of a completion.
+    """One answer of a completion.
 
     Attributes:
         index: its number, from 0.
@@ -238,15 +238,15 @@ class CompletionUsage(ResponseObject):
 
 
 class ChatCompletion(ResponseObject, eq=False):
-    """A completion: of the blocking call, or of what a stream has handed out so far.
+    """A completion: of the blocking call, or of the chunks that a stream has yielded so far.
 
-    Two completions are equal when all their fields are, save `response`, `timing` and `complete`.
+    Two completions are equal when all their fields are, except `response`, `timing` and `complete`.
 
     Attributes:
         complete: True where the server ended the answer: from the blocking call, or from a stream whose `state` is
             "complete". False from a stream that was open, stopped or failed. None where that is not known: it was
-            made by hand, decoded, or folded by an `Accumulator`; then its finish reasons are believed.
-        moderation: what the moderation that the request asked for says of the prompt and of the answer.
+            made by hand, decoded, or accumulated by an `Accumulator`; then its finish reasons decide.
+        moderation: the result of the moderation that the request asked for, of the prompt and of the answer.
         metadata: the request's own, where the server repeats it.
     """
 
@@ -275,18 +275,17 @@ class ChatCompletion(ResponseObject, eq=False):
 
     @property
     def tool_calls(self) -> list[ToolCall]:
-        """The tool calls of the choice with index 0, [] where it has none; always whole.
+        """The tool calls of the choice with index 0, [] where it has none; always complete.
 
         Raises:
-            StreamTruncatedError: calls were begun, and the answer is not whole: the stream was left or broke off, or
-                the answer was cut (finish reason "length" or "content_filter"). One call of several may look whole,
-                and still be one that the model would have followed up. What came is in
-                `choices[0].message.tool_calls`.
+            StreamTruncatedError: calls were started, and the answer is not complete: the stream was stopped or broke
+                off, or the answer was cut (finish reason "length" or "content_filter"). A call that looks complete may
+                be one of several. What came is in `choices[0].message.tool_calls`.
         """
         choice = self._first_choice()
         if choice is None or not choice.message.tool_calls:
             return []
-        self._require_whole(choice, "its tool calls can't be told from whole ones")
+        self._require_complete(choice, "its tool calls may be cut")
         return list(choice.message.tool_calls)
 
     @overload
@@ -303,15 +302,15 @@ class ChatCompletion(ResponseObject, eq=False):
 
         Raises:
             RefusalError: the model refused; the message has its words.
-            StreamTruncatedError: the answer is not whole (see `tool_calls`).
-            ResponseFormatError: the content is no JSON, does not fit, or is not there. Nothing is repaired or coerced;
-                the message says where it does not fit, and quotes it.
-            ConfigurationError: no type is known, or nothing can be parsed into it.
+            StreamTruncatedError: the answer is not complete (see `tool_calls`).
+            ResponseFormatError: the content is invalid JSON, does not match, or is missing. Nothing is repaired or
+                coerced; the message names the place, and quotes it.
+            ConfigurationError: no type is known, or the type can't be parsed into.
         """
         if into is None:
             if self._response_type is None:
                 raise ConfigurationError(
-                    "the request named no type for its answer",
+                    "the request has no type for its answer",
                     hint="completion.parse(SomeType), or chat_completion_request(…, response_format=SomeType)",
                 )
             into = self._response_type.type
@@ -325,33 +324,33 @@ class ChatCompletion(ResponseObject, eq=False):
     def _text_to_parse(self) -> str:
         choice = self._first_choice() or Choice()
         message = choice.message
-        self._require_whole(choice, "it can't be parsed")
+        self._require_complete(choice, "it can't be parsed")
         if message.refusal:
             raise self._with_context(RefusalError(f"the model refused: {message.refusal}", refusal=message.refusal))
         if message.content is None:
             called = ", ".join(call.name for call in message.tool_calls or ())
             raise self._with_context(
-                ResponseFormatError(f"the answer has no content{called and ', but calls of ' + called}")
+                ResponseFormatError(f"the answer has no content{called and ', but calls ' + called}")
             )
         return message.content
 
     def _first_choice(self) -> Choice | None:
         return next((choice for choice in self.choices if choice.index == 0), None)
 
-    def _require_whole(self, choice: Choice, consequence: str) -> None:
+    def _require_complete(self, choice: Choice, consequence: str) -> None:
         reason = choice.finish_reason
         if self.complete is False:
-            why = "the stream was left, or broke off, before its end"
+            why = "the stream was stopped or broke off before its end"
         elif reason in TRUNCATION_REASONS:
             why = f"it was cut by {TRUNCATION_REASONS[reason]} (finish reason {reason!r})"
         elif self.complete is None and not reason:
             why = "it has no finish reason"
         else:
             return
-        raise self._with_context(StreamTruncatedError(f"the answer is not whole, so {consequence}: {why}"))
+        raise self._with_context(StreamTruncatedError(f"the answer is not complete, so {consequence}: {why}"))
 
     def _with_context(self, error: _Error) -> _Error:
-        """The error, with this completion as what led to it."""
+        """The error, with this completion as its `partial`."""
         error.partial = self
         error.chunks_received = 0 if self.timing is None else self.timing.chunks
         error.request_id = None if self.response is None else self.response.request_id
@@ -367,7 +366,7 @@ class ChatCompletion(ResponseObject, eq=False):
 
 
 TRUNCATION_REASONS = {"length": "the limit of tokens", "content_filter": "the server's content filter"}
-"""What ends an answer before the model does, by finish reason."""
+"""What cut an answer, by finish reason."""
 
 METADATA_FIELDS = {"response", "timing", "complete", "_response_type"}
 _COMPARED = tuple(name for name in ChatCompletion.__struct_fields__ if name not in METADATA_FIELDS)

@@ -20,21 +20,21 @@ class DeveloperMessage(_Message, tag_field="role", tag="developer"):
 
 
 class SystemMessage(_Message, tag_field="role", tag="system"):
-    """Instructions of the developer, for models that know no "developer" role."""
+    """Instructions of the developer, for models without the "developer" role."""
 
     content: Content
     name: str | None = None
 
 
 class UserMessage(_Message, tag_field="role", tag="user"):
-    """What the user says: text, or parts with images, audio or files."""
+    """The user's message: text, or parts with images, audio or files."""
 
     content: Content
     name: str | None = None
 
 
 class AssistantMessage(_Message, tag_field="role", tag="assistant"):
-    """What the model said before. `function_call` is what old answers have in place of tool calls."""
+    """An earlier answer of the model. `function_call` is what old answers have in place of tool calls."""
 
     content: Content | None = None
     name: str | None = None

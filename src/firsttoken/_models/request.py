@@ -39,8 +39,8 @@ class StreamOptions(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Options of a streamed answer.
 
     Attributes:
-        include_usage: ask for a last chunk with the tokens used. A stream asks for it unless this is False.
-        include_obfuscation: False asks OpenAI to leave out the padding that hides the lengths of tokens.
+        include_usage: request a last chunk with the tokens used. Sent with every stream unless this is False.
+        include_obfuscation: False makes OpenAI leave out the padding that hides the lengths of tokens.
     """
 
     include_usage: bool | None = None

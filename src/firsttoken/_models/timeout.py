@@ -13,7 +13,7 @@ class Timeout(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         connect_s: to have a connection: address, TCP, proxy and TLS together. Each attempt has its own.
-        first_chunk_s: from the request to the first progress; on the blocking call to the whole response.
+        first_chunk_s: from the request to the first progress; on the blocking call to the end of the response.
         idle_s: between two signs of progress.
         total_s: for the whole call, retries and the waits between them included.
     """
@@ -32,4 +32,4 @@ class Timeout(msgspec.Struct, frozen=True, kw_only=True):
                 )
 
 
-Timeout.__module__ = "firsttoken"  # the door, for reprs, tracebacks and pickles
+Timeout.__module__ = "firsttoken"  # the public module, for reprs, tracebacks and pickles

@@ -23,7 +23,7 @@ from firsttoken.events import (
     ToolCallFinishedEvent,
     ToolCallStartedEvent,
     UsageEvent,
-    ending,
+    with_snapshot,
 )
 
 _TextLike = TypeVar("_TextLike", TextEvent, ReasoningEvent, RefusalEvent)
@@ -113,7 +113,7 @@ class _ChoiceEvents:
         event = ToolCallArgumentsEvent(
             choice_index=self._index, call_index=call.position, id=call.id, name=call.name, delta=delta
         )
-        return ending(event, call.input if call.is_custom else call.arguments, length)
+        return with_snapshot(event, call.input if call.is_custom else call.arguments, length)
 
     def finish(self, choice: Choice) -> None:
         calls = choice.message.tool_calls or ()
@@ -142,4 +142,4 @@ class _Growing:
         self._parts.append(event.delta)
         self._parts.compact()
         self._length += len(event.delta)
-        return ending(event, self._parts, self._length)
+        return with_snapshot(event, self._parts, self._length)

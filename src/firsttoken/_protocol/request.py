@@ -1,6 +1,6 @@
 """A request to the bytes of its head and body.
 
-Owns the JSON body, the headers and their checks. Refuses to know where the bytes go.
+The JSON body, the headers and their checks; where the bytes go is not known here.
 
 Sources: RFC 9110 (fields), RFC 9112, section 3 (request line).
 """
@@ -20,12 +20,12 @@ from firsttoken.errors import ConfigurationError
 
 _encode = msgspec.json.Encoder().encode
 _FORBIDDEN = frozenset(map(chr, range(0x20))) - {"\t"} | {"\x7f"}
-"""What can't stand in a header's value: RFC 9110, section 5.5."""
+"""Invalid in a header's value: RFC 9110, section 5.5."""
 
 _TOKEN = frozenset(string.ascii_letters + string.digits + "!#$%&'*+-.^_`|~")
-"""What a header's name is made of: RFC 9110, section 5.6.2."""
+"""Valid in a header's name: RFC 9110, section 5.6.2."""
 
-_OURS = frozenset({"content-length", "transfer-encoding", "connection"})
+_FRAMING_HEADERS = frozenset({"content-length", "transfer-encoding", "connection"})
 
 
 def encode_body(request: ChatCompletionRequest, *, stream: bool) -> bytes:
@@ -33,10 +33,10 @@ def encode_body(request: ChatCompletionRequest, *, stream: bool) -> bytes:
 
     Args:
         request: what to send.
-        stream: whether a streamed answer is wanted, whatever the request's own `stream` says, or its `extra`.
+        stream: whether to stream, whatever `request.stream` or `extra` has.
 
     Raises:
-        ConfigurationError: something in the request can't be written as JSON, or there are no messages.
+        ConfigurationError: something in the request can't be encoded as JSON, or there are no messages.
     """
     body: dict[str, object] = {
         name: value for name in request.__struct_fields__ if (value := getattr(request, name)) is not None
@@ -72,7 +72,7 @@ def _messages(messages: object) -> Sequence[object]:
 
 
 def _stream_options(options: object) -> dict[str, object]:
-    """Usage is asked for unless it is switched off; servers that know no `stream_options` then get none."""
+    """Usage is requested unless it is switched off; then no `stream_options` is sent at all."""
     wanted: dict[str, object] = {"include_usage": True}
     given = msgspec.to_builtins(options) if isinstance(options, StreamOptions) else options
     if isinstance(given, Mapping):
@@ -115,7 +115,7 @@ def _to_json(body: dict[str, object]) -> bytes:
     try:
         return _encode(body)
     except UnicodeEncodeError:
-        # A lone surrogate, as a cut UTF-16 text has it: JSON can say it, UTF-8 can't (RFC 8259, section 8.2).
+        # A lone surrogate, as a cut UTF-16 text has it: JSON can hold it, UTF-8 can't (RFC 8259, section 8.2).
         try:
             return json.dumps(msgspec.to_builtins(body)).encode("ascii")
         except _NOT_JSON as error:
@@ -128,15 +128,15 @@ _NOT_JSON = (TypeError, ValueError, RecursionError, OverflowError)
 
 
 def _not_json(error: Exception) -> ConfigurationError:
-    return ConfigurationError(f"the request can't be written as JSON: {error}")
+    return ConfigurationError(f"the request can't be encoded as JSON: {error}")
 
 
 def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Headers of the caller, names in lower case.
 
     Raises:
-        ConfigurationError: a name or value can't stand in a head, or the header is ours to set. The message does
-            not show the value: it may be a key.
+        ConfigurationError: a name or value is invalid, or the header is set by firsttoken. The message does not show
+            the value: it may be a key.
     """
     if not isinstance(headers, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError(
@@ -149,18 +149,18 @@ def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
             raise ConfigurationError(f"the name of a header must be a str, not {type(name).__name__}")
         lower = name.lower()
         if not name or not _TOKEN.issuperset(name):
-            raise ConfigurationError(f"{name!r} is no name of a header")
-        if lower in _OURS:
-            raise ConfigurationError(f"the header {lower} is set by firsttoken and can't be given")
+            raise ConfigurationError(f"invalid header name: {name!r}")
+        if lower in _FRAMING_HEADERS:
+            raise ConfigurationError(f"the header {lower} is set by firsttoken: it can't be given")
         checked[lower] = check_header_value(lower, value)
     return checked
 
 
 def check_header_value(name: str, value: str) -> str:
-    """The value, if it can stand in a head.
+    """The value, if it is a valid one.
 
     Raises:
-        ConfigurationError: it can't. The message does not show it.
+        ConfigurationError: it is not. The message does not show it.
     """
     if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError(f"the value of {name} must be a str, not {type(value).__name__}")

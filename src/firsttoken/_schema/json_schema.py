@@ -1,6 +1,6 @@
-"""Types to JSON schemas, and to the `response_format` that asks for one.
+"""Types to JSON schemas, and to the `response_format` that requests one.
 
-Owns what a schema is made of before anybody's rules apply; OpenAI's rules are in `strict`.
+OpenAI's rules for them are in `strict`.
 """
 
 import re
@@ -18,7 +18,7 @@ _DEFS = "#/$defs/"
 def json_schema_format(
     type_: object, *, name: str | None = None, description: str | None = None, strict: bool = True
 ) -> dict[str, object]:
-    """Make a `response_format` that asks for an answer of a type.
+    """Make a `response_format` that requests an answer of a type.
 
     `chat_completion_request(…, response_format=SomeType)` does the same with the defaults, and lets
     `completion.parse()` know the type; with this, name it again: `completion.parse(SomeType)`.
@@ -28,11 +28,11 @@ def json_schema_format(
             order, those of a TypedDict sorted by name.
         name: of the schema, which the model may see; None takes the type's.
         description: what the answer is for; None leaves it to the docstring of the type, which is in the schema.
-        strict: ask the server to keep to the schema, in the subset of JSON Schema that OpenAI has for it: every
-            field is required, and what the subset can't say is left to `parse`. False sends the schema as it is.
+        strict: make the server keep to the schema, in OpenAI's subset of JSON Schema: every field is required, and
+            constraints that the subset does not have are left to `parse`. False sends the schema as it is.
 
     Raises:
-        ConfigurationError: the type's JSON is no object, or it has no such schema.
+        ConfigurationError: the type's JSON is not an object, or it has no such schema.
     """
     shown = name_of(type_)
     schema = object_schema(type_)
@@ -53,7 +53,7 @@ def object_schema(type_: object) -> dict[str, object]:
     schema = _inline_root_ref(_schema(type_))
     if schema.get("type") != "object":
         raise ConfigurationError(
-            f"an answer must be a JSON object, and {name_of(type_)} is something else",
+            f"an answer must be a JSON object, not {name_of(type_)}",
             hint="put it into a field of a msgspec.Struct, a dataclass or a TypedDict",
         )
     return schema
@@ -62,10 +62,10 @@ def object_schema(type_: object) -> dict[str, object]:
 def _schema(type_: object) -> dict[str, object]:
     try:
         return type_.model_json_schema() if is_pydantic_model(type_) else schema_of(type_)
-    except (TypeError, NameError, RuntimeError) as error:  # recursion, too, and what pydantic says of its users
+    except (TypeError, NameError, RuntimeError) as error:  # also recursion, and pydantic's own errors
         raise ConfigurationError(
             f"{name_of(type_)} has no JSON schema: {str(error).partition(chr(10))[0]}",
-            hint="it must be a msgspec.Struct, a dataclass, a TypedDict or a pydantic model, and so must what it holds",
+            hint="it must be a msgspec.Struct, a dataclass, a TypedDict or a pydantic model, and so must its fields",
         ) from error
 
 
@@ -81,7 +81,7 @@ def schema_of(type_: object) -> dict[str, object]:
 def _schema_hook(type_: type) -> dict[str, object]:
     if type_ is object:
         return {"type": ["object", "array", "string", "number", "boolean", "null"]}  # msgspec takes {} for no answer
-    raise TypeError(f"{name_of(type_)} is no type of msgspec's")
+    raise TypeError(f"{name_of(type_)} is not supported by msgspec")
 
 
 def _inline_root_ref(schema: dict[str, object]) -> dict[str, object]:

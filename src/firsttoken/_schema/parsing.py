@@ -1,7 +1,7 @@
 """Text that a model wrote, to a value of a type.
 
-Owns what it means to fit: the text is JSON as it stands, and the JSON is what the type declares. Nothing is repaired
-and nothing is coerced. Knows msgspec's types, and pydantic's models where pydantic has been imported.
+The text must be JSON as it stands, and the JSON must be what the type declares. Nothing is repaired and nothing is
+coerced. Types are msgspec's, and pydantic's models where pydantic has been imported.
 """
 
 import re
@@ -22,9 +22,9 @@ _MODULE = re.compile(r"[\w.<>]+\.(?=\w)")  # <: of a type that was made in a fun
 
 
 class ResponseType:
-    """The type that an answer is asked to be of, on its way from the request to the completion.
+    """The type that a request has for its answer, on its way from the request to the completion.
 
-    A completion can be pickled whatever it was asked to be: a type that can't (one made inside a function) is left out.
+    A completion can always be pickled: a type that can't (one made inside a function) is left out.
     """
 
     __slots__ = ("type",)
@@ -52,7 +52,7 @@ class ResponseType:
 
 
 def response_type(response_format: object) -> ResponseType | None:
-    """The type that a request's `response_format` asks for; None where it is a dict, or not there."""
+    """The type in a request's `response_format`; None where it is a dict, or not there."""
     if response_format is None or isinstance(response_format, Mapping):
         return None
     return ResponseType(response_format)
@@ -88,12 +88,12 @@ def parse_json_text(text: str, into: object, what: str) -> object:
         what: is parsed, for messages: "the answer", "the arguments of get_weather".
 
     Raises:
-        ResponseFormatError: the text is no JSON, or does not fit. The message says where, and quotes it.
+        ResponseFormatError: the text is invalid JSON, or does not match. The message names the place, and quotes it.
         ConfigurationError: nothing can be parsed into `into`.
     """
     try:
         if is_pydantic_model(into):
-            msgspec.json.decode(text)  # so that what is no JSON is said in the same words
+            msgspec.json.decode(text)  # so that invalid JSON gets the same message
             return into.model_validate_json(text, strict=True)
         return msgspec.json.decode(text, type=into, dec_hook=_dec_hook)
     except msgspec.ValidationError as error:
@@ -101,7 +101,7 @@ def parse_json_text(text: str, into: object, what: str) -> object:
     except (TypeError, NameError, NotImplementedError) as error:
         raise ConfigurationError(f"{what} can't be parsed into {name_of(into)}: {error}") from error
     except RecursionError as error:
-        raise ResponseFormatError(f"{what} can't be read: JSON that is nested too deeply: {_quoted(text)}") from error
+        raise ResponseFormatError(f"{what} can't be read: JSON nested too deeply: {_quoted(text)}") from error
     except ValueError as error:
         found = _found_by_pydantic(error)
         if found is not None:
@@ -110,19 +110,19 @@ def parse_json_text(text: str, into: object, what: str) -> object:
 
 
 def _dec_hook(type_: type, value: object) -> object:
-    """What msgspec asks for types that are not its own: `object`, which it does not take for "anything", is fine."""
+    """Called by msgspec for types that are not its own: of these `object` is anything."""
     if type_ is object:
         return value
-    raise NotImplementedError(f"{name_of(type_)} is no type of msgspec's")
+    raise NotImplementedError(f"{name_of(type_)} is not supported by msgspec")
 
 
 def _validation_error(text: str, into: object, what: str, why: str) -> ResponseFormatError:
-    place = "" if "`$" in why else " - at `$`"  # msgspec does not say so where the whole is meant
+    place = "" if "`$" in why else " - at `$`"  # msgspec leaves it out for the root
     return ResponseFormatError(f"{what} can't be read as {name_of(into)}: {why}{place}: {_quoted(text)}")
 
 
 def _found_by_pydantic(error: ValueError) -> str | None:
-    """The first thing that pydantic found, said as msgspec says it; None where the error is not pydantic's."""
+    """The first thing that pydantic found, in msgspec's form; None where the error is not pydantic's."""
     if "pydantic" not in sys.modules:
         return None
     import pydantic

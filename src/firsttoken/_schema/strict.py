@@ -2,7 +2,7 @@
 
 Sources: OpenAI's guide to structured outputs, "Supported schemas": the root is an object; every object names all its
 properties, requires each and allows no other; `anyOf`, `$defs` and recursion are fine, `allOf`, `default` and most
-constraints of length are not. What its server says besides: a `$ref` stands alone, and every schema has a type.
+constraints of length are not. What its server checks besides: a `$ref` stands alone, and every schema has a type.
 """
 
 from firsttoken._json import as_array, as_object
@@ -29,7 +29,7 @@ UNSUPPORTED_KEYWORDS = {
     "not": "what something is not",
     "if": "a condition",
 }
-"""Keywords without which the schema would say something else."""
+"""Keywords without which the schema would mean something else."""
 
 _TYPES: dict[type, str] = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
 
@@ -42,7 +42,7 @@ def strict_schema(schema: JSONObject, name: str) -> JSONObject:
         name: what it is the schema of, for messages.
 
     Raises:
-        ConfigurationError: it says something that can't be said in strict mode.
+        ConfigurationError: it has something that strict mode can't express.
     """
     return _Strict(name, as_object(schema.get("$defs")) or {}).root(schema)
 
@@ -62,7 +62,7 @@ class _Strict:
         """One schema; `expanding` are the definitions that are being put in place of references to them."""
         node = as_object(value)
         if not node:
-            raise self._refusal(path, "anything")
+            raise self._unsupported(path, "anything")
         alternatives = as_array(node.get("anyOf")) or as_array(node.get("oneOf"))
         parts = as_array(node.get("allOf"))
         if "$ref" in node:
@@ -71,7 +71,7 @@ class _Strict:
             outer = {name: item for name, item in node.items() if name != "allOf"}
             return self._node((as_object(parts[0]) or {}) | outer, path, expanding)
         for keyword in UNSUPPORTED_KEYWORDS.keys() & node.keys():
-            raise self._refusal(path, UNSUPPORTED_KEYWORDS[keyword])
+            raise self._unsupported(path, UNSUPPORTED_KEYWORDS[keyword])
         made = {name: item for name, item in node.items() if name in _KEPT}
         if alternatives is not None:
             made["anyOf"] = [self._node(item, path, expanding) for item in alternatives]
@@ -80,7 +80,7 @@ class _Strict:
         elif "const" in node and "type" not in node:
             made["type"] = _TYPES[type(node["const"])]
         elif "type" not in node or {"object", "array"} & set(as_array(node["type"]) or ()):
-            raise self._refusal(path, "anything")
+            raise self._unsupported(path, "anything")
         if node.get("type") == "object":
             self._write_properties(made, node, path, expanding)
         if node.get("type") == "array":
@@ -92,7 +92,7 @@ class _Strict:
     def _write_properties(self, made: JSONObject, node: JSONObject, path: str, expanding: tuple[str, ...]) -> None:
         properties = as_object(node.get("properties"))
         if properties is None or node.get("additionalProperties", False) is not False:
-            raise self._refusal(path, "an object whose fields are not named")
+            raise self._unsupported(path, "an object whose fields are not named")
         made["properties"] = {name: self._node(item, f"{path}.{name}", expanding) for name, item in properties.items()}
         made["required"] = list(properties)
         made["additionalProperties"] = False
@@ -106,7 +106,7 @@ class _Strict:
             return {"$ref": reference}
         return self._node((as_object(self._definitions[name]) or {}) | beside, path, (*expanding, name))
 
-    def _refusal(self, path: str, what: str) -> ConfigurationError:
+    def _unsupported(self, path: str, what: str) -> ConfigurationError:
         return ConfigurationError(
             f"{self._name} has no strict JSON schema: at `{path}` it allows {what}",
             hint="declare it more narrowly, or make the schema yourself with strict=False "

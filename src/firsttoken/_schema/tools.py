@@ -1,7 +1,7 @@
 """Python functions to tool definitions, and a call's arguments to a function's.
 
-Owns what a function says about itself: its name, its docstring (first paragraph, and the section `Args:` in Google's
-style) and its signature. The types of its parameters are msgspec's affair.
+A definition is made of a function's name, its docstring (first paragraph, and the section `Args:` in Google's style)
+and its signature. The types of its parameters are msgspec's.
 """
 
 import inspect
@@ -43,7 +43,7 @@ def function_tool(
             None and False leave it to the server; `ToolCall.parse` checks the arguments in any case.
 
     Raises:
-        ConfigurationError: it is no function, or a parameter can't be described: one without an annotation, one of a
+        ConfigurationError: it is not a function, or a parameter can't be described: one without an annotation, one of a
             type without a JSON schema, one that can't be passed by name, `*args` and `**kwargs`.
     """
     _check_is_function(function)
@@ -84,7 +84,7 @@ def _check_is_function(function: object) -> None:
     if not inspect.isfunction(function) and not inspect.ismethod(function):
         raise ConfigurationError(
             f"a tool must be a dict or a function, not {name_of(type(function))}: {function!r}",
-            hint="wrap it into a def with an annotation for each parameter",
+            hint="wrap it in a def with an annotation for each parameter",
         )
 
 
@@ -108,11 +108,11 @@ def _check_has_schema(function: Function, name: str, hint: object) -> None:
     try:
         schema_of(hint)
     except TypeError as error:
-        raise _refusal(function, name, f"is of a type without a JSON schema, {name_of(hint)}") from error
+        raise _unsupported(function, name, f"is of a type without a JSON schema, {name_of(hint)}") from error
 
 
 def _arguments_type(function: Function) -> type[msgspec.Struct]:
-    """A struct with the function's parameters for fields; those with a default may be left out, no others may come."""
+    """A struct with the function's parameters for fields; those with a default are optional, others are refused."""
     parameters = inspect.signature(function).parameters
     fields: list[tuple[str, object] | tuple[str, object, object]] = [
         (name, hint)
@@ -145,20 +145,20 @@ def _without_return(function: Function) -> Function:
 def _hint(function: Function, parameter: inspect.Parameter, hints: Mapping[str, object]) -> object:
     name = parameter.name
     if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-        raise _refusal(
+        raise _unsupported(
             function, str(parameter.replace(annotation=parameter.empty)), "stands for any number of arguments"
         )
     if parameter.kind == parameter.POSITIONAL_ONLY or name.startswith("__"):  # as PEP 484 spelt it before there was "/"
-        raise _refusal(function, name, "can't be passed by name")
+        raise _unsupported(function, name, "can't be passed by name")
     if name not in hints:
-        raise _refusal(function, name, "has no annotation")
+        raise _unsupported(function, name, "has no annotation")
     return hints[name]
 
 
-def _refusal(function: Function, name: str, why: str) -> ConfigurationError:
+def _unsupported(function: Function, name: str, why: str) -> ConfigurationError:
     return ConfigurationError(
         f"{function.__name__} can't be a tool: its parameter {name} {why}",
-        hint="wrap it into a function whose parameters say what they are",
+        hint="wrap it in a function with an annotation for each parameter",
     )
 
 
@@ -167,7 +167,7 @@ def _first_paragraph(docstring: str) -> str:
 
 
 def _described_arguments(docstring: str) -> dict[str, str]:
-    """What the section `Args:` says of each parameter; lines that are indented further go on with the one before."""
+    """The descriptions in the section `Args:`, by parameter; further indented lines continue the one before."""
     section = _ARGS_SECTION.search(docstring)
     if section is None:
         return {}
