@@ -125,7 +125,7 @@ def test_a_proxy_that_wants_a_password(make_client: MakeClient, scheme: str) -> 
         assert proxy.was_left()
     assert isinstance(failure, APIStatusError)
     assert failure.status == 407
-    refusal = f"the proxy 127.0.0.1:{proxy.port} opened no tunnel: it answered 407 Proxy Authentication Required"
+    refusal = f"the proxy 127.0.0.1:{proxy.port} refused CONNECT: 407 Proxy Authentication Required"
     assert str(failure).startswith(refusal if scheme == "https" else "the server answered 407 Proxy")
     assert str(failure).endswith("hint: the proxy wants a user and a password: http://user:password@host:port")
     assert PASSWORD not in shown(failure)

@@ -123,7 +123,7 @@ def test_a_redirect_is_an_error_and_the_key_goes_nowhere(make_client: MakeClient
             failure = failure_of(make_client(server, max_retries=2).chat_completion_stream(REQUEST))
     assert isinstance(failure, APIStatusError)
     assert failure.status == status
-    assert f"redirects to {target!r} are not followed, lest the key go elsewhere" in str(failure)
+    assert f"redirects to {target!r} are not followed, to avoid sending the key to another host" in str(failure)
     assert other.connections == 0
 
 
@@ -180,7 +180,7 @@ NOT_A_STREAM: dict[str, tuple[Answer, str]] = {
     "text": (respond(200, b"hello", "text/plain"), "the server answered 200 with text/plain, which is no chat"),
     "nothing": (respond(200, b"", "text/plain"), "the server answered 200 with an empty body (text/plain)"),
     "a list": (respond(200, b"[1]"), "the server answered 200 with application/json, which is no chat completion"),
-    "other JSON": (respond(200, b'{"a": 1}'), "the server sent JSON that is no chat completion: '{\"a\": 1}'"),
+    "other JSON": (respond(200, b'{"a": 1}'), "expected a chat completion: '{\"a\": 1}'"),
     "half JSON": (respond(200, b'{"choices": ['), "the server sent data that is not JSON (Expecting value: "),
     "HTML as events": (
         respond(200, b"<html>no</html>", "text/event-stream"),
@@ -209,7 +209,7 @@ def test_a_json_error_in_a_200(make_client: MakeClient) -> None:
         for _ in range(2):
             failure = failure_of(make_client(server).chat_completion_stream(REQUEST))
             assert isinstance(failure, errors.NotFoundError)
-            assert str(failure) == "the server reported an error in a 200: no such model"
+            assert str(failure) == "error response with status 200: no such model"
             assert failure.in_stream
 
 

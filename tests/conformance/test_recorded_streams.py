@@ -15,7 +15,7 @@ import pytest
 
 from firsttoken import Client, chat_completion_request
 from firsttoken._json import as_object, parse_json
-from firsttoken._protocol import lenient as tolerant
+from firsttoken._protocol import lenient
 from firsttoken.errors import APIStatusError, ChatCompletionError, StreamTruncatedError
 from firsttoken.sansio import Accumulator
 from firsttoken.types import ChatCompletion, ChatCompletionChunk, Choice
@@ -107,7 +107,7 @@ def test_what_is_learned_on_the_way_changes_no_chunk(entry: dict[str, Any]) -> N
     for chunk in run(body_of(entry)).chunks:
         value = as_object(parse_json(chunk.raw))
         assert value is not None
-        assert chunk == msgspec.structs.replace(tolerant.read(chunk.raw, value, ChatCompletionChunk), raw=chunk.raw)
+        assert chunk == msgspec.structs.replace(lenient.read(chunk.raw, value, ChatCompletionChunk), raw=chunk.raw)
 
 
 @each_stream

@@ -106,7 +106,8 @@ LOST_OR_SLOW = {
 
 _KEY = "\nhint: …"
 _REDIRECT = (
-    "\nhint: redirects to 'http://127.0.0.1:9/v1/chat/completions' are not followed, lest the key go elsewhere; …"
+    "\nhint: redirects to 'http://127.0.0.1:9/v1/chat/completions' are not followed, "
+    "to avoid sending the key to another host; …"
 )
 _HALF_AN_ERROR = """: '{"error": {"message": "the engi'"""
 
@@ -151,7 +152,7 @@ REFUSALS = {
     "no-credit": refused(RateLimitError, 429, ": you exceeded your quota"),
 }
 
-_IN_A_200 = "the server reported an error in a 200: the model is overloaded"
+_IN_A_200 = "error response with status 200: the model is overloaded"
 _BASE_URL = "\nhint: is base_url the address of the API? Most end in /v1"
 
 NOT_STREAMS = {
@@ -159,7 +160,7 @@ NOT_STREAMS = {
     "ok-error": Expected(APIStatusError, _IN_A_200, in_stream=True),
     "ok-error-429": Expected(RateLimitError, _IN_A_200, in_stream=True),
     "ok-error-as-events": Expected(APIStatusError, _IN_A_200, in_stream=True),
-    "ok-other-json": format_error("""the server sent JSON that is no chat completion: '{"status": "ok"}'"""),
+    "ok-other-json": format_error("""expected a chat completion: '{"status": "ok"}'"""),
     "ok-json-list": format_error(
         "the server answered 200 with application/json, which is no chat completion: '[1]'" + _BASE_URL
     ),
@@ -214,18 +215,18 @@ CUT_OR_SILENT = {
     "endless-roles": NO_CHUNK,
     "endless-empty-deltas": NO_MORE,
     "endless-dripping": NO_MORE,
-    "endless-event": format_error("an event of the stream is larger than 33554432 bytes"),
+    "endless-event": format_error("event larger than 33554432 bytes"),
 }
 
 MALFORMED = {
     "bad-json": format_error("""the server sent data that is not JSON (…): '{"choices": [{"index": 0, "delta"'"""),
     "bad-utf-8": format_error("the server sent data that is not UTF-8 (invalid continuation byte): '…'"),
     "text-event": format_error("the server sent data that is not JSON (…): 'Hello'"),
-    "list-event": format_error("the server sent an event that is no JSON object: '[1, 2]'"),
-    "null-event": format_error("the server sent an event that is no JSON object: 'null'"),
-    "choices-no-list": format_error("the server sent choices that are no list: '{…"),
-    "choice-no-object": format_error("the server sent a choice that is no object: '{…"),
-    "delta-no-object": format_error("the server sent a choice whose delta is no object: '{…"),
+    "list-event": format_error("expected a JSON object in the event: '[1, 2]'"),
+    "null-event": format_error("expected a JSON object in the event: 'null'"),
+    "choices-no-list": format_error("choices must be a list: '{…"),
+    "choice-no-object": format_error("each choice must be an object: '{…"),
+    "delta-no-object": format_error("delta must be an object: '{…"),
     "deep-nesting": format_error("""the server sent JSON that is nested too deeply: '{"a": [[[[[…"""),
     "broken-framing": format_error("the framing of the response is broken: …"),
     "content-length-too-long": CLOSED,

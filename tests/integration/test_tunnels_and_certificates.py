@@ -70,7 +70,7 @@ def test_a_proxy_that_wants_a_password(style: str, trust: dict[str, str], tmp_pa
         wrong = ask(style, server.base_url, **trust, HTTPS_PROXY=url(proxy, f"{USER}:falsch-falsch@"))
     assert known == HELLO
     assert (nobody.kind, wrong.kind) == ("APIStatusError", "APIStatusError")
-    refused = f"the proxy 127.0.0.1:{proxy.port} opened no tunnel: it answered 40"
+    refused = f"the proxy 127.0.0.1:{proxy.port} refused CONNECT: 40"
     assert nobody.message.startswith(f"{refused}7 Proxy Authentication Required")
     assert nobody.message.endswith("\nhint: the proxy wants a user and a password: http://user:password@host:port")
     assert wrong.message.startswith(refused)
@@ -82,7 +82,7 @@ def test_a_server_that_the_proxy_can_not_reach(style: str, trust: dict[str, str]
     """It is the proxy that says no, so the error is of no server's class; its status says that it may go better."""
     outcome = ask(style, f"https://localhost:{free_port()}/v1", **trust, HTTPS_PROXY=url(proxy))
     assert (outcome.texts, outcome.kind, outcome.retryable) == ([], "APIStatusError", True)
-    assert outcome.message.startswith(f"the proxy 127.0.0.1:{proxy.port} opened no tunnel: it answered 50")
+    assert outcome.message.startswith(f"the proxy 127.0.0.1:{proxy.port} refused CONNECT: 50")
     assert len(proxy.asked_for()) == 2
 
 

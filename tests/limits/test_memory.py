@@ -16,7 +16,7 @@ FAR_TOO_MUCH = 512 * MIB
 """When an endless response stops after all; a client that is still there then has failed."""
 
 Answer = Callable[[Peer], None]
-TOO_LARGE_EVENT = "ResponseFormatError: an event of the stream is larger than 33554432 bytes"
+TOO_LARGE_EVENT = "ResponseFormatError: event larger than 33554432 bytes"
 TOO_LARGE = "ResponseFormatError: the response is larger than 33554432 bytes"
 TOO_MANY_HEADERS = "ResponseFormatError: the response has more than 131072 bytes of headers"
 

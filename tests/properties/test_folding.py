@@ -71,8 +71,8 @@ def test_what_is_learned_on_the_way_changes_no_chunk(completion: JSON, rng: rand
     place = rng.randrange(len(chunks))
     chunks[place] = with_value_at(chunks[place], value, rng)
     events = [ServerSentEvent("message", as_json(chunk)) for chunk in chunks]
-    learning = ChunkDecoder().events(events)
-    alone = [ChunkDecoder().events([event]) for event in events[: len(learning.chunks) + 1]]
+    learning = ChunkDecoder().decode_events(events)
+    alone = [ChunkDecoder().decode_events([event]) for event in events[: len(learning.chunks) + 1]]
     assert shown(learning.chunks) == shown([chunk for decoded in alone for chunk in decoded.chunks])
     assert failure_summary(learning.failure) == failure_summary(alone[-1].failure)
     for chunk in learning.chunks:

@@ -25,7 +25,7 @@ def fold(*choices: dict[str, Any]) -> Choice:
     for choice in choices:
         parts.add(msgspec.convert(choice, ChunkChoice))
     parts.compact()
-    return parts.so_far()
+    return parts.snapshot()
 
 
 def message(*deltas: dict[str, Any]) -> ChatCompletionMessage:
@@ -156,11 +156,11 @@ def test_what_was_given_does_not_change_later() -> None:
     token = {"token": "a"}
     step = msgspec.convert({"delta": {"annotations": [1]}, "logprobs": {"content": [token]}}, ChunkChoice)
     parts.add(step)
-    before = parts.so_far()
+    before = parts.snapshot()
     parts.add(step)
     assert before.message.annotations == [1]
     assert before.logprobs == ChoiceLogprobs(content=[TokenLogprob(token="a")])
-    assert parts.so_far().message.annotations == [1, 1]
+    assert parts.snapshot().message.annotations == [1, 1]
     assert step.delta.annotations == [1]
 
 
@@ -170,6 +170,6 @@ def test_long_texts_are_compacted() -> None:
     for _ in range(5000):
         parts.add(step)
         parts.compact()
-    folded = parts.so_far().message
+    folded = parts.snapshot().message
     assert (folded.content, folded.refusal, folded.thinking) == ("a" * 5000, "b" * 5000, "c" * 5000)
     assert len(parts._content) < 1100

@@ -2,7 +2,7 @@
 
 import pytest
 
-from firsttoken._protocol.content_parts import text_and_thinking
+from firsttoken._protocol.content_parts import split_content_parts
 
 
 @pytest.mark.parametrize(
@@ -21,4 +21,4 @@ from firsttoken._protocol.content_parts import text_and_thinking
     ],
 )
 def test_parts(parts: list[object], text: str | None, thinking: str | None) -> None:
-    assert text_and_thinking(parts) == (text, thinking)
+    assert split_content_parts(parts) == (text, thinking)

@@ -28,7 +28,7 @@ ERROR = payload({"error": {"message": "no", "code": 400}})
 
 
 def blocks(*payloads: bytes) -> DecodeResult:
-    return ChunkDecoder().blocks(SSEDecoder(), b"\n\n".join(b"data: " + data for data in payloads))
+    return ChunkDecoder().decode_blocks(SSEDecoder(), b"\n\n".join(b"data: " + data for data in payloads))
 
 
 def texts(decoded: DecodeResult) -> list[str]:
@@ -59,19 +59,19 @@ def test_a_read_of_plain_events(payloads: list[bytes], expected: list[str], done
 
 
 def test_a_read_of_other_events() -> None:
-    decoded = ChunkDecoder().blocks(SSEDecoder(), b": ping\n\ndata:" + HELLO + b"\n\nevent: chunk\ndata: " + ODD)
+    decoded = ChunkDecoder().decode_blocks(SSEDecoder(), b": ping\n\ndata:" + HELLO + b"\n\nevent: chunk\ndata: " + ODD)
     assert texts(decoded) == ["Hello", "odd"]
 
 
 def test_the_typed_decode_keeps_the_bytes() -> None:
-    made = ChunkDecoder().typed(HELLO)
+    made = ChunkDecoder().try_decode(HELLO)
     assert made is not None
     assert (made.text, made.raw) == ("Hello", HELLO)
 
 
 @pytest.mark.parametrize("data", [ODD, b"[DONE]", b"{", b""])
 def test_what_the_types_do_not_know_whole_is_for_the_longer_way(data: bytes) -> None:
-    assert ChunkDecoder().typed(data) is None
+    assert ChunkDecoder().try_decode(data) is None
 
 
 @pytest.mark.parametrize("bad", [ERROR, b"{", b"\xff", b"[]"])
@@ -84,14 +84,14 @@ def test_a_read_ends_with_its_first_failure(bad: bytes, before: bytes) -> None:
 
 
 def test_a_failure_of_the_server_keeps_its_class() -> None:
-    failure = ChunkDecoder().events([ServerSentEvent("message", ERROR)]).failure
+    failure = ChunkDecoder().decode_events([ServerSentEvent("message", ERROR)]).failure
     assert isinstance(failure, BadRequestError)
     assert str(failure) == "the server reported an error inside the stream: no"
 
 
 def test_an_error_event_is_an_error_whatever_it_holds() -> None:
     for data in (HELLO, DONE, b"words", b"[1]"):
-        failure = ChunkDecoder().events([ServerSentEvent("error", data)]).failure
+        failure = ChunkDecoder().decode_events([ServerSentEvent("error", data)]).failure
         assert isinstance(failure, APIStatusError)
         assert failure.in_stream
 
@@ -112,14 +112,14 @@ def own(**fields: Any) -> bytes:
 
 def test_the_second_chunk_with_the_same_fields_makes_a_decoder_of_them() -> None:
     decoder = ChunkDecoder()
-    assert decoder.typed(own(p="a")) is None
-    decoder.events([ServerSentEvent("message", own(p="a"))])
-    assert decoder.typed(own(p="a")) is None
-    decoder.events([ServerSentEvent("message", own(p="b"))])
-    made = decoder.typed(own(p="c"))
+    assert decoder.try_decode(own(p="a")) is None
+    decoder.decode_events([ServerSentEvent("message", own(p="a"))])
+    assert decoder.try_decode(own(p="a")) is None
+    decoder.decode_events([ServerSentEvent("message", own(p="b"))])
+    made = decoder.try_decode(own(p="c"))
     assert made is not None
     assert (made.extra, made.text, made.raw) == ({"p": "c"}, "x", own(p="c"))
-    plain = decoder.typed(HELLO)
+    plain = decoder.try_decode(HELLO)
     assert plain is not None
     assert plain.extra == {}
 
@@ -127,8 +127,8 @@ def test_the_second_chunk_with_the_same_fields_makes_a_decoder_of_them() -> None
 def test_another_field_is_learned_too() -> None:
     decoder = ChunkDecoder()
     for fields in ({"a": 1}, {"b": 1}, {"a": 1, "c": [1]}):
-        decoder.events([ServerSentEvent("message", own(**fields))])
-    made = decoder.typed(own(c={"d": 2}, a=3))
+        decoder.decode_events([ServerSentEvent("message", own(**fields))])
+    made = decoder.try_decode(own(c={"d": 2}, a=3))
     assert made is not None
     assert made.extra == {"a": 3, "c": {"d": 2}}
 
@@ -136,17 +136,17 @@ def test_another_field_is_learned_too() -> None:
 def test_learning_ends() -> None:
     decoder = ChunkDecoder()
     for number in range(MAX_LEARNED_CHUNKS):
-        decoder.events([ServerSentEvent("message", own(**{f"field{number}": 1}))])
-    decoded = decoder.events([ServerSentEvent("message", own(late=1))] * 2)
+        decoder.decode_events([ServerSentEvent("message", own(**{f"field{number}": 1}))])
+    decoded = decoder.decode_events([ServerSentEvent("message", own(late=1))] * 2)
     assert [made.extra for made in decoded.chunks] == [{"late": 1}] * 2
-    assert decoder.typed(own(late=1)) is None
-    assert decoder.typed(own(field0=1, field7=2)) is not None
+    assert decoder.try_decode(own(late=1)) is None
+    assert decoder.try_decode(own(field0=1, field7=2)) is not None
 
 
 def test_a_read_of_learned_chunks_keeps_the_bytes_and_its_end() -> None:
     decoder, sse = ChunkDecoder(), SSEDecoder()
     read = b"\n\n".join(b"data: " + data for data in (ODD, ODD, HELLO, ODD, DONE))
-    first, second = decoder.blocks(sse, read), decoder.blocks(sse, read)
+    first, second = decoder.decode_blocks(sse, read), decoder.decode_blocks(sse, read)
     for decoded in (first, second):
         assert texts(decoded) == ["odd", "odd", "Hello", "odd"]
         assert [made.raw for made in decoded.chunks] == [ODD, ODD, HELLO, ODD]
@@ -156,7 +156,7 @@ def test_a_read_of_learned_chunks_keeps_the_bytes_and_its_end() -> None:
 
 # A body that is one JSON object
 
-NO_COMPLETION = "the server sent JSON that is no chat completion: "
+NO_COMPLETION = "expected a chat completion: "
 
 
 def test_a_whole_completion() -> None:
@@ -191,7 +191,7 @@ def test_a_body_that_is_an_error(decode: Any) -> None:
         with pytest.raises(APIStatusError) as caught:
             decode(body)
         assert caught.value.in_stream
-        assert str(caught.value).startswith("the server reported an error in a 200: ")
+        assert str(caught.value).startswith("error response with status 200: ")
         assert caught.value.body == json.loads(body)
 
 
@@ -211,7 +211,7 @@ def test_a_body_that_is_no_object() -> None:
     assert str(caught.value) == NO_COMPLETION + "'[1]'"
     with pytest.raises(ResponseFormatError) as caught:
         decode_body_as_chunk(b"[1]")
-    assert str(caught.value) == "the server sent an event that is no JSON object: '[1]'"
+    assert str(caught.value) == "expected a JSON object in the event: '[1]'"
 
 
 def test_deep_nesting_in_a_body() -> None:

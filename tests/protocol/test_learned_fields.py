@@ -6,15 +6,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from firsttoken._protocol.learned_fields import MAX_LEARNED, OwnFields, build_decoder
+from firsttoken._protocol.learned_fields import MAX_LEARNED, LearnedFields, build_decoder
 from firsttoken.types import ChatCompletionChunk, ChoiceDelta, ChunkChoice, CompletionUsage
 from tests.support.server import chunk
 
 FILTERED = {"hate": {"filtered": False}}
 
 
-def learned(*values: dict[str, Any]) -> OwnFields:
-    fields = OwnFields()
+def learned(*values: dict[str, Any]) -> LearnedFields:
+    fields = LearnedFields()
     for value in values:
         fields = fields.merged_with(value)
     return fields
@@ -27,25 +27,27 @@ def with_delta(delta: Any, **fields: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("value", "fields"),
     [
-        (chunk("Hello"), OwnFields()),
-        ({"provider": "x", "p": 1}, OwnFields(chunk=("provider", "p"))),
-        (with_delta({}, stop_reason=None), OwnFields(choice=("stop_reason",))),
-        (with_delta({"channel": "analysis"}), OwnFields(delta=("channel",))),
-        ({"usage": {"cost": 0.5}}, OwnFields(usage=("cost",))),
-        ({"x_groq": {}}, OwnFields(chunk=("x_groq",), nested=True)),
-        (with_delta({"content": [{"text": "a"}]}), OwnFields(delta=("content",), nested=True)),
-        ({"usage": {"completion_tokens": None}}, OwnFields(usage=("completion_tokens",))),
-        (with_delta({"content": 5}), OwnFields()),
-        ({"created": "x", "choices": 5, "usage": 7}, OwnFields()),
-        ({"$firsttoken.raw": 1, 'a"b': 2, "": 3, "ü": 4, "a b": 5, "x" * 65: 6}, OwnFields()),
+        (chunk("Hello"), LearnedFields()),
+        ({"provider": "x", "p": 1}, LearnedFields(chunk=("provider", "p"))),
+        (with_delta({}, stop_reason=None), LearnedFields(choice=("stop_reason",))),
+        (with_delta({"channel": "analysis"}), LearnedFields(delta=("channel",))),
+        ({"usage": {"cost": 0.5}}, LearnedFields(usage=("cost",))),
+        ({"x_groq": {}}, LearnedFields(chunk=("x_groq",), nested=True)),
+        (with_delta({"content": [{"text": "a"}]}), LearnedFields(delta=("content",), nested=True)),
+        ({"usage": {"completion_tokens": None}}, LearnedFields(usage=("completion_tokens",))),
+        (with_delta({"content": 5}), LearnedFields()),
+        ({"created": "x", "choices": 5, "usage": 7}, LearnedFields()),
+        ({"$firsttoken.raw": 1, 'a"b': 2, "": 3, "ü": 4, "a b": 5, "x" * 65: 6}, LearnedFields()),
     ],
 )
-def test_what_a_chunk_teaches(value: dict[str, Any], fields: OwnFields) -> None:
+def test_what_a_chunk_teaches(value: dict[str, Any], fields: LearnedFields) -> None:
     assert learned(value) == fields
 
 
 def test_names_are_added_in_the_order_in_which_they_come() -> None:
-    assert learned({"b": 1, "a": 1}, {"c": [], "a": 1}, {"d": 1}) == OwnFields(chunk=("b", "a", "c", "d"), nested=True)
+    assert learned({"b": 1, "a": 1}, {"c": [], "a": 1}, {"d": 1}) == LearnedFields(
+        chunk=("b", "a", "c", "d"), nested=True
+    )
 
 
 def test_a_server_that_makes_names_up_is_not_followed() -> None:

@@ -152,8 +152,8 @@ def test_a_list_of_tokens_that_is_an_object_is_moved_to_extra() -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ('{"choices":5}', "the server sent choices that are no list: '{\"choices\":5}'"),
-        ('{"choices":[null]}', "the server sent a choice that is no object: '{\"choices\":[null]}'"),
+        ('{"choices":5}', "choices must be a list: '{\"choices\":5}'"),
+        ('{"choices":[null]}', "each choice must be an object: '{\"choices\":[null]}'"),
     ],
 )
 def test_an_answer_without_a_shape(decode: Any, body: str, message: str) -> None:
@@ -165,9 +165,7 @@ def test_an_answer_without_a_shape(decode: Any, body: str, message: str) -> None
 def test_a_message_that_is_no_object() -> None:
     with pytest.raises(ResponseFormatError) as caught:
         decode_completion(b'{"choices":[{"message":"hi"}]}')
-    assert str(caught.value) == (
-        'the server sent a choice whose message is no object: \'{"choices":[{"message":"hi"}]}\''
-    )
+    assert str(caught.value) == ('message must be an object: \'{"choices":[{"message":"hi"}]}\'')
 
 
 def test_delta_goes_before_message_and_the_message_is_kept() -> None:

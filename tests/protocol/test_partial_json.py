@@ -23,7 +23,7 @@ VALUES: Any = st.recursive(
 )
 
 
-def grown(*texts: str, is_whole: bool = False) -> list[object]:
+def grown(*texts: str, is_complete: bool = False) -> list[object]:
     """The values that a text has as it grows."""
     growing = PartialJSON()
     values: list[object] = []
@@ -31,7 +31,7 @@ def grown(*texts: str, is_whole: bool = False) -> list[object]:
         growing.add(text)
         if growing.update():
             values.append(growing.value)
-    if is_whole and growing.update(is_whole=True):
+    if is_complete and growing.update(is_complete=True):
         values.append(growing.value)
     return values
 
@@ -39,7 +39,7 @@ def grown(*texts: str, is_whole: bool = False) -> list[object]:
 @given(VALUES, st.booleans())
 def test_any_json_can_be_read_while_it_grows_and_is_itself_in_the_end(value: object, ascii_only: bool) -> None:
     text = json.dumps(value, ensure_ascii=ascii_only)
-    values = grown(*text, is_whole=True)
+    values = grown(*text, is_complete=True)
     assert values[-1:] == [json.loads(text)]
 
 
@@ -64,7 +64,7 @@ def test_a_value_comes_when_it_has_changed() -> None:
 
 def test_a_number_waits_until_it_has_ended() -> None:
     assert grown("[1", "2", ".5", ", -", "3", "]") == [[], [12.5], [12.5, -3]]
-    assert grown("1", "2", is_whole=True) == [12]
+    assert grown("1", "2", is_complete=True) == [12]
     assert grown('{"a": "at 1', '2"}') == [{"a": "at 1"}, {"a": "at 12"}]
 
 
@@ -75,7 +75,7 @@ def test_a_text_that_looks_like_a_number_lags_by_no_more_than_that() -> None:
 @pytest.mark.parametrize("text", ["", " ", "\n ", "t", "-", "nul"])
 def test_nothing_has_no_value(text: str) -> None:
     assert grown(text) == []
-    assert grown(text, is_whole=True) == []
+    assert grown(text, is_complete=True) == []
 
 
 @pytest.mark.parametrize("text", ["Sure!", "```json", '{"a": 1,}', "{a", '{"a": NaN}', "[Infinity"])
@@ -94,13 +94,13 @@ def test_what_stands_behind_a_value_is_refused_at_the_end(text: str) -> None:
     growing.add(text)
     assert growing.update()
     with pytest.raises(ResponseFormatError, match=r"the answer is not JSON \(trailing characters") as caught:
-        growing.update(is_whole=True)
+        growing.update(is_complete=True)
     assert repr(text) in str(caught.value)
 
 
 def test_a_text_that_ends_too_early_keeps_its_value() -> None:
-    assert grown('{"a": "x', is_whole=True) == [{"a": "x"}]
-    assert grown("[1", is_whole=True) == [[], [1]]
+    assert grown('{"a": "x', is_complete=True) == [{"a": "x"}]
+    assert grown("[1", is_complete=True) == [[], [1]]
 
 
 def test_half_a_surrogate_is_no_crash() -> None:
@@ -155,6 +155,6 @@ def test_jiter_is_asked_for_where_it_is_missing(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(ConfigurationError) as caught:
         PartialJSON()
     assert str(caught.value) == (
-        "the value of an unfinished answer takes jiter, which is not installed\n"
+        "the value of an unfinished answer needs jiter, which is not installed\n"
         "hint: pip install 'firsttoken[structured]'"
     )

@@ -1,4 +1,4 @@
-"""firsttoken._protocol.quirks: what the rows that mend something do; `tests/quirks` has an example of each row."""
+"""firsttoken._protocol.quirks: what the rows that normalize something do; `tests/quirks` has an example of each row."""
 
 from typing import Any
 

@@ -13,7 +13,7 @@ def blocks(*deltas: list[Any]) -> list[Any]:
     details = ReasoningDetails()
     for delta in deltas:
         details.add(delta)
-    return details.so_far()
+    return details.snapshot()
 
 
 def piece(text: str | None, **fields: Any) -> dict[str, Any]:
@@ -74,10 +74,10 @@ def test_what_was_given_out_does_not_grow() -> None:
     details = ReasoningDetails()
     given: list[object] = [piece("a")]
     details.add(given)
-    first = details.so_far()
+    first = details.snapshot()
     details.add([piece("b")])
     assert (first, given) == ([piece("a")], [piece("a")])
-    assert details.so_far() == [piece("ab")]
+    assert details.snapshot() == [piece("ab")]
 
 
 def test_nothing_is_nothing() -> None:

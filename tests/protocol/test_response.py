@@ -135,7 +135,7 @@ HINT = "\nhint: is base_url the address of the API? Most end in /v1"
         (
             {"content-type": "application/json"},
             b'{"a":1}',
-            "the server sent JSON that is no chat completion: '{\"a\":1}'",
+            "expected a chat completion: '{\"a\":1}'",
         ),
     ],
 )
@@ -153,7 +153,7 @@ def test_a_200_that_is_an_error(streamed: bool) -> None:
         failure = failure_of(received(response(200, {"content-type": content_type}, body), streamed=streamed))
         assert isinstance(failure, RateLimitError)
         assert failure.in_stream
-        assert str(failure) == "the server reported an error in a 200: no"
+        assert str(failure) == "error response with status 200: no"
 
 
 def test_an_empty_stream_is_truncated() -> None:

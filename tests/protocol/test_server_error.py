@@ -44,7 +44,7 @@ def test_the_words_of_each_shape_are_in_the_message(name: str) -> None:
     assert in_stream.body == body
     assert in_stream.in_stream
     in_body = body_error(body)
-    assert str(in_body) == f"the server reported an error in a 200: {words}"
+    assert str(in_body) == f"error response with status 200: {words}"
     assert in_body.body == body
     assert in_body.in_stream
 
@@ -211,7 +211,7 @@ def test_the_wait_that_was_asked_for_is_an_attribute() -> None:
             {"location": "https://other.test/v1"},
             (
                 "the server answered 302 Found\nhint: redirects to 'https://other.test/v1' are not followed, "
-                "lest the key go elsewhere; set base_url to the final address"
+                "to avoid sending the key to another host; set base_url to the final address"
             ),
         ),
         (
@@ -219,7 +219,7 @@ def test_the_wait_that_was_asked_for_is_an_attribute() -> None:
             {},
             (
                 "the server answered 301 Moved Permanently\nhint: redirects are not followed, "
-                "lest the key go elsewhere; set base_url to the final address"
+                "to avoid sending the key to another host; set base_url to the final address"
             ),
         ),
         (999, {}, "the server answered 999"),

@@ -111,7 +111,7 @@ def test_a_long_line_passes() -> None:
     assert decode(cut_every(b"data: " + payload + b"\n\n", 1000)) == [ServerSentEvent("message", payload)]
 
 
-TOO_LARGE = "an event of the stream is larger than 20 bytes"
+TOO_LARGE = "event larger than 20 bytes"
 
 
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
@@ -145,7 +145,7 @@ def test_the_cap_is_32_mib_by_default() -> None:
     decoder.receive_data(b"x" * MAX_EVENT_BYTES)
     assert decoder.failure is None
     decoder.receive_data(b"x")
-    assert str(decoder.failure) == "an event of the stream is larger than 33554432 bytes"
+    assert str(decoder.failure) == "event larger than 33554432 bytes"
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_the_cap_is_32_mib_by_default() -> None:
     ],
 )
 def test_plain_blocks_are_those_of_single_data_lines(blocks: bytes, payloads: list[bytes] | None) -> None:
-    assert SSEDecoder().plain(blocks) == payloads
+    assert SSEDecoder().split_simple_events(blocks) == payloads
 
 
 def started(*, max_event_bytes: int = MAX_EVENT_BYTES) -> SSEDecoder:
@@ -171,8 +171,8 @@ def started(*, max_event_bytes: int = MAX_EVENT_BYTES) -> SSEDecoder:
 
 
 def test_a_lone_event_between_events_is_taken_at_once() -> None:
-    assert started().single(b"data: {}\n\n") == b"{}"
-    assert started(max_event_bytes=8).single(b"data: {}\n\n") == b"{}"
+    assert started().match_single_event(b"data: {}\n\n") == b"{}"
+    assert started(max_event_bytes=8).match_single_event(b"data: {}\n\n") == b"{}"
 
 
 @pytest.mark.parametrize(
@@ -191,21 +191,21 @@ def test_a_lone_event_between_events_is_taken_at_once() -> None:
     ],
 )
 def test_any_other_read_is_not_taken_as_a_lone_event(data: bytes) -> None:
-    assert started().single(data) is None
+    assert started().match_single_event(data) is None
 
 
 def test_an_event_is_not_alone_within_another_or_at_the_start_or_after_a_failure() -> None:
-    assert SSEDecoder().single(b"data: {}\n\n") is None
+    assert SSEDecoder().match_single_event(b"data: {}\n\n") is None
     within = started()
     within.receive_data(b"data: {")
-    assert within.single(b"data: {}\n\n") is None
+    assert within.match_single_event(b"data: {}\n\n") is None
     after_cr = started()
     after_cr.receive_data(b"data: {}\r\r")
-    assert after_cr.single(b"data: {}\n\n") is None
-    assert started(max_event_bytes=7).single(b"data: {}\n\n") is None
+    assert after_cr.match_single_event(b"data: {}\n\n") is None
+    assert started(max_event_bytes=7).match_single_event(b"data: {}\n\n") is None
     failed = started(max_event_bytes=10)
     failed.receive_data(b"data: 0123456789")
-    assert failed.single(b"data: {}\n\n") is None
+    assert failed.match_single_event(b"data: {}\n\n") is None
 
 
 def test_an_event_in_many_small_reads_takes_no_more_memory_than_its_size() -> None:

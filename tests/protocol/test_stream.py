@@ -216,14 +216,14 @@ def test_an_error_of_nothing_is_none(error: object) -> None:
             b"data: hello\n\n",
             "the server sent data that is not JSON (Expecting value: line 1 column 1 (char 0)): 'hello'",
         ),
-        (b"data: [1]\n\n", "the server sent an event that is no JSON object: '[1]'"),
-        (b"data: null\n\n", "the server sent an event that is no JSON object: 'null'"),
+        (b"data: [1]\n\n", "expected a JSON object in the event: '[1]'"),
+        (b"data: null\n\n", "expected a JSON object in the event: 'null'"),
         (b'data: {"a":"\xff"}\n\n', 'the server sent data that is not UTF-8 (invalid start byte): \'{"a":"\ufffd"}\''),
-        (event({"choices": {}}), "the server sent choices that are no list: '{\"choices\":{}}'"),
-        (event({"choices": [1]}), "the server sent a choice that is no object: '{\"choices\":[1]}'"),
+        (event({"choices": {}}), "choices must be a list: '{\"choices\":{}}'"),
+        (event({"choices": [1]}), "each choice must be an object: '{\"choices\":[1]}'"),
         (
             event({"choices": [{"delta": "x"}]}),
-            'the server sent a choice whose delta is no object: \'{"choices":[{"delta":"x"}]}\'',
+            'delta must be an object: \'{"choices":[{"delta":"x"}]}\'',
         ),
         (
             b'data: {"a":' + b"[" * 9999 + b"\n\n",
@@ -242,7 +242,7 @@ def test_what_is_no_chunk_is_a_failure_behind_the_good_chunks(data: bytes, messa
 
 def test_an_event_that_is_too_large_is_a_failure_behind_the_good_chunks() -> None:
     outcome = drive(StreamParser(max_event_bytes=200), [HELLO + b"data: " + b"x" * 300 + b"\n\n" + HELLO])
-    assert str(outcome.failure) == "an event of the stream is larger than 200 bytes"
+    assert str(outcome.failure) == "event larger than 200 bytes"
     assert [made.text for made in outcome.chunks] == ["Hello"]
 
 

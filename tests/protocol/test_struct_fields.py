@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from firsttoken._models.base import EXTRA_NAME, ResponseObject
-from firsttoken._protocol.struct_fields import Shape, objects, park_mistyped, park_unknown
+from firsttoken._protocol.struct_fields import StructFields, move_mistyped_to_extra, move_unknown_to_extra, objects
 from firsttoken.types import ChatCompletion, ChatCompletionChunk
 
 
@@ -21,7 +21,7 @@ class Outer(ResponseObject):
     maybe: list[Inner] | None = None
 
 
-SHAPE = Shape.of(Outer)
+SHAPE = StructFields.of(Outer)
 
 
 def test_the_shape_of_a_struct() -> None:
@@ -29,12 +29,12 @@ def test_the_shape_of_a_struct() -> None:
     assert SHAPE.plain == {"number": (int, frozenset({int}))}
     assert set(SHAPE.nested) == {"one", "many", "maybe"}
     assert SHAPE.lists == {"many", "maybe"}
-    assert SHAPE.nested["one"] == Shape(frozenset({"word"}), {"word": (str, frozenset({str}))}, {}, frozenset())
+    assert SHAPE.nested["one"] == StructFields(frozenset({"word"}), {"word": (str, frozenset({str}))}, {}, frozenset())
 
 
 @pytest.mark.parametrize("struct", [ChatCompletionChunk, ChatCompletion])
 def test_fields_of_our_own_are_in_no_shape(struct: type[ResponseObject]) -> None:
-    shapes = [Shape.of(struct)]
+    shapes = [StructFields.of(struct)]
     for shape in shapes:
         shapes += shape.nested.values()
         assert not any(name.startswith("$") for name in shape.names)
@@ -56,7 +56,7 @@ MISTYPED: list[tuple[Any, Any]] = [
     MISTYPED,
 )
 def test_unknown_fields_move_to_extra(node: Any, unknown: Any) -> None:
-    park_unknown(node, SHAPE)
+    move_unknown_to_extra(node, SHAPE)
     assert node == unknown
 
 
@@ -78,7 +78,7 @@ def test_unknown_fields_move_to_extra(node: Any, unknown: Any) -> None:
     ],
 )
 def test_mistyped_fields_move_to_extra(node: Any, unknown: Any) -> None:
-    park_mistyped(node, SHAPE)
+    move_mistyped_to_extra(node, SHAPE)
     assert node == unknown
     msgspec.convert(node, Outer)
 

@@ -22,7 +22,7 @@ def folded(*pieces: ToolCallDelta) -> list[tuple[str, str | None, str | None]]:
         calls.add(delta)
     return [
         (call.id, call.function and call.function.name, call.function and call.function.arguments)
-        for call in calls.so_far()
+        for call in calls.snapshot()
     ]
 
 
@@ -105,7 +105,7 @@ def test_the_type_is_set_once(types: list[str | None], expected: str) -> None:
     calls = ToolCalls()
     for kind in types:
         calls.add(ToolCallDelta(index=0, type=kind))
-    assert [call.type for call in calls.so_far()] == [expected]
+    assert [call.type for call in calls.snapshot()] == [expected]
 
 
 def test_a_custom_call() -> None:
@@ -113,7 +113,7 @@ def test_a_custom_call() -> None:
     for custom in ({"name": "shell", "input": "l"}, {"input": "s"}, {"name": "other", "input": None, "x": 1}):
         extra = {"$firsttoken.extra": {"x": custom.pop("x")}} if "x" in custom else {}
         calls.add(msgspec.convert({"index": 0, "id": "a", "custom": {**custom, **extra}}, ToolCallDelta))
-    assert calls.so_far() == [
+    assert calls.snapshot() == [
         ToolCall(id="a", type="custom", custom=CustomToolCall(name="shell", input="ls", extra={"x": 1}))
     ]
 
@@ -124,7 +124,7 @@ def test_unknown_fields_are_folded_and_the_last_value_wins() -> None:
         node: dict[str, Any] = {"function": {"name": "f", "$firsttoken.extra": {"in": number}}}
         calls.add(msgspec.convert({**node, "$firsttoken.extra": {"out": number}}, ToolCallDelta))
     calls.add(ToolCallDelta())
-    assert calls.so_far() == [
+    assert calls.snapshot() == [
         ToolCall(function=FunctionCall(name="f", extra={"in": 1}), extra={"out": 1}),
         ToolCall(function=FunctionCall(name="f", extra={"in": 2}), extra={"out": 2}),
     ]
@@ -133,7 +133,7 @@ def test_unknown_fields_are_folded_and_the_last_value_wins() -> None:
 def test_what_was_given_does_not_change_later() -> None:
     calls = ToolCalls()
     calls.add(piece(0, "a", "f", "{"))
-    before = calls.so_far()
+    before = calls.snapshot()
     calls.add(piece(0, arguments="}"))
     assert before[0].function == FunctionCall(name="f", arguments="{")
 
@@ -143,4 +143,4 @@ def test_many_pieces_of_arguments_are_one_text() -> None:
     for _ in range(5000):
         calls.add(piece(0, "a", "f", "ab"))
         calls.add(piece(1, "b", "g", "cd"))
-    assert [call.function and len(call.function.arguments) for call in calls.so_far()] == [10_000, 10_000]
+    assert [call.function and len(call.function.arguments) for call in calls.snapshot()] == [10_000, 10_000]

@@ -22,7 +22,7 @@ def test_a_yes_opens_it_however_it_is_cut() -> None:
 def test_a_no_is_its_status() -> None:
     with pytest.raises(
         APIStatusError,
-        match=r"the proxy 127.0.0.1:8080 opened no tunnel: it answered 407 Proxy Authentication Required\nhint: ",
+        match=r"the proxy 127.0.0.1:8080 refused CONNECT: 407 Proxy Authentication Required\nhint: ",
     ) as caught:
         Tunnel(ORIGIN, PROXY).receive_data(b"HTTP/1.1 407 No\r\ncontent-length: 0\r\n\r\n")
     assert caught.value.status == 407

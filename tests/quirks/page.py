@@ -1,4 +1,4 @@
-"""The page of the docs that shows the table of deviations."""
+"""The page of the docs that shows the table of quirks."""
 
 from pathlib import Path
 
@@ -16,15 +16,15 @@ _TITLES = {
     "usage": "Usage",
 }
 _HEAD = """\
-# Deviations
+# Quirks
 
-OpenAI's schema is spoken with many accents. This is what firsttoken has been taught to read: {count} deviations, each
-with those who send it and with the module of [`firsttoken._protocol`](../../src/firsttoken/_protocol) that sees to it.
+Servers differ from OpenAI's schema in many ways. firsttoken knows {count} such quirks, each
+with those who send it and with the module of [`firsttoken._protocol`](../../src/firsttoken/_protocol) that handles it.
 Whatever is not here and not of the schema is kept in `extra`, and breaks no stream.
 
 Each has an example in [`tests/quirks`](../../tests/quirks), which is iterated over, called back and
 accumulated, by both clients and at every split of the bytes. The table is that of
-[`quirks.py`](../../src/firsttoken/_protocol/quirks.py), and `python -m tests.quirks` writes this page. A new deviation
+[`quirks.py`](../../src/firsttoken/_protocol/quirks.py), and `python -m tests.quirks` writes this page. A new quirk
 is a row there and an example here.
 """
 
@@ -33,7 +33,7 @@ def page() -> str:
     """The page, made of the table."""
     sections = [_HEAD.format(count=len(QUIRKS))]
     for part, title in _TITLES.items():
-        rows = [f"| {row.what} | {row.source} | `{row.room}` |" for row in QUIRKS if row.part == part]
+        rows = [f"| {row.what} | {row.source} | `{row.module}` |" for row in QUIRKS if row.part == part]
         sections.append(
             "\n".join([f"\n## {title}\n", "| what | who | where it is read |", "| --- | --- | --- |", *rows, ""])
         )

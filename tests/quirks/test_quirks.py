@@ -41,11 +41,11 @@ def test_each_row_has_an_example_and_each_example_a_row() -> None:
 
 def test_each_row_names_a_source_and_a_room_that_there_is() -> None:
     package = Path(quirks.__file__).parent
-    rooms = {path.stem for path in (*package.glob("*.py"), *package.parent.glob("*.py"))}
+    modules = {path.stem for path in (*package.glob("*.py"), *package.parent.glob("*.py"))}
     for row in quirks.QUIRKS:
         assert row.what
         assert row.source
-        assert row.room in rooms
+        assert row.module in modules
 
 
 def test_the_page_in_the_docs_shows_the_table() -> None:

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from firsttoken._json import as_object, parse_json
-from firsttoken._protocol import lenient as tolerant
+from firsttoken._protocol import lenient
 from firsttoken.types import ChatCompletionChunk, ChoiceDelta
 
 
@@ -13,7 +13,7 @@ def read(value: Any) -> ChatCompletionChunk:
     data = json.dumps(value).encode()
     node = as_object(parse_json(data))
     assert node is not None
-    return tolerant.read(data, node, ChatCompletionChunk)
+    return lenient.read(data, node, ChatCompletionChunk)
 
 
 def read_delta(**delta: Any) -> ChoiceDelta:

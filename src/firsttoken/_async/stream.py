@@ -248,7 +248,7 @@ class PartialIterator(PartialBase[AsyncChatCompletionStream]):
             try:
                 chunk = await anext(stream)
             except StopAsyncIteration:
-                if self._update(is_whole=stream.state == "complete"):
+                if self._update(is_complete=stream.state == "complete"):
                     return self._json.value
                 raise
             except ChatCompletionError:

@@ -217,9 +217,9 @@ class PartialBase(Generic[_Stream]):
         self._seen = self._stream._chunks_yielded()
         return self._json.is_due and self._update()
 
-    def _update(self, *, is_whole: bool = False) -> bool:
+    def _update(self, *, is_complete: bool = False) -> bool:
         try:
-            return self._json.update(is_whole=is_whole)
+            return self._json.update(is_complete=is_complete)
         except ResponseFormatError as error:
             self._stream.attach_partial(error)
             raise

@@ -1,9 +1,9 @@
-"""Chunks to the completion that they are pieces of.
+"""Accumulates chunks into the completion that they are pieces of.
 
-Owns what folding means for each field: text grows, lists are joined, words are set once or replaced, nothing is
-ever added up or made up. Refuses to judge whether the completion is whole: `stream` does.
+Text grows, lists are joined, other values are set once or replaced; nothing is ever added up or made up. Whether the
+completion is complete is for `stream` to decide.
 
-Folding is done for a list of chunks at a time, and `completion` is put together only when asked for.
+Chunks are accumulated a list at a time, and `completion` is built only when it is asked for.
 """
 
 import copy
@@ -18,7 +18,7 @@ COMPACT_AFTER = 1024
 
 
 class Accumulator:
-    """Folds chunks, from anywhere, into a `ChatCompletion`."""
+    """Accumulates chunks, from anywhere, into a `ChatCompletion`."""
 
     __slots__ = (
         "_choices",
@@ -52,11 +52,11 @@ class Accumulator:
         self._uncompacted = 0  # chunks since the texts were last made compact
 
     def add(self, chunk: ChatCompletionChunk) -> None:
-        """Fold a chunk in."""
+        """Add a chunk."""
         self.add_all((chunk,))
 
     def add_all(self, chunks: Iterable[ChatCompletionChunk]) -> None:
-        """Fold chunks in, in order."""
+        """Add chunks, in order."""
         for chunk in chunks:
             for choice in chunk.choices:
                 parts = self._choices.get(choice.index)
@@ -86,14 +86,14 @@ class Accumulator:
                 parts.compact()
 
     def _add_head(self, chunk: ChatCompletionChunk) -> None:
-        """Take id, model and time from the first chunk that has them: some servers leave them out of the first."""
+        """Set id, model and time from the first chunk that has them: some servers leave them out of the first."""
         self._id = self._id or chunk.id
         self._model = self._model or chunk.model
         self._created = self._created or chunk.created
         self._needs_head = not (self._id and self._model and self._created)
 
     @property
-    def begun(self) -> set[int]:
+    def started(self) -> set[int]:
         """The indexes of the choices seen."""
         return set(self._choices)
 
@@ -103,7 +103,7 @@ class Accumulator:
         return set(self._finished)
 
     @property
-    def begun_count(self) -> int:
+    def started_count(self) -> int:
         """How many choices were seen."""
         return len(self._choices)
 
@@ -114,12 +114,12 @@ class Accumulator:
 
     @property
     def completion(self) -> ChatCompletion:
-        """What was folded in so far, as a value of its own: later chunks don't change it."""
+        """What was accumulated so far, as a copy: later chunks don't change it."""
         return ChatCompletion(
             id=self._id,
             created=self._created,
             model=self._model,
-            choices=[self._choices[index].so_far() for index in sorted(self._choices)],
+            choices=[self._choices[index].snapshot() for index in sorted(self._choices)],
             usage=copy.copy(self._usage),
             service_tier=self._service_tier,
             system_fingerprint=self._system_fingerprint,

@@ -1,4 +1,4 @@
-"""One choice of a completion while it is being written."""
+"""Accumulates one choice of a completion."""
 
 import base64
 import re
@@ -19,7 +19,7 @@ from firsttoken._protocol.tool_calls import ToolCalls
 
 
 class ChoiceAccumulator:
-    """What the chunks have said of one choice."""
+    """One choice while it is being written."""
 
     __slots__ = (
         "_content",
@@ -47,7 +47,7 @@ class ChoiceAccumulator:
         self._message_extra: dict[str, object] = {}
 
     def add(self, choice: ChunkChoice) -> None:
-        """Fold in what a chunk says of this choice; texts may grow long until `compact`."""
+        """Add a chunk's part of this choice; texts may grow long until `compact`."""
         delta = choice.delta
         if delta.content is not None:
             self._content.append(delta.content)
@@ -92,8 +92,8 @@ class ChoiceAccumulator:
         known.refusal = _joined(known.refusal, new.refusal)
         known.extra.update(new.extra)
 
-    def so_far(self) -> Choice:
-        """The choice as far as it has come."""
+    def snapshot(self) -> Choice:
+        """The choice so far."""
         message = ChatCompletionMessage(
             role=self.role or "assistant",
             content=self._content.joined(),
@@ -118,7 +118,7 @@ class ChoiceAccumulator:
 
 
 class RareFields:
-    """The parts of a message that most messages have not, apart so that the common ones are cheap to fold."""
+    """The fields that most messages lack, kept apart so that the common ones are cheap to accumulate."""
 
     __slots__ = ("_annotations", "_audio", "_details", "_function_call", "_refusal", "_thinking", "_tool_calls")
 
@@ -132,7 +132,7 @@ class RareFields:
         self._details: ReasoningDetails | None = None
 
     def add(self, delta: ChoiceDelta) -> None:
-        """Fold in a delta."""
+        """Add a delta."""
         if delta.tool_calls is not None:
             if self._tool_calls is None:
                 self._tool_calls = ToolCalls()
@@ -159,14 +159,14 @@ class RareFields:
             self._details.add(delta.reasoning_details)
 
     def write(self, message: ChatCompletionMessage) -> None:
-        """Put the parts into a message."""
+        """Write the fields into a message."""
         message.refusal = self._refusal.joined()
         message.thinking = self._thinking.joined()
-        message.tool_calls = self._tool_calls.so_far() or None if self._tool_calls else None
-        message.function_call = self._function_call.so_far() if self._function_call else None
-        message.audio = self._audio.so_far() if self._audio else None
+        message.tool_calls = self._tool_calls.snapshot() or None if self._tool_calls else None
+        message.function_call = self._function_call.snapshot() if self._function_call else None
+        message.audio = self._audio.snapshot() if self._audio else None
         message.annotations = _copied(self._annotations)
-        message.reasoning_details = self._details.so_far() if self._details else None
+        message.reasoning_details = self._details.snapshot() if self._details else None
 
 
 class FunctionParts:
@@ -180,15 +180,15 @@ class FunctionParts:
         self._extra: dict[str, object] = {}
 
     def add(self, delta: FunctionCallDelta) -> None:
-        """Take a piece."""
+        """Add a piece."""
         self._name = self._name or delta.name or ""
         if delta.arguments:
             self._arguments.append(delta.arguments)
             self._arguments.compact()
         self._extra.update(delta.extra)
 
-    def so_far(self) -> FunctionCall:
-        """The call as far as it has come."""
+    def snapshot(self) -> FunctionCall:
+        """The call so far."""
         return FunctionCall(name=self._name, arguments="".join(self._arguments), extra=dict(self._extra))
 
 
@@ -209,7 +209,7 @@ class AudioParts:
         self._extra: dict[str, object] = {}
 
     def add(self, audio: Audio) -> None:
-        """Take a piece."""
+        """Add a piece."""
         self._id = audio.id or self._id
         self._expires_at = audio.expires_at if audio.expires_at is not None else self._expires_at
         if audio.data is not None:
@@ -222,8 +222,8 @@ class AudioParts:
             self._transcript.compact()
         self._extra.update(audio.extra)
 
-    def so_far(self) -> Audio:
-        """The audio as far as it has come."""
+    def snapshot(self) -> Audio:
+        """The audio so far."""
         return Audio(
             id=self._id,
             data=_repadded("".join(self._data)) if self._padded_within else self._data.joined(),

@@ -3,20 +3,20 @@
 from firsttoken._json import as_array, as_object
 
 
-def text_and_thinking(parts: list[object]) -> tuple[str | None, str | None]:
-    """What the parts say to the reader, and what the model thought; None for what they have not."""
-    said: list[str] = []
-    thought: list[str] = []
+def split_content_parts(parts: list[object]) -> tuple[str | None, str | None]:
+    """The text and the reasoning of the parts; None where there is none."""
+    text: list[str] = []
+    reasoning: list[str] = []
     for part in parts:
         fields = as_object(part)
         if fields is None:
             if isinstance(part, str):
-                said.append(part)
+                text.append(part)
         elif fields.get("type", "text") == "text":
-            said.append(_text(fields.get("text")))
+            text.append(_text(fields.get("text")))
         elif fields["type"] == "thinking":
-            thought.append(_text(fields.get("thinking")))
-    return "".join(said) or None, "".join(thought) or None
+            reasoning.append(_text(fields.get("thinking")))
+    return "".join(text) or None, "".join(reasoning) or None
 
 
 def _text(inner: object) -> str:
@@ -24,4 +24,4 @@ def _text(inner: object) -> str:
     if isinstance(inner, str):
         return inner
     parts = as_array(inner)
-    return "" if parts is None else text_and_thinking(parts)[0] or ""
+    return "" if parts is None else split_content_parts(parts)[0] or ""

@@ -1,8 +1,8 @@
-"""Event payload to chunk, or to the failure that it is.
+"""Event data to a chunk or an error.
 
-Owns the order of trials: the typed decode for a whole read at once, then one event at a time: `[DONE]`, the typed
-decode, errors, the tolerant path. An event means the same wherever it stands: what came before it decides only how
-fast it is decoded.
+The order of attempts: the typed decode for a whole read at once, then one event at a time: `[DONE]`, the typed decode,
+errors, the lenient path. An event means the same wherever it stands: what came before it decides only how fast it is
+decoded.
 """
 
 from collections.abc import Iterable
@@ -12,8 +12,8 @@ import msgspec
 from firsttoken._json import as_object, excerpt, parse_json
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
-from firsttoken._protocol import lenient as tolerant
-from firsttoken._protocol.learned_fields import DecodeChunk, OwnFields, build_decoder
+from firsttoken._protocol import lenient
+from firsttoken._protocol.learned_fields import DecodeChunk, LearnedFields, build_decoder
 from firsttoken._protocol.server_error import body_error, is_error, stream_error
 from firsttoken._protocol.sse import ServerSentEvent, SSEDecoder
 from firsttoken._protocol.struct_fields import JSONObject
@@ -28,12 +28,12 @@ _decode_completion = msgspec.json.Decoder(ChatCompletion).decode
 
 
 class DecodeResult:
-    """What the events of a read are.
+    """The outcome of the events of one read.
 
     Attributes:
         chunks: in order, those before `done` or `failure`.
         done: whether `[DONE]` came after them.
-        failure: what came after them instead: an error of the server, or data that is no chunk.
+        failure: what came after them instead: an error of the server, or data that is not a chunk.
     """
 
     __slots__ = ("chunks", "done", "failure")
@@ -47,18 +47,18 @@ class DecodeResult:
 class ChunkDecoder:
     """Decodes the events of one stream, and learns on the way what its chunks have beyond the schema."""
 
-    __slots__ = ("_decode", "_learned_chunks", "_own")
+    __slots__ = ("_decode", "_learned", "_learned_chunks")
 
     def __init__(self) -> None:
         self._decode: DecodeChunk = _decode_chunk
-        self._own = OwnFields()
+        self._learned = LearnedFields()
         self._learned_chunks = 0
 
-    def blocks(self, sse: SSEDecoder, blocks: bytes) -> DecodeResult:
-        """Decode what a read has ended, at once where every event is a chunk that the types know whole."""
-        payloads = sse.plain(blocks)
+    def decode_blocks(self, sse: SSEDecoder, blocks: bytes) -> DecodeResult:
+        """Decode the events that a read completed, at once where the types know every field of them."""
+        payloads = sse.split_simple_events(blocks)
         if payloads is None:
-            return self.events(sse.events(blocks))
+            return self.decode_events(sse.parse_blocks(blocks))
         done = payloads[-1] == DONE
         if done:
             payloads.pop()
@@ -66,28 +66,28 @@ class ChunkDecoder:
             chunks = list(map(self._decode, payloads))
         except (ValueError, RecursionError):
             payloads += [DONE] * done
-            return self.events(ServerSentEvent("message", payload) for payload in payloads if payload.strip())
+            return self.decode_events(ServerSentEvent("message", payload) for payload in payloads if payload.strip())
         for chunk, payload in zip(chunks, payloads, strict=True):
             chunk.raw = payload
         return DecodeResult(chunks, done=done)
 
-    def events(self, events: Iterable[ServerSentEvent]) -> DecodeResult:
-        """The chunks of any events, up to the first that ends the stream."""
+    def decode_events(self, events: Iterable[ServerSentEvent]) -> DecodeResult:
+        """Decode events one by one, up to the first that ends the stream."""
         decoded = DecodeResult([])
         for event in events:
             if event.data.strip() == DONE and event.event != "error":
                 decoded.done = True
                 break
             try:
-                chunk = None if event.event == "error" else self.typed(event.data)
-                decoded.chunks.append(chunk or self._tolerant(event))
+                chunk = None if event.event == "error" else self.try_decode(event.data)
+                decoded.chunks.append(chunk or self._decode_leniently(event))
             except ChatCompletionError as failure:
                 decoded.failure = failure
                 break
         return decoded
 
-    def typed(self, data: bytes) -> ChatCompletionChunk | None:
-        """The chunk of an event's data that the types know whole; else None."""
+    def try_decode(self, data: bytes) -> ChatCompletionChunk | None:
+        """Decode an event's data by the types alone; None where it has anything that they don't know."""
         try:
             chunk = self._decode(data)
         except (ValueError, RecursionError):
@@ -95,18 +95,18 @@ class ChunkDecoder:
         chunk.raw = data
         return chunk
 
-    def _tolerant(self, event: ServerSentEvent) -> ChatCompletionChunk:
+    def _decode_leniently(self, event: ServerSentEvent) -> ChatCompletionChunk:
         value = _object_in(event)
         if self._learned_chunks < MAX_LEARNED_CHUNKS:
             self._learn(value)
         return _chunk_of(value, event.data)
 
     def _learn(self, value: JSONObject) -> None:
-        """Note what made a chunk take the tolerant path; a second one shows that it is worth a decoder."""
+        """Learn the fields that made a chunk take the lenient path; a second such chunk builds a decoder."""
         self._learned_chunks += 1
-        self._own = self._own.merged_with(value)
-        if self._learned_chunks > 1 and any(self._own):
-            self._decode = build_decoder(self._own)
+        self._learned = self._learned.merged_with(value)
+        if self._learned_chunks > 1 and any(self._learned):
+            self._decode = build_decoder(self._learned)
 
 
 def _object_in(event: ServerSentEvent) -> JSONObject:
@@ -114,20 +114,20 @@ def _object_in(event: ServerSentEvent) -> JSONObject:
 
     Raises:
         APIStatusError: it is an error.
-        ResponseFormatError: it is no object.
+        ResponseFormatError: it is not a JSON object.
     """
     if event.event == "error":
         raise stream_error(_json_or_text(event.data))
     value = as_object(parse_json(event.data))
     if value is None:
-        raise ResponseFormatError(f"the server sent an event that is no JSON object: {excerpt(event.data)}")
+        raise ResponseFormatError(f"expected a JSON object in the event: {excerpt(event.data)}")
     if is_error(value):
         raise stream_error(value)
     return value
 
 
 def _chunk_of(value: JSONObject, data: bytes) -> ChatCompletionChunk:
-    chunk = tolerant.read(data, value, ChatCompletionChunk)
+    chunk = lenient.read(data, value, ChatCompletionChunk)
     chunk.raw = data
     return chunk
 
@@ -157,12 +157,12 @@ def decode_completion(data: bytes) -> ChatCompletion:
     if value is not None and is_error(value):
         raise body_error(value)
     if value is None or "choices" not in value:
-        raise ResponseFormatError(f"the server sent JSON that is no chat completion: {excerpt(data)}")
-    return tolerant.read(data, value, ChatCompletion)
+        raise ResponseFormatError(f"expected a chat completion: {excerpt(data)}")
+    return lenient.read(data, value, ChatCompletion)
 
 
 def decode_body_as_chunk(data: bytes) -> ChatCompletionChunk:
-    """The chunk that a body of one JSON object makes, for servers that answer a stream's request with a whole.
+    """The chunk of a body that is one JSON object, for servers that don't stream though a stream was requested.
 
     Raises:
         APIStatusError: it is an error.
@@ -172,5 +172,5 @@ def decode_body_as_chunk(data: bytes) -> ChatCompletionChunk:
     if value is not None and is_error(value):
         raise body_error(value)
     if value is not None and "choices" not in value:
-        raise ResponseFormatError(f"the server sent JSON that is no chat completion: {excerpt(data)}")
+        raise ResponseFormatError(f"expected a chat completion: {excerpt(data)}")
     return _chunk_of(_object_in(ServerSentEvent("message", data)), data)

@@ -1,9 +1,8 @@
-"""Chunks to events with names.
+"""Turns chunks into typed events.
 
-Owns which events a chunk makes and in which order. Refuses to say which call a piece belongs to: `tool_calls` does; and
-whether an answer is whole: it is told.
+Which call a piece belongs to is for `tool_calls` to decide; whether the answer is complete, for `stream`.
 
-Linear in the input: an event holds the growing text and how much of it was there, not a copy.
+Linear in the input: an event holds the growing text and its length at that moment, not a copy.
 """
 
 from collections import deque
@@ -30,12 +29,12 @@ _TextLike = TypeVar("_TextLike", TextEvent, ReasoningEvent, RefusalEvent)
 
 
 class EventBuilder:
-    """Makes the events of a stream.
+    """Builds the events of a stream.
 
     Attributes:
-        ready: the events that are made and not handed out.
+        ready: the events that are built and not yet yielded.
         chunks: how many chunks were added.
-        finished: whether the last events were made.
+        finished: whether the last events were built.
     """
 
     __slots__ = ("_choices", "chunks", "finished", "ready")
@@ -47,7 +46,7 @@ class EventBuilder:
         self._choices: dict[int, _ChoiceEvents] = {}
 
     def add(self, chunk: ChatCompletionChunk) -> None:
-        """Make the events of a chunk."""
+        """Build the events of a chunk."""
         self.chunks += 1
         for choice in chunk.choices:
             events = self._choices.get(choice.index)
@@ -56,7 +55,7 @@ class EventBuilder:
             events.add(choice)
 
     def finish(self, completion: ChatCompletion) -> None:
-        """Make the events of the end of an answer that is whole."""
+        """Build the events of the end of a complete answer."""
         self.finished = True
         if completion.usage is not None:
             self.ready.append(UsageEvent(usage=completion.usage))
@@ -67,16 +66,16 @@ class EventBuilder:
 
 
 class _ChoiceEvents:
-    """Makes the events of one choice."""
+    """Builds the events of one choice."""
 
     __slots__ = ("_calls", "_index", "_ready", "_reasoning", "_refusal", "_text", "_written")
 
     def __init__(self, index: int, ready: deque[StreamEvent]) -> None:
         self._index = index
         self._ready = ready
-        self._text = _Growing()
-        self._reasoning = _Growing()
-        self._refusal = _Growing()
+        self._text = _GrowingText()
+        self._reasoning = _GrowingText()
+        self._refusal = _GrowingText()
         self._calls = ToolCalls()
         self._written: list[int | None] = []  # characters of each call's arguments; None for one that has not started
 
@@ -84,11 +83,11 @@ class _ChoiceEvents:
         delta = choice.delta
         reasoning = delta.reasoning_text
         if reasoning:
-            self._ready.append(self._reasoning.ended_by(ReasoningEvent(choice_index=self._index, delta=reasoning)))
+            self._ready.append(self._reasoning.extended_by(ReasoningEvent(choice_index=self._index, delta=reasoning)))
         if delta.content:
-            self._ready.append(self._text.ended_by(TextEvent(choice_index=self._index, delta=delta.content)))
+            self._ready.append(self._text.extended_by(TextEvent(choice_index=self._index, delta=delta.content)))
         if delta.refusal:
-            self._ready.append(self._refusal.ended_by(RefusalEvent(choice_index=self._index, delta=delta.refusal)))
+            self._ready.append(self._refusal.extended_by(RefusalEvent(choice_index=self._index, delta=delta.refusal)))
         for piece in delta.tool_calls or ():
             self._add_piece(piece)
 
@@ -129,7 +128,7 @@ class _ChoiceEvents:
         self._ready.append(FinishedEvent(choice_index=self._index, finish_reason=choice.finish_reason))
 
 
-class _Growing:
+class _GrowingText:
     """A text that grows, and how many characters it has."""
 
     __slots__ = ("_length", "_parts")
@@ -138,7 +137,7 @@ class _Growing:
         self._parts = TextBuffer()
         self._length = 0
 
-    def ended_by(self, event: _TextLike) -> _TextLike:
+    def extended_by(self, event: _TextLike) -> _TextLike:
         self._parts.append(event.delta)
         self._parts.compact()
         self._length += len(event.delta)

@@ -1,12 +1,12 @@
 """The fast path for servers whose chunks have more than the schema: what they add is learned, and decoded with it.
 
-The strict structs refuse a chunk with a field of the server's own (`provider`, `content_filter_results`, `p`, …), and
+The strict structs reject a chunk with a field of the server's own (`provider`, `content_filter_results`, `p`, …), and
 a server that has one mostly has it in every chunk. So the names are learned from the first chunks of a stream, and
-structs are made that have these fields too: a typed decode again. What such a struct does not know, it refuses like
-the strict ones do, and that chunk takes the tolerant path.
+structs are made that have these fields too: a typed decode again. What such a struct does not know, it rejects like
+the strict ones do, and that chunk takes the lenient path.
 
-Owns which fields are learned, and how a chunk is put together from what was decoded. It is the same chunk that
-`tolerant` would make, save the order of `extra`: a law tests it.
+The chunk that is built from what was decoded is the same chunk that
+`lenient` would make, except for the order of `extra`: a property test checks it.
 """
 
 import functools
@@ -21,8 +21,8 @@ from firsttoken._json import MAX_NESTING, as_array
 from firsttoken._models.base import EMPTY_EXTRA, ResponseObject
 from firsttoken._models.chunk import ChatCompletionChunk, ChoiceDelta, ChunkChoice
 from firsttoken._models.completion import CompletionUsage
-from firsttoken._protocol.content_parts import text_and_thinking
-from firsttoken._protocol.struct_fields import JSONObject, fits, objects
+from firsttoken._protocol.content_parts import split_content_parts
+from firsttoken._protocol.struct_fields import JSONObject, matches_type, objects
 
 _Extra = dict[str, object]
 
@@ -93,7 +93,7 @@ COPIES: dict[type[ResponseObject], Callable[[Any, _Extra], Any]] = {
 
 
 MAX_LEARNED = 32
-"""How many names are learned in a stream: one that makes up ever new names takes the tolerant path."""
+"""How many names are learned in a stream: one that makes up ever new names takes the lenient path."""
 
 COUNTS = ("completion_tokens", "prompt_tokens", "total_tokens")
 
@@ -106,7 +106,7 @@ LENIENT_TYPES: dict[type[ResponseObject], dict[str, object]] = {
     ChoiceDelta: {"content": str | list[object] | None},
     CompletionUsage: dict.fromkeys(COUNTS, int | None),
 }
-"""Deviations in fields of the schema that some servers have in every chunk: the types that are decoded then."""
+"""Quirks in fields of the schema that some servers have in every chunk: the types that are decoded then."""
 
 _SCHEMA = {
     struct: {field.encode_name: field.type for field in msgspec.structs.fields(struct)} for struct in LENIENT_TYPES
@@ -115,7 +115,7 @@ _LEARNABLE = re.compile(r"[A-Za-z_][\w.-]{0,63}", re.ASCII)  # names that msgspe
 _Scalar = str | int | float | bool | None
 
 
-class OwnFields(NamedTuple):
+class LearnedFields(NamedTuple):
     """The fields that a server's chunks have beyond the schema, by the part that they stand in, as first seen.
 
     A field of the schema is among them where the server sends it in the wider type.
@@ -130,47 +130,47 @@ class OwnFields(NamedTuple):
     usage: tuple[str, ...] = ()
     nested: bool = False
 
-    def merged_with(self, value: JSONObject) -> "OwnFields":
+    def merged_with(self, value: JSONObject) -> "LearnedFields":
         """These and those of one more chunk; these alone where that would be too many."""
         choices = objects(value.get("choices"))
         deltas, usages = objects([choice.get("delta") for choice in choices]), objects([value.get("usage")])
         found = [
-            _own([value], ChatCompletionChunk),
-            _own(choices, ChunkChoice),
-            _own(deltas, ChoiceDelta),
-            _own(usages, CompletionUsage),
+            _fields_beyond([value], ChatCompletionChunk),
+            _fields_beyond(choices, ChunkChoice),
+            _fields_beyond(deltas, ChoiceDelta),
+            _fields_beyond(usages, CompletionUsage),
         ]
         chunk, choice, delta, usage = (
             tuple(dict.fromkeys([*known, *new])) for known, new in zip(self[:4], found, strict=True)
         )
         nested = self.nested or any(isinstance(value, dict | list) for new in found for value in new.values())
-        fields = OwnFields(chunk, choice, delta, usage, nested)
+        fields = LearnedFields(chunk, choice, delta, usage, nested)
         return fields if sum(map(len, fields[:4])) <= MAX_LEARNED else self
 
 
-def _own(nodes: list[JSONObject], struct: type[ResponseObject]) -> JSONObject:
-    return {name: value for node in nodes for name, value in node.items() if _is_own(name, value, struct)}
+def _fields_beyond(nodes: list[JSONObject], struct: type[ResponseObject]) -> JSONObject:
+    return {name: value for node in nodes for name, value in node.items() if _is_learnable(name, value, struct)}
 
 
-def _is_own(name: str, value: object, struct: type[ResponseObject]) -> bool:
+def _is_learnable(name: str, value: object, struct: type[ResponseObject]) -> bool:
     if name not in _SCHEMA[struct]:
         return _LEARNABLE.fullmatch(name) is not None
     wider = LENIENT_TYPES[struct].get(name)
-    return wider is not None and fits(value, wider) and not fits(value, _SCHEMA[struct][name])
+    return wider is not None and matches_type(value, wider) and not matches_type(value, _SCHEMA[struct][name])
 
 
 @functools.lru_cache(maxsize=64)
-def build_decoder(fields: OwnFields) -> DecodeChunk:
+def build_decoder(fields: LearnedFields) -> DecodeChunk:
     """A decoder of chunks that have these fields, or some of them; it leaves `raw` to the caller.
 
-    It raises `ValueError` or `RecursionError` for whatever is no such chunk, errors above all.
+    It raises `ValueError` or `RecursionError` for whatever is not such a chunk, errors above all.
     """
     nested, kind = fields.nested, object if fields.nested else _Scalar
-    delta_type, delta_of = _twin(ChoiceDelta, fields.delta, kind)
+    delta_type, delta_of = extended_struct(ChoiceDelta, fields.delta, kind)
     choice_type: Any
-    choice_type, choice_of = _twin(ChunkChoice, fields.choice, kind, delta=delta_type)
-    usage_type, usage_of = _twin(CompletionUsage, fields.usage, kind)
-    chunk_type, chunk_of = _twin(
+    choice_type, choice_of = extended_struct(ChunkChoice, fields.choice, kind, delta=delta_type)
+    usage_type, usage_of = extended_struct(CompletionUsage, fields.usage, kind)
+    chunk_type, chunk_of = extended_struct(
         ChatCompletionChunk, fields.chunk, kind, choices=list[choice_type], usage=usage_type | None
     )
     decode = msgspec.json.Decoder(chunk_type).decode
@@ -179,7 +179,7 @@ def build_decoder(fields: OwnFields) -> DecodeChunk:
 
     def decode_chunk(data: bytes) -> ChatCompletionChunk:
         if nested and data.count(b"{") + data.count(b"[") > MAX_NESTING:
-            raise ValueError("it may be nested too deeply")  # the tolerant path looks closer
+            raise ValueError("it may be nested too deeply")  # the lenient path looks closer
         chunk = chunk_of(decode(data))
         if has_choices:
             chunk.choices = [choice_of(choice) for choice in chunk.choices]
@@ -193,7 +193,7 @@ def build_decoder(fields: OwnFields) -> DecodeChunk:
     return decode_chunk
 
 
-def _twin(
+def extended_struct(
     struct: type[_Struct], own: tuple[str, ...], kind: Any, **inner: Any
 ) -> tuple[type[_Struct], Callable[[_Struct], _Struct]]:
     """A struct with fields of a server's own, and the function that makes the public struct of it.
@@ -234,7 +234,7 @@ def _default(struct: type[ResponseObject], name: str) -> Any:
 
 
 def _recast(struct: type[_Struct]) -> Callable[[_Struct], _Struct]:
-    """What makes the public struct of a twin with the same fields: it is laid out alike, so its class is changed."""
+    """Convert an extended struct with the same fields: it is laid out alike, so its class is changed."""
 
     def public(value: _Struct) -> _Struct:
         value.__class__ = struct
@@ -244,7 +244,7 @@ def _recast(struct: type[_Struct]) -> Callable[[_Struct], _Struct]:
 
 
 def _copier(struct: type[_Struct], names: list[tuple[str, str]]) -> Callable[[_Struct], _Struct]:
-    """What makes the public struct of a twin with more fields, which go to `extra`."""
+    """Convert an extended struct with more fields, which go to `extra`."""
     copy = COPIES[struct]
 
     def public(value: _Struct) -> _Struct:
@@ -258,7 +258,7 @@ def _copier(struct: type[_Struct], names: list[tuple[str, str]]) -> Callable[[_S
 def _without_parts(delta: ChoiceDelta) -> ChoiceDelta:
     parts = as_array(delta.content)
     if parts is not None:
-        delta.content, thinking = text_and_thinking(parts)
+        delta.content, thinking = split_content_parts(parts)
         if thinking:
             delta.thinking = thinking
     return delta

@@ -1,7 +1,7 @@
 """JSON that is still being written, as the value that it is so far.
 
-Owns when it is worth looking again, and what of an unfinished end is shown. Parsing is jiter's, which is loaded here
-and nowhere else, when the first of these is made.
+Decides when to parse again, and what of an unfinished end is shown. jiter parses; it is imported here and nowhere else,
+when the first instance is made.
 """
 
 import re
@@ -15,7 +15,7 @@ ALWAYS_PARSE_BYTES = 16 * 1024
 """Bytes; jiter parses from the start each time, which costs a few microseconds up to here."""
 
 STEPS = 64
-"""Beyond, it is looked at each time that it has grown by this part of the rest: so the whole work stays linear."""
+"""Beyond, it is parsed each time that it has grown by this fraction of the rest: so the work stays linear."""
 
 _UNFINISHED_NUMBER = re.compile(rb"(?:^|[\[,:])\s*(-?[0-9.eE+-]*)\Z")
 _LONGEST_NUMBER = 400
@@ -40,39 +40,39 @@ class PartialJSON:
         self._parsed_size = 0
 
     def add(self, text: str) -> None:
-        """Take more of the text."""
+        """Add more of the text."""
         self._data += text.encode("utf-8", "surrogatepass")
 
     @property
     def is_due(self) -> bool:
-        """Whether enough has come to look at it again."""
+        """Whether enough was added to parse it again."""
         size = len(self._data)
         return size > self._parsed_size and (size - self._parsed_size) * STEPS >= size - ALWAYS_PARSE_BYTES
 
-    def update(self, *, is_whole: bool = False) -> bool:
-        """Look at it; True where `value` has changed.
+    def update(self, *, is_complete: bool = False) -> bool:
+        """Parse it; True where `value` has changed.
 
         Args:
-            is_whole: nothing more will come.
+            is_complete: nothing more will come.
 
         Raises:
-            ResponseFormatError: it is not, and won't become, JSON; of what stands behind a value only the last look
-                tells.
+            ResponseFormatError: it is not, and won't become, JSON; what follows a value is only checked
+                at the last call.
         """
         size = len(self._data)
-        if size == self._parsed_size and not is_whole:
+        if size == self._parsed_size and not is_complete:
             return False
         self._parsed_size = size
         data = bytes(self._data)
-        if not is_whole:
+        if not is_complete:
             tail = _UNFINISHED_NUMBER.search(data, max(0, size - _LONGEST_NUMBER))
             data = data if tail is None else data[: tail.start(1)]
         try:
-            if is_whole:
+            if is_complete:
                 self._check_end(data)
             value = self._parse(data, "trailing-strings")
         except ValueError as error:
-            if _is_cut(error):  # nothing yet that has a value
+            if _is_cut(error):  # no value yet
                 return False
             raise ResponseFormatError(f"the answer is not JSON ({error}): {excerpt(bytes(self._data))}") from error
         has_changed = value != self.value
@@ -80,7 +80,7 @@ class PartialJSON:
         return has_changed
 
     def _check_end(self, data: bytes) -> None:
-        """Check that nothing stands behind the value, which the partial mode does not look at."""
+        """Check that nothing follows the value, which the partial mode ignores."""
         try:
             self._parse(data, False)
         except ValueError as error:
@@ -98,7 +98,7 @@ def _load_parser() -> "Callable[[bytes, Literal['trailing-strings', False]], obj
         import jiter
     except ImportError as error:
         raise ConfigurationError(
-            "the value of an unfinished answer takes jiter, which is not installed",
+            "the value of an unfinished answer needs jiter, which is not installed",
             hint="pip install 'firsttoken[structured]'",
         ) from error
 

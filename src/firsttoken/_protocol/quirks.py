@@ -1,7 +1,8 @@
-"""The table of known deviations: what servers send that is not quite OpenAI's schema, or not quite its framing.
+"""The table of known quirks: what servers send that is not quite OpenAI's schema, or not quite its framing.
 
-This is the one place to look one up, or to add one. Most need no mending: the room that a row names takes them as a
-matter of course. Where a field has another type than the schema's, the row has the function that mends it.
+This is the one place to look one up, or to add one. Most need no special code: the module
+that a row names reads them anyway. Where a field has another type than the schema's, the row has the function that
+normalizes it.
 
 A row needs an example of the same name in `tests/quirks`, which is read in every way and at every split.
 `docs/reference/quirks.md` shows the table to users; `python -m tests.quirks` writes it.
@@ -12,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
 
 from firsttoken._json import as_array, as_object
-from firsttoken._protocol.content_parts import text_and_thinking
+from firsttoken._protocol.content_parts import split_content_parts
 from firsttoken._protocol.learned_fields import COUNTS
 from firsttoken._protocol.struct_fields import JSONObject
 
@@ -25,25 +26,25 @@ class Quirk(NamedTuple):
     Attributes:
         part: what of an answer it concerns.
         name: of the row, and of its example in the tests.
-        room: the module of `firsttoken._protocol` that sees to it; its docstring has the rule.
+        module: the module of `firsttoken._protocol` that handles it; its docstring has the rule.
         what: is sent; in Markdown, for the docs.
         source: who sends it, or where it is written.
-        mend: changes an object of that part in place, and does nothing where the deviation is not there. It is
+        normalize: changes an object of that part in place, and does nothing where the quirk is absent. It is
             called only for a chunk that the typed decode refuses; None where no field has a wrong type.
     """
 
     part: Part
     name: str
-    room: str
+    module: str
     what: str
     source: str
-    mend: Callable[[JSONObject], None] | None = None
+    normalize: Callable[[JSONObject], None] | None = None
 
 
 def _join_content_parts(delta: JSONObject) -> None:
     parts = as_array(delta.get("content"))
     if parts is not None:
-        delta["content"], thinking = text_and_thinking(parts)
+        delta["content"], thinking = split_content_parts(parts)
         if thinking:
             delta["thinking"] = thinking
 
@@ -76,14 +77,14 @@ def _round_created(chunk: JSONObject) -> None:
     if isinstance(created, float) and abs(created) < 2.0**63:
         chunk["created"] = int(created)
     else:
-        _read_number(chunk, "created")
+        _parse_digits(chunk, "created")
 
 
-def _number(node: JSONObject) -> None:
-    _read_number(node, "index")
+def parse_index(node: JSONObject) -> None:
+    _parse_digits(node, "index")
 
 
-def _read_number(node: JSONObject, name: str) -> None:
+def _parse_digits(node: JSONObject, name: str) -> None:
     digits = node.get(name)
     if isinstance(digits, str) and digits.isascii() and digits.isdigit() and len(digits) < 18:
         node[name] = int(digits)
@@ -100,26 +101,26 @@ QUIRKS = (
     Quirk("framing", "cr", "sse",
         "lines that end in CR", "WHATWG HTML, section 9.2.6"),
     Quirk("framing", "comments", "sse",
-        "comments as a sign of life, before the first event and between events", "OpenRouter, Perplexity"),
+        "comments as a keep-alive, before the first event and between events", "OpenRouter, Perplexity"),
     Quirk("framing", "no-space", "sse",
-        "no space behind `data:`", "TGI 2.0"),
+        "no space after `data:`", "TGI 2.0"),
     Quirk("framing", "blank-lines", "sse",
         "blank lines before the first event, and more than one between events", "Doubleword, Avian"),
     Quirk("framing", "other-fields", "sse",
         "a byte-order mark, `id`, `event` and `retry` fields, data on several lines", "WHATWG HTML, section 9.2.6"),
     Quirk("framing", "no-last-blank-line", "stream",
-        "no blank line behind the last event; it counts if it is whole", "proxies"),
+        "no blank line after the last event; it counts if it is complete", "proxies"),
     Quirk("framing", "separators-in-text", "sse",
         "U+2028, U+2029 and U+0085 in text, where some parsers see the end of a line", "any"),
     Quirk("framing", "odd-json", "_json",
         "NaN, Infinity and lone surrogates in JSON", "Python servers; text that is cut within an emoji"),
     Quirk("framing", "whole-answer", "response",
-        "one JSON completion in place of a stream; it is one chunk", "proxies and emulators that do not stream"),
+        "one JSON completion instead of a stream; it is one chunk", "proxies and emulators that do not stream"),
 
     Quirk("error", "error-event", "server_error",
         "`event: error`, first or after text; then the body ends", "Groq"),
     Quirk("error", "error-field", "sse",
-        "an SSE field `error:` in place of `data:`", "llama-box, old llama.cpp"),
+        "an SSE field `error:` instead of `data:`", "llama-box, old llama.cpp"),
     Quirk("error", "error-alone", "server_error",
         '`{"error": {…}}` with a number as `code`', "OpenRouter"),
     Quirk("error", "error-in-chunk", "server_error",
@@ -141,13 +142,13 @@ QUIRKS = (
     Quirk("error", "null-error", "learned_fields",
         '`"error": null` in every chunk; it is none', "proxies"),
     Quirk("error", "refusal-flat", "server_error",
-        'a refusal as `{"message", "type", "code"}` beside one another', "Mistral, Doubleword"),
+        'an error response as `{"message", "type", "code"}` beside one another', "Mistral, Doubleword"),
     Quirk("error", "refusal-text", "server_error",
-        'a refusal as `{"error": "text"}`', "Venice, TGI"),
+        'an error response as `{"error": "text"}`', "Venice, TGI"),
     Quirk("error", "refusal-detail", "server_error",
-        'a refusal as `{"detail": [{"loc", "msg", "type"}]}`', "FastAPI servers"),
+        'an error response as `{"detail": [{"loc", "msg", "type"}]}`', "FastAPI servers"),
     Quirk("error", "refusal-plain", "server_error",
-        "a refusal as plain text or HTML", "TGI; load balancers"),
+        "an error response as plain text or HTML", "TGI; load balancers"),
 
     Quirk("chunk", "own-fields", "learned_fields",
         "fields of its own in every chunk; they are in `extra`",
@@ -187,15 +188,15 @@ QUIRKS = (
     Quirk("choice", "finish-with-text", "accumulator",
         "text in the chunk with the finish reason", "OpenRouter, Mistral, Hugging Face, TGI, vLLM"),
     Quirk("choice", "index-odd", "quirks",
-        "`index` missing, null or in digits; a missing one is 0", "proxies", _number),
+        "`index` missing, null or in digits; a missing one is 0", "proxies", parse_index),
     Quirk("choice", "any-order", "accumulator",
         "several choices in any order, in one chunk or in turns, the first not with index 0", "any, with n > 1"),
     Quirk("choice", "message-beside-delta", "learned_fields",
         "the whole message so far beside each delta; it is in `extra`", "Perplexity, Writer"),
     Quirk("choice", "message-for-delta", "lenient",
-        "`message` in place of `delta`", "proxies and emulators that do not stream"),
+        "`message` instead of `delta`", "proxies and emulators that do not stream"),
     Quirk("choice", "text-for-delta", "lenient",
-        "`text` in place of `delta`", "servers of the older completions endpoint"),
+        "`text` instead of `delta`", "servers of the older completions endpoint"),
     Quirk("choice", "text-beside-delta", "learned_fields",
         "`text` beside `delta`, and token ids; they are in `extra`", "Together"),
     Quirk("choice", "null-delta", "lenient",
@@ -224,7 +225,7 @@ QUIRKS = (
         "reasoning under a name of its own, or in `<think>` tags; it stays in `extra`, or in the content",
         "GitHub Copilot (`cot_summary`); DeepSeek-R1 on Fireworks"),
     Quirk("delta", "audio-end", "choice",
-        "`audio.expires_at` behind the usage, and no finish reason", "OpenAI"),
+        "`audio.expires_at` after the usage, and no finish reason", "OpenAI"),
     Quirk("delta", "audio-padded", "choice",
         "base64 of audio that is padded piece by piece; it is joined to one text", "proxies"),
     Quirk("delta", "tool-calls-object", "quirks",
@@ -239,7 +240,7 @@ QUIRKS = (
     Quirk("tool_call", "index-from-one", "tool_calls",
         "the first `index` is 1", "Anthropic's compatibility layer"),
     Quirk("tool_call", "index-text", "quirks",
-        "`index` in digits", "proxies", _number),
+        "`index` in digits", "proxies", parse_index),
     Quirk("tool_call", "id-repeated", "tool_calls",
         "`id`, `type` and `name` in every piece; they are set once", "TGI, Baseten"),
     Quirk("tool_call", "id-blank", "tool_calls",
@@ -260,11 +261,11 @@ QUIRKS = (
         "null among the calls, or for all of them", "proxies"),
 
     Quirk("usage", "usage-in-own-chunk", "accumulator",
-        "usage in a chunk of its own, behind the finish reason", "OpenAI, Azure, xAI, llama.cpp, Ollama, vLLM"),
+        "usage in a chunk of its own, after the finish reason", "OpenAI, Azure, xAI, llama.cpp, Ollama, vLLM"),
     Quirk("usage", "usage-with-finish", "accumulator",
         "usage in the chunk with the finish reason", "Mistral, DeepSeek, z.ai, Cerebras, GitHub Copilot"),
     Quirk("usage", "usage-with-choice", "accumulator",
-        "usage behind the finish reason, in a chunk with a choice", "OpenRouter"),
+        "usage after the finish reason, in a chunk with a choice", "OpenRouter"),
     Quirk("usage", "usage-in-each-chunk", "accumulator",
         "usage so far in every chunk; the last one counts", "Perplexity, Hyperbolic, Baseten"),
     Quirk("usage", "usage-twice", "learned_fields",
@@ -281,13 +282,13 @@ QUIRKS = (
 # fmt: on
 """The table, in the order of an answer's parts."""
 
-_MENDING: list[tuple[Part, Callable[[JSONObject], None]]] = [
-    (row.part, row.mend) for row in QUIRKS if row.mend is not None
+_NORMALIZERS: list[tuple[Part, Callable[[JSONObject], None]]] = [
+    (row.part, row.normalize) for row in QUIRKS if row.normalize is not None
 ]
 
 
-def mend(parts: Mapping[Part, list[JSONObject]]) -> None:
-    """Apply the rows that mend something to the parts of an answer."""
-    for part, change in _MENDING:
+def normalize(parts: Mapping[Part, list[JSONObject]]) -> None:
+    """Apply the normalizers to the parts of an answer."""
+    for part, change in _NORMALIZERS:
         for node in parts.get(part, ()):
             change(node)

@@ -1,18 +1,18 @@
-"""Pieces of structured reasoning to the blocks that they are pieces of.
+"""Joins pieces of structured reasoning to complete blocks.
 
-OpenRouter and others send `reasoning_details` word by word. They want the whole blocks back with the next request,
+OpenRouter and others send `reasoning_details` word by word. They want the complete blocks back with the next request,
 and refuse a signed block whose text is in pieces; so pieces are joined as the blocking call would have them.
 
-A piece goes on with the block before it if both are of the same type (text or summary) and index, no other id says
+A piece continues the block before it if both are of the same type (text or summary) and index, no other id says
 otherwise, and that block is not signed yet. `index` alone would not do: while streaming, some servers give all blocks
-the same one. Of several in one delta only the first can go on: a list is several blocks.
+the same one. Of several in one delta only the first can continue: a list is several blocks.
 """
 
 from firsttoken._json import as_object
 from firsttoken._protocol.text_buffer import TextBuffer
 
 _GROWING = {"reasoning.text": "text", "reasoning.summary": "summary"}
-"""The types that come in pieces, and the field that grows; encrypted blocks come whole."""
+"""The types that come in pieces, and the field that grows; encrypted blocks come complete."""
 
 
 class ReasoningDetails:
@@ -27,7 +27,7 @@ class ReasoningDetails:
         self._text = TextBuffer()  # what it has so far
 
     def add(self, details: list[object]) -> None:
-        """Take the pieces of a delta."""
+        """Add the pieces of a delta."""
         for position, detail in enumerate(details):
             piece = as_object(detail)
             if position == 0 and piece is not None and self._continues(piece):
@@ -35,8 +35,8 @@ class ReasoningDetails:
             else:
                 self._begin(detail, piece)
 
-    def so_far(self) -> list[object]:
-        """The blocks as far as they have come."""
+    def snapshot(self) -> list[object]:
+        """The blocks so far."""
         self._write()
         return [detail if (block := as_object(detail)) is None else dict(block) for detail in self._blocks]
 

@@ -1,6 +1,6 @@
-"""A server's "no", in any of its shapes, to the exception that says so.
+"""Error responses and error events, in any of their shapes, to exceptions.
 
-Owns the shapes of error bodies and the words of the message. Refuses to decide whether to try again: `retry` does.
+Owns the shapes of error bodies and the text of the message. Whether to try again is for `retry` to decide.
 
 Shapes seen: `{"error": {…}}`, `{"error": "text"}`, `{"error": {…}, "status_code": …}`, flat `{"message", "type",
 "code"}` (Mistral, vLLM), `{"object": "error", …}`, `{"detail": "text" | […]}` (FastAPI), plain text and HTML.
@@ -25,10 +25,10 @@ _HINTS = {
 def status_error(status: int, headers: Mapping[str, str], body: bytes, wall_clock_s: float) -> APIStatusError:
     """The error of a response with an HTTP status outside 2xx."""
     value = _parsed(body)
-    words = _words(value) or _body_text(body)
+    reason = _message_of(value) or _body_text(body)
     phrase = f"{status} {_phrase(status)}".strip()
-    error = _make(
-        status, value, f"the server answered {phrase}" + (f": {words}" if words else ""), _hint(status, headers)
+    error = _build(
+        status, value, f"the server answered {phrase}" + (f": {reason}" if reason else ""), _hint(status, headers)
     )
     error.retry_after_s = retry_after_s(headers, wall_clock_s)
     error.retryable = may_be_retried(error, headers)
@@ -36,25 +36,25 @@ def status_error(status: int, headers: Mapping[str, str], body: bytes, wall_cloc
 
 
 def proxy_refusal(status: int, proxy: str) -> APIStatusError:
-    """The error of a proxy that opens no tunnel; the server and the key have no part in it."""
+    """The error of a proxy that refuses CONNECT; the server and the key have no part in it."""
     hint = _HINTS[407] if status == 407 else None
     phrase = f"{status} {_phrase(status)}".strip()
-    return APIStatusError(f"the proxy {proxy} opened no tunnel: it answered {phrase}", status=status, hint=hint)
+    return APIStatusError(f"the proxy {proxy} refused CONNECT: {phrase}", status=status, hint=hint)
 
 
 def stream_error(value: object) -> APIStatusError:
     """The error of an event that is one; its class is that of the status which the event names, if any."""
-    return _reported(value, "inside the stream")
+    return _error_in_200(value, "the server reported an error inside the stream")
 
 
 def body_error(value: object) -> APIStatusError:
     """The error that is the whole body of a response which says 200; its class is found as that of an event's."""
-    return _reported(value, "in a 200")
+    return _error_in_200(value, "error response with status 200")
 
 
-def _reported(value: object, where: str) -> APIStatusError:
-    words = _words(value) or as_text(value) or "no reason given"
-    return _make(_status_in(value), value, f"the server reported an error {where}: {words}", None, in_stream=True)
+def _error_in_200(value: object, where: str) -> APIStatusError:
+    reason = _message_of(value) or as_text(value) or "no reason given"
+    return _build(_status_in(value), value, f"{where}: {reason}", None, in_stream=True)
 
 
 def is_error(value: Mapping[str, object]) -> bool:
@@ -68,7 +68,7 @@ def is_error(value: Mapping[str, object]) -> bool:
     return False
 
 
-def _make(
+def _build(
     status: int | None, value: object, message: str, hint: str | None, *, in_stream: bool = False
 ) -> APIStatusError:
     details = _details(value)
@@ -108,8 +108,8 @@ def _details(value: object) -> dict[str, object]:
     return outer
 
 
-def _words(value: object) -> str | None:
-    """The server's own words."""
+def _message_of(value: object) -> str | None:
+    """The server's own message."""
     outer = as_object(value)
     if outer is None:
         return None
@@ -150,7 +150,8 @@ def _hint(status: int, headers: Mapping[str, str]) -> str | None:
     if 300 <= status <= 399:
         location = headers.get("location")
         to = f" to {location[:200]!r}" if location else ""
-        return f"redirects{to} are not followed, lest the key go elsewhere; set base_url to the final address"
+        why = "to avoid sending the key to another host"
+        return f"redirects{to} are not followed, {why}; set base_url to the final address"
     return _HINTS.get(status)
 
 

@@ -1,7 +1,7 @@
 """Body bytes to events: the WHATWG event-stream grammar, on bytes.
 
-Owns lines, fields, comments, the byte-order mark and the cap on an event's size. Refuses to know what data means:
-`[DONE]`, JSON and errors are for `chunks`. Each read is split once and each byte is looked at a fixed number of
+Lines, fields, comments, the byte-order mark and the limit on an event's size. What data means (`[DONE]`, JSON, errors)
+is for `decode`. Each read is split once and each byte is looked at a fixed number of
 times, however the input is cut.
 
 Source: HTML Living Standard, section 9.2.6 "Interpreting an event stream".
@@ -15,7 +15,7 @@ import msgspec
 from firsttoken.errors import ResponseFormatError
 
 MAX_EVENT_BYTES = 32 * 1024 * 1024
-"""The largest event by default, in bytes; an image as base64 has room, an endless event has not."""
+"""The largest event by default, in bytes; large enough for an image in base64."""
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -24,7 +24,7 @@ class ServerSentEvent(msgspec.Struct, frozen=True, gc=False):
     """An event as it was dispatched.
 
     Attributes:
-        event: its type: "message" unless the server named one; "error" for a bare `error:` field, which is no
+        event: its type: "message" unless the server named one; "error" for a bare `error:` field, which is not a
             field of the standard but is what older llama.cpp servers end a failed stream with.
         data: its data lines, joined by LF.
         id: the last event ID that the stream has set, "" before there is one.
@@ -41,83 +41,87 @@ class SSEDecoder:
     """Turns the bytes of a body, cut anywhere, into events.
 
     Args:
-        max_event_bytes: the size above which an event is a failure, in bytes.
+        max_event_bytes: the size above which an event is an error, in bytes.
 
     Attributes:
-        failure: why the decoder gave up, None while it has not; afterwards it takes bytes and gives nothing.
+        failure: why decoding stopped, None while it has not; afterwards bytes are ignored.
     """
 
     def __init__(self, *, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self.failure: ResponseFormatError | None = None
         self._max_event_bytes = max_event_bytes
-        self._held = bytearray()  # of the event that has not ended; many small reads take no more room than a large one
+        self._buffer = (
+            bytearray()
+        )  # of the event that has not ended; many small reads take no more memory than a large one
         self._at_start = True
         self._after_cr = False
         self._is_between_events = False
         self._last_event_id = ""
 
     def receive_data(self, data: bytes) -> list[ServerSentEvent]:
-        """Take the bytes of a read; give the events that they end."""
-        return self.events(self.take(data))
+        """Receive the bytes of a read; return the events that they complete."""
+        return self.parse_blocks(self.feed(data))
 
     def receive_eof(self) -> list[ServerSentEvent]:
-        """Take the end of the body; give the event that the end left open, if there is one.
+        """Receive the end of the body; return the event that it left unterminated, if there is one.
 
         The standard throws such an event away; servers that close without the last blank line exist. Whether it is
-        whole is the caller's to judge.
+        complete is for the caller to decide.
         """
-        block = bytes(self._held)
-        self._held.clear()
-        return self.events(block)
+        block = bytes(self._buffer)
+        self._buffer.clear()
+        return self.parse_blocks(block)
 
-    def take(self, data: bytes) -> bytes:
-        """Take the bytes of a read; give the blocks of lines that a blank line has ended, for `plain` or `events`.
+    def feed(self, data: bytes) -> bytes:
+        """Receive the bytes of a read; return the blocks of lines that a blank line has ended.
+
+        They are for `split_simple_events` or `parse_blocks`.
 
         Line ends are LF by then, and blocks are separated by a blank line; more blank lines may stand anywhere.
         """
-        ended = self._take(data)
-        self._is_between_events = not (self._held or self._at_start or self._after_cr or self.failure)
+        ended = self._complete_blocks(data)
+        self._is_between_events = not (self._buffer or self._at_start or self._after_cr or self.failure)
         return ended
 
-    def _take(self, data: bytes) -> bytes:
+    def _complete_blocks(self, data: bytes) -> bytes:
         if self._at_start:
             data = self._strip_bom(data)
         if self._after_cr or b"\r" in data:
             data = self._normalise_line_ends(data)
-        if not self._held:
+        if not self._buffer:
             data = data.lstrip(b"\n")  # blank lines before an event: not a part of it, so not of its size either
         if not data or self.failure is not None:
             return b""
-        if self._held:
-            straddles = data[0] == 0x0A and self._held[-1] == 0x0A
+        if self._buffer:
+            straddles = data[0] == 0x0A and self._buffer[-1] == 0x0A
             if not straddles and b"\n\n" not in data:
-                self._hold(data)
+                self._append(data)
                 return b""
-            self._held += data
-            data = bytes(self._held)
-            self._held.clear()
+            self._buffer += data
+            data = bytes(self._buffer)
+            self._buffer.clear()
         cut = data.rfind(b"\n\n")
         if cut < 0:
-            self._hold(data)
+            self._append(data)
             return b""
         ended, tail = data[:cut], data[cut + 2 :]
         if cut > self._max_event_bytes:
             ended = self._before_too_large(ended)
         if tail and self.failure is None:
-            self._hold(tail)
+            self._append(tail)
         return ended
 
-    def single(self, data: bytes) -> bytes | None:
-        """The data of a read that is one whole `data: ` line and its blank line, as lone tokens are; else None.
+    def match_single_event(self, data: bytes) -> bytes | None:
+        """The data of a read that is exactly one `data: ` line and its blank line, as single tokens are; else None.
 
-        Where it is None, nothing was taken: `take` is for all other reads.
+        Where it is None, nothing was consumed: `feed` is for all other reads.
         """
         size = len(data)
         if not self._is_between_events or data.find(b"\n") != size - 2 or data[-1] != 0x0A or data[:6] != b"data: ":
             return None
         return None if b"\r" in data or size - 2 > self._max_event_bytes else data[6:-2]
 
-    def plain(self, blocks: bytes) -> list[bytes] | None:
+    def split_simple_events(self, blocks: bytes) -> list[bytes] | None:
         """The data of each event, where all are a single `data: ` line, as nearly all servers' are; else None."""
         if blocks[:6] != b"data: ":
             return None
@@ -126,12 +130,12 @@ class SSEDecoder:
             return None
         return payloads
 
-    def events(self, blocks: bytes) -> list[ServerSentEvent]:
-        """The events of blocks of any kind."""
+    def parse_blocks(self, blocks: bytes) -> list[ServerSentEvent]:
+        """Parse blocks of any kind into events."""
         return [event for block in blocks.split(b"\n\n") if (event := self._parse(block)) is not None]
 
     def _parse(self, block: bytes) -> ServerSentEvent | None:
-        """Make the event of a block; None where it has no data, or blank data."""
+        """Parse a block into an event; None where it has no data, or blank data."""
         event, retry, data = "", None, list[bytes]()
         for line in block.split(b"\n"):
             field, _, value = line.partition(b":")
@@ -153,29 +157,29 @@ class SSEDecoder:
             return None
         return ServerSentEvent(event or "message", joined, self._last_event_id, retry)
 
-    def _hold(self, data: bytes) -> None:
-        """Keep bytes of an event that has not ended. Comments count too: so is an endless one bounded."""
-        self._held += data
-        if len(self._held) - (data[-1] == 0x0A) > self._max_event_bytes:  # the LF may be the first of a blank line
-            self._refuse()
+    def _append(self, data: bytes) -> None:
+        """Keep the bytes of an unfinished event. Comments count too: this bounds an endless one."""
+        self._buffer += data
+        if len(self._buffer) - (data[-1] == 0x0A) > self._max_event_bytes:  # the LF may be the first of a blank line
+            self._fail_too_large()
 
     def _before_too_large(self, ended: bytes) -> bytes:
         blocks = ended.split(b"\n\n")
         for position, block in enumerate(blocks):
             if len(block.strip(b"\n")) > self._max_event_bytes:
-                self._refuse()
+                self._fail_too_large()
                 return b"\n\n".join(blocks[:position])
         return ended
 
-    def _refuse(self) -> None:
-        self._held.clear()
-        self.failure = ResponseFormatError(f"an event of the stream is larger than {self._max_event_bytes} bytes")
+    def _fail_too_large(self) -> None:
+        self._buffer.clear()
+        self.failure = ResponseFormatError(f"event larger than {self._max_event_bytes} bytes")
 
     def _strip_bom(self, data: bytes) -> bytes:
-        data = bytes(self._held) + data
-        self._held.clear()
+        data = bytes(self._buffer) + data
+        self._buffer.clear()
         if len(data) < len(_BOM) and _BOM.startswith(data):
-            self._held += data
+            self._buffer += data
             return b""
         self._at_start = False
         return data.removeprefix(_BOM)

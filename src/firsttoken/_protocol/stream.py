@@ -71,15 +71,15 @@ class StreamParser:
             return []
         if len(self._unfolded) >= FOLD_AFTER:
             self._fold()
-        payload = self._sse.single(data)
+        payload = self._sse.match_single_event(data)
         if payload is not None:
-            chunk = self._decoder.typed(payload)
+            chunk = self._decoder.try_decode(payload)
             if chunk is not None:
                 self._unfolded.append(chunk)
                 self.ready.append(chunk)
                 return [chunk]
-        blocks = self._sse.take(data)
-        chunks = self._park(self._decoder.blocks(self._sse, blocks)) if blocks else []
+        blocks = self._sse.feed(data)
+        chunks = self._park(self._decoder.decode_blocks(self._sse, blocks)) if blocks else []
         if self._sse.failure is not None:
             self.fail(self._sse.failure)
         return chunks
@@ -89,7 +89,7 @@ class StreamParser:
         if self.ended:
             return []
         self._fold()
-        decoded = self._decoder.events(self._sse.receive_eof())
+        decoded = self._decoder.decode_events(self._sse.receive_eof())
         if isinstance(decoded.failure, ResponseFormatError):
             decoded.failure = None  # the event has no end because the stream was cut within it
         chunks = self._park(decoded)
@@ -146,7 +146,7 @@ class StreamParser:
         """Whether so many choices have finished, and every one that was begun, in the chunks handed out."""
         self._fold()
         finished = self._accumulator.finished_count
-        return finished >= choices and finished == self._accumulator.begun_count
+        return finished >= choices and finished == self._accumulator.started_count
 
     def _park(self, decoded: DecodeResult) -> list[ChatCompletionChunk]:
         self._unfolded += decoded.chunks
@@ -177,7 +177,7 @@ class StreamParser:
 
     def _judge_end(self) -> None:
         """The end of the body is the end of the answer where every choice that was begun has a finish reason."""
-        begun, finished = self._accumulator.begun, self._accumulator.finished
+        begun, finished = self._accumulator.started, self._accumulator.finished
         for chunk in self._unfolded:
             for choice in chunk.choices:
                 begun.add(choice.index)

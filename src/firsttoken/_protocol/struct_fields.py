@@ -1,6 +1,6 @@
 """Which fields the structs have, so that a JSON object can be brought into a struct's shape.
 
-Owns moving what does not fit to `extra`. Knows no server: those are in `quirks`.
+What does not fit is moved to `extra`. What servers are known to send is in `quirks`.
 """
 
 import types
@@ -17,26 +17,26 @@ JSONObject = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class StructFields:
     """The fields of a struct.
 
     Attributes:
         names: of all its fields on the wire.
-        plain: the fields that hold no struct, by name, with their types and the classes of values that surely fit.
-        nested: those that hold a struct or a list of structs, by name, with its shape.
+        plain: the fields that hold no struct, by name, with their types and the classes of values that always fit.
+        nested: those that hold a struct or a list of structs, by name, with its fields.
         lists: the names of those that hold a list of structs.
     """
 
     names: frozenset[str]
     plain: dict[str, tuple[object, frozenset[object]]]
-    nested: dict[str, "Shape"]
+    nested: dict[str, "StructFields"]
     lists: frozenset[str]
 
     @classmethod
-    def of(cls, struct: type[ResponseObject]) -> "Shape":
-        """The shape of a struct, and of those in it."""
+    def of(cls, struct: type[ResponseObject]) -> "StructFields":
+        """The fields of a struct, and of those in it."""
         plain: dict[str, tuple[object, frozenset[object]]] = {}
-        nested: dict[str, Shape] = {}
+        nested: dict[str, StructFields] = {}
         lists: set[str] = set()
         for field in msgspec.structs.fields(struct):
             inner, is_list = _struct_in(field.type)
@@ -60,22 +60,22 @@ def _struct_in(annotation: object) -> tuple[type[ResponseObject] | None, bool]:
     return None, False
 
 
-_ALWAYS_FIT: frozenset[object] = frozenset({str, int, types.NoneType})
+_PLAIN_CLASSES: frozenset[object] = frozenset({str, int, types.NoneType})
 
 
 def _classes(annotation: object) -> frozenset[object]:
     """The classes that are a type, or are named in a union, whatever the value is: asking msgspec takes far longer."""
     is_union = typing.get_origin(annotation) in (types.UnionType, typing.Union)
-    return _ALWAYS_FIT.intersection(typing.get_args(annotation) if is_union else [annotation])
+    return _PLAIN_CLASSES.intersection(typing.get_args(annotation) if is_union else [annotation])
 
 
 class _ExtraDict(dict[str, object]):
-    """What was moved to `extra`, told apart from a server's own field of that wire name: parking twice is once."""
+    """What was moved to `extra`, unlike a server's own field of that wire name: moving twice is the same as once."""
 
     __slots__ = ()
 
 
-def park_unknown(node: JSONObject, shape: Shape) -> None:
+def move_unknown_to_extra(node: JSONObject, shape: StructFields) -> None:
     """Move the fields that a struct does not know to its `extra`, all the way down.
 
     This is paid for every chunk of a server that sends a field of its own, so it looks at what is there and no more.
@@ -90,28 +90,28 @@ def park_unknown(node: JSONObject, shape: Shape) -> None:
         value = node.get(name)
         if value:
             for child in _children(value, name, shape):
-                park_unknown(child, inner)
+                move_unknown_to_extra(child, inner)
 
 
-def park_mistyped(node: JSONObject, shape: Shape) -> None:
+def move_mistyped_to_extra(node: JSONObject, shape: StructFields) -> None:
     """Move the fields whose value a struct does not take to its `extra`, all the way down; nulls are dropped."""
     for name, (annotation, classes) in shape.plain.items():
-        if name in node and node[name].__class__ not in classes and not fits(node[name], annotation):
-            _park(node, name)
+        if name in node and node[name].__class__ not in classes and not matches_type(node[name], annotation):
+            _move_to_extra(node, name)
     for name, inner in shape.nested.items():
         if name not in node:
             continue
         value, is_list = node[name], name in shape.lists
         children = _children(value, name, shape)
         if children and is_list:
-            node[name] = children  # without the items that are no objects
+            node[name] = children  # without the items that are not objects
         elif not children and not (is_list and value == []):
-            _park(node, name)
+            _move_to_extra(node, name)
         for child in children:
-            park_mistyped(child, inner)
+            move_mistyped_to_extra(child, inner)
 
 
-def _children(value: object, name: str, shape: Shape) -> list[JSONObject]:
+def _children(value: object, name: str, shape: StructFields) -> list[JSONObject]:
     """The objects in a field that should hold one, or a list of them."""
     if name in shape.lists:
         return objects(value)
@@ -119,13 +119,13 @@ def _children(value: object, name: str, shape: Shape) -> list[JSONObject]:
     return [] if child is None else [child]
 
 
-def _park(node: JSONObject, name: str) -> None:
+def _move_to_extra(node: JSONObject, name: str) -> None:
     value = node.pop(name)
     if value is not None:
         node[EXTRA_NAME] = _ExtraDict({**(as_object(node.get(EXTRA_NAME)) or {}), name: value})
 
 
-def fits(value: object, annotation: object) -> bool:
+def matches_type(value: object, annotation: object) -> bool:
     """Whether a value is of a type."""
     try:
         msgspec.convert(value, annotation)
@@ -135,5 +135,5 @@ def fits(value: object, annotation: object) -> bool:
 
 
 def objects(value: object) -> list[JSONObject]:
-    """The objects of a list; nothing where it is no list."""
+    """The objects of a list; [] where it is not a list."""
     return [node for item in as_array(value) or () if (node := as_object(item)) is not None]

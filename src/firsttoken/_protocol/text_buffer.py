@@ -17,7 +17,7 @@ class TextBuffer(list[str]):
         return "".join(self) if self else None
 
     def compact(self) -> None:
-        """Join the newest pieces once there are many: a million of them would weigh ten times their text."""
+        """Join the newest pieces once there are many: a million of them take ten times the memory of their text."""
         if len(self) - self._blocks >= _BLOCK:
             self[self._blocks :] = ["".join(self[self._blocks :])]
             self._blocks += 1

@@ -1,7 +1,7 @@
-"""Pieces of tool calls to calls.
+"""Joins the pieces of tool calls.
 
-Owns the rule of identity, which servers make necessary: some reuse an index for a second call, some send no index,
-some repeat the id with every piece, some send an id of "" with later ones.
+Servers make the rule for which call a piece belongs to necessary: some reuse an index for a second call, some send no
+index, some repeat the id with every piece, some send an id of "" with later ones.
 """
 
 from firsttoken._models.chunk import ToolCallDelta
@@ -43,7 +43,7 @@ class ToolCallBuilder:
                 self.input.compact()
             self.inner_extra.update(delta.custom.extra)
 
-    def so_far(self) -> ToolCall:
+    def snapshot(self) -> ToolCall:
         call = ToolCall(
             id=self.id, type=self.type or ("custom" if self.is_custom else "function"), extra=dict(self.extra)
         )
@@ -66,14 +66,14 @@ class ToolCalls:
         self._by_index: dict[int, ToolCallBuilder] = {}
 
     def add(self, delta: ToolCallDelta) -> ToolCallBuilder:
-        """Take a piece; give the call that it is of."""
+        """Add a piece; return the call that it belongs to."""
         call = self._call_of(delta)
         call.add(delta)
         return call
 
-    def so_far(self) -> list[ToolCall]:
-        """The calls as far as they have come."""
-        return [call.so_far() for call in self._calls]
+    def snapshot(self) -> list[ToolCall]:
+        """The calls so far."""
+        return [call.snapshot() for call in self._calls]
 
     def _call_of(self, delta: ToolCallDelta) -> ToolCallBuilder:
         call_id = _word(delta.id)

@@ -221,7 +221,7 @@ class PartialIterator(PartialBase[ChatCompletionStream]):
             try:
                 chunk = next(stream)
             except StopIteration:
-                if self._update(is_whole=stream.state == "complete"):
+                if self._update(is_complete=stream.state == "complete"):
                     return self._json.value
                 raise
             except ChatCompletionError:
