@@ -52,7 +52,7 @@ CLOSED = Expected(StreamTruncatedError, "the connection was closed before the en
 
 
 def not_http(excerpt: str) -> Expected:
-    return Expected(ResponseFormatError, f"the server does not answer in HTTP/1.1 (…): {excerpt}")
+    return Expected(ResponseFormatError, f"invalid HTTP/1.1 response (…): {excerpt}")
 
 
 def format_error(words: str) -> Expected:
@@ -95,7 +95,7 @@ LOST_OR_SLOW = {
     "endless-header-line": format_error("the response has more than 131072 bytes of headers"),
     "interim-then-answer": WHOLE,
     "endless-interim": NO_CHUNK,
-    "switching-protocols": format_error("the server wants to switch protocols, which was not asked for"),
+    "switching-protocols": format_error("the server switched protocols without being asked"),
     "ssh": not_http(r"'SSH-2.0-OpenSSH_9.6\r\n'"),
     "tls-alert": not_http(r"'\x15\x03\x03\x00\x02\x02F'"),
     "http-2": not_http(r"'\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00d'"),
@@ -234,9 +234,7 @@ MALFORMED = {
     "gzip-cut": Expected(StreamTruncatedError, "the compressed body ended before its data did"),
     "gzip-close": CLOSED,
     "gzip-broken": format_error("the compressed body is broken: …"),
-    "unknown-coding": format_error(
-        "the response has the content-encoding 'snappy', which was not asked for and is not understood"
-    ),
+    "unknown-coding": format_error("unsupported content-encoding 'snappy'"),
 }
 
 IN_STREAM_ERRORS = {

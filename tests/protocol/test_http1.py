@@ -7,10 +7,12 @@ from typing import NamedTuple
 
 import pytest
 
+from firsttoken._protocol import http1
 from firsttoken._protocol.content_coding import MAX_PIECE_BYTES
 from firsttoken._protocol.http1 import MAX_OVERHEAD_BYTES, ResponseParser, may_begin_response
 from firsttoken.errors import ChatCompletionError, ResponseFormatError, StreamTruncatedError
 from tests.support.core import cut_every, every_split
+from tests.support.interrupts import raising_at
 
 OK = b"HTTP/1.1 200 OK\r\n"
 
@@ -108,11 +110,11 @@ def test_a_response_that_is_cut(data: bytes) -> None:
     [
         (
             b"SSH-2.0-OpenSSH\r\n",
-            "the server does not answer in HTTP/1.1 (Expected HTTP/, RTSP/ or ICE/): 'SSH-2.0-OpenSSH\\r\\n'",
+            "invalid HTTP/1.1 response (expected HTTP/1.0 or HTTP/1.1): 'SSH-2.0-OpenSSH\\r\\n'",
         ),
         (
             b"\x16\x03\x01",
-            "the server does not answer in HTTP/1.1 (Expected HTTP/, RTSP/ or ICE/): '\\x16\\x03\\x01'",
+            "invalid HTTP/1.1 response (expected HTTP/1.0 or HTTP/1.1): '\\x16\\x03\\x01'",
         ),
         (
             OK + b"transfer-encoding: chunked\r\n\r\nxyz\r\n",
@@ -120,11 +122,11 @@ def test_a_response_that_is_cut(data: bytes) -> None:
         ),
         (
             b"HTTP/1.1 101 Switching\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
-            "the server wants to switch protocols, which was not asked for",
+            "the server switched protocols without being asked",
         ),
         (
             OK + b"content-encoding: br\r\ncontent-length: 1\r\n\r\nx",
-            "the response has the content-encoding 'br', which was not asked for and is not understood",
+            "unsupported content-encoding 'br'",
         ),
         (
             OK + b"content-encoding: gzip\r\ncontent-length: 1\r\n\r\n\x1f",
@@ -141,9 +143,48 @@ def test_what_can_not_be_read(data: bytes, message: str) -> None:
     assert parser.receive_data(b"more") == b""
 
 
+INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "start", [b"RTSP/1.0", b"ICE/1.1", b"HTTP/2.0", b"HTTP/0.9", b"HTTP/1.2", INTERIM + b"HTTP/2.0", INTERIM + b"ICE"]
+)
+def test_another_protocol_in_the_status_line(start: bytes) -> None:
+    data = start + b" 200 OK\r\ncontent-length: 2\r\n\r\nhi"
+    for pieces in every_split(data):
+        parsed = parse(pieces, eof=True)
+        assert (parsed.body, parsed.status, parsed.reusable) == (b"", None, False)
+        assert str(parsed.failure).startswith("invalid HTTP/1.1 response (")
+
+
+class SignalledError(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, SignalledError, ValueError])
+@pytest.mark.parametrize("name", WHOLE)
+def test_what_a_signal_handler_raises_propagates_from_wherever_it_ran(name: str, raised: type[BaseException]) -> None:
+    """A signal handler runs between any two lines; those of httptools' callbacks too."""
+    data, expected = WHOLE[name]
+
+    def lines_run(line: int, parser: ResponseParser) -> int:
+        with raising_at(line, raised("of a signal handler"), [http1.__file__]) as interrupt:
+            parser.receive_data(data)
+        return interrupt.lines
+
+    parser = ResponseParser()
+    total = lines_run(0, parser)
+    assert parser.body_ended
+    assert parser.info is not None
+    assert parser.info.status == expected.status
+    for line in range(1, total + 1):
+        with pytest.raises(raised, match="of a signal handler"):
+            lines_run(line, ResponseParser())
+
+
 def test_the_cause_of_broken_framing_is_chained() -> None:
     parser = ResponseParser()
-    parser.receive_data(b"nonsense\r\n")
+    parser.receive_data(OK + b"no header\r\n")
     assert parser.failure is not None
     assert type(parser.failure.__cause__).__module__.startswith("httptools")
 

@@ -29,7 +29,7 @@ def test_a_no_is_its_status() -> None:
 
 
 def test_what_is_no_http_is_refused() -> None:
-    with pytest.raises(ResponseFormatError, match=r"does not answer in HTTP/1\.1"):
+    with pytest.raises(ResponseFormatError, match=r"invalid HTTP/1\.1 response"):
         Tunnel(ORIGIN, PROXY).receive_data(b"SSH-2.0\r\n")
 
 

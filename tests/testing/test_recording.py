@@ -168,7 +168,7 @@ def test_what_is_no_http_is_left_by_the_client(make_client: MakeClient) -> None:
             drain(client.chat_completion_stream(REQUEST))
     (exchange,) = recording.exchanges
     assert (exchange.ending, exchange.status, exchange.head) == ("client closed", None, b"SSH-2.0-x\r\n")
-    assert str(exchange.error).startswith("the server does not answer in HTTP/1.1")
+    assert str(exchange.error).startswith("invalid HTTP/1.1 response")
 
 
 def test_a_deadline_while_the_request_is_sent_is_one_of_the_client() -> None:

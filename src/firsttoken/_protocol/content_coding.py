@@ -1,9 +1,9 @@
-"""Content codings of a body: gzip and deflate, in case a proxy ignores that streams ask for `identity`.
+"""Content codings of a body: gzip and deflate, in case a proxy ignores that streams request `identity`.
 
-Owns the coded bytes that are not decoded yet: a small body may stand for gigabytes, so that it comes out in pieces.
+Holds the coded bytes that are not decoded yet: a small body may decode to gigabytes, so it is decoded in pieces.
 
 Source: RFC 9110, section 8.4.1. "deflate" is zlib (RFC 1950); raw deflate (RFC 1951), which some servers send under
-that name, is told apart by its first bytes.
+that name, is recognized by its first bytes.
 """
 
 import zlib
@@ -12,7 +12,7 @@ from collections import deque
 from firsttoken.errors import ResponseFormatError
 
 MAX_PIECE_BYTES = 64 * 1024
-"""The most that is decoded at once: what a read brings where there is no coding."""
+"""The most that is decoded at once: as much as a read brings where there is no coding."""
 
 _GZIP = 16 + zlib.MAX_WBITS
 _ZLIB = zlib.MAX_WBITS
@@ -20,14 +20,14 @@ _RAW_DEFLATE = -zlib.MAX_WBITS
 
 
 class ContentDecoder:
-    """Undoes a coding, piece by piece; what is complete so far comes out at once.
+    """Decodes a body, piece by piece; what is complete so far comes out at once.
 
     Args:
         coding: the value of the header `content-encoding`.
 
     Attributes:
-        has_pending_data: whether `process_pending` may have more to give before it is fed again.
-        failure: why no more can be decoded, None where nothing is wrong; all that came before was given.
+        has_pending_data: whether `process_pending` may return more before the next `receive_data`.
+        failure: why no more can be decoded, None where nothing is wrong; all that came before was returned.
     """
 
     def __init__(self, coding: str) -> None:
@@ -38,9 +38,7 @@ class ContentDecoder:
         self._coded: deque[bytes] = deque()
         self._is_empty = True
         if coding not in ("gzip", "x-gzip", "deflate"):
-            self.failure = ResponseFormatError(
-                f"the response has the content-encoding {coding[:50]!r}, which was not asked for and is not understood"
-            )
+            self.failure = ResponseFormatError(f"unsupported content-encoding {coding[:50]!r}")
 
     @property
     def ended(self) -> bool:
@@ -48,14 +46,14 @@ class ContentDecoder:
         return self._is_empty or (self._stream is not None and self._stream.eof)
 
     def receive_data(self, data: bytes) -> None:
-        """Take coded bytes."""
+        """Receive coded bytes."""
         if data and self.failure is None:
             self._coded.append(data)
             self._is_empty = False
             self.has_pending_data = True
 
     def process_pending(self) -> bytes:
-        """Give plain bytes, `MAX_PIECE_BYTES` at most; b"" where there are none before it is fed again."""
+        """Return decoded bytes, `MAX_PIECE_BYTES` at most; b"" where there are none before the next `receive_data`."""
         while self.has_pending_data:
             piece = self._decode()
             if piece:
@@ -63,7 +61,7 @@ class ContentDecoder:
         return b""
 
     def _decode(self) -> bytes:
-        """Take one step: decode coded bytes, or what is left in zlib of some that were used up."""
+        """Take one step: decode coded bytes, or what zlib still holds of those it has consumed."""
         stream = self._stream or self._detect_deflate()
         if stream is None or stream.eof:
             self._begin_member()
@@ -84,13 +82,18 @@ class ContentDecoder:
         return piece
 
     def _begin_member(self) -> None:
-        """Begin the next member of a gzip file, which is a series of them (RFC 1952, section 2.2)."""
+        """Begin the next member of a gzip file, which is a series of them (RFC 1952, section 2.2).
+
+        What follows deflated data is dropped: kept, it would grow with every read.
+        """
         self.has_pending_data = self._is_gzip and bool(self._coded)
-        if self.has_pending_data:
+        if not self._is_gzip and self._stream is not None:
+            self._coded.clear()
+        elif self.has_pending_data:
             self._stream = zlib.decompressobj(_GZIP)
 
     def _detect_deflate(self) -> "zlib._Decompress | None":
-        """What decodes this deflate; None as long as only one byte of it is there."""
+        """The decompressor for this kind of deflate; None while only one byte of it is there."""
         data = b"".join(self._coded)
         self._coded = deque([data])
         if len(data) > 1:
@@ -100,11 +103,11 @@ class ContentDecoder:
 
 
 def _decode_until_error(stream: "zlib._Decompress", data: bytes) -> bytes:
-    """What coded bytes that are broken somewhere give before that.
+    """What invalid coded bytes decode to before the error.
 
-    zlib tells neither where the break is nor what it has decoded: try half of them, again and again, then have the
-    one byte that breaks it give what it can, a plain byte at a time. (If something stands in that byte before the
-    break, its last plain byte is lost.)
+    zlib reports neither where the error is nor what it has decoded: try half of the bytes, again and again, then decode
+    the one byte that breaks it, one decoded byte at a time. (If something stands in that byte before the error, its
+    last decoded byte is lost.)
     """
     plain: list[bytes] = []
     while len(data) > 1:

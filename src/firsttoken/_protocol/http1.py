@@ -20,10 +20,18 @@ MAX_OVERHEAD_BYTES = 128 * 1024
 _REQUEST_ID_NAMES = ("x-request-id", "request-id", "apim-request-id", "x-ms-request-id", "cf-ray")
 
 
+_VERSIONS = ("1.0", "1.1")
+_EXPECTED = "expected HTTP/1.0 or HTTP/1.1"
+
+
 def may_begin_response(data: bytes) -> bool:
     """Whether the first bytes of a read can be a response's: else they are left over from the one before."""
     begin = data.lstrip(b"\r\n")[:5]
     return b"HTTP/".startswith(begin)
+
+
+class _RefusedError(Exception):
+    """Leaves a callback of httptools where the message that begins is not one to read."""
 
 
 class ResponseParser:
@@ -49,6 +57,7 @@ class ResponseParser:
         self.failure: ChatCompletionError | None = None
         self._headers: dict[str, str] = {}
         self._interim = False
+        self._start = b""  # the first bytes, until they say which protocol it is
         self._overhead = 0
         self._ends_at_eof = False
         self._decoder: ContentDecoder | None = None
@@ -68,11 +77,15 @@ class ResponseParser:
             self.reusable = self.reusable and not data.strip(b"\r\n")
             return b""
         try:
+            if self.info is None:
+                self._check_protocol(data)
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._behind = ResponseFormatError("the server wants to switch protocols, which was not asked for")
-        except httptools.HttpParserError as error:
-            self._take_broken_framing(error, data)
+            self._behind = ResponseFormatError("the server switched protocols without being asked")
+        except httptools.HttpParserCallbackError as error:
+            self._receive_callback_error(error, data)
+        except (httptools.HttpParserError, _RefusedError) as error:
+            self._receive_invalid_framing(error, data)
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body.clear()
         self._overhead = 0 if body else self._overhead + len(data)
@@ -131,23 +144,40 @@ class ResponseParser:
         self.reusable = False
         self.release()
 
-    def _take_broken_framing(self, error: httptools.HttpParserError, data: bytes) -> None:
-        if self.body_ended:  # the surplus behind a whole response
+    def _check_protocol(self, data: bytes) -> None:
+        """Refuse other protocols by their first bytes: llhttp also reads RTSP and ICE, and hides which it was."""
+        if len(self._start) < len(b"HTTP/"):
+            self._start = (self._start + data).lstrip(b"\r\n")[:5]
+            if not may_begin_response(self._start):
+                raise _RefusedError(_EXPECTED)
+
+    def _receive_callback_error(self, error: httptools.HttpParserCallbackError, data: bytes) -> None:
+        """Propagate what a callback raised; httptools keeps it as the context of an error of its own.
+
+        A signal handler may raise anything, `KeyboardInterrupt` first of all, while a callback runs.
+        """
+        raised = error.__context__
+        if not isinstance(raised, _RefusedError):
+            raise raised or error
+        self._receive_invalid_framing(raised, data)
+
+    def _receive_invalid_framing(self, error: Exception, data: bytes) -> None:
+        if self.body_ended:  # the surplus after a complete response
             self.reusable = False
             return
         if self.info is None:
-            failure = ResponseFormatError(f"the server does not answer in HTTP/1.1 ({error}): {excerpt(data)}")
+            failure = ResponseFormatError(f"invalid HTTP/1.1 response ({error}): {excerpt(data)}")
         else:
             failure = ResponseFormatError(f"the framing of the response is broken: {error}")
         failure.__cause__ = error
         self._behind = failure
 
-    # What httptools calls while it is fed. Exceptions that leave these become HttpParserCallbackError.
+    # What httptools calls while it is fed; it wraps exceptions that leave these in HttpParserCallbackError.
 
     def on_message_begin(self) -> None:
         """A head begins: the first, the one after a 1xx, or surplus bytes that look like one."""
         if self.info is not None:
-            raise ValueError("more than one response")
+            raise _RefusedError("more than one response")
         self._headers.clear()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -161,6 +191,9 @@ class ResponseParser:
         parser = self._parser
         if parser is None:
             return  # another thread has released it this moment
+        version = parser.get_http_version()
+        if version not in _VERSIONS:
+            raise _RefusedError(_EXPECTED)
         status = parser.get_status_code()
         if 100 <= status <= 199:
             self._interim = True
@@ -171,7 +204,7 @@ class ResponseParser:
         chunked = headers.get("transfer-encoding", "").lower().rstrip().endswith("chunked")
         self._ends_at_eof = not chunked and ("content-length" not in headers or "transfer-encoding" in headers)
         tokens = {token.strip() for token in headers.get("connection", "").lower().split(",")}
-        keeps_alive = parser.get_http_version() == "1.1" or "keep-alive" in tokens
+        keeps_alive = version == "1.1" or "keep-alive" in tokens
         self.reusable = keeps_alive and "close" not in tokens and not self._ends_at_eof
         if self._tunnel:
             return
