@@ -167,6 +167,14 @@ def test_a_choice_that_gave_no_finish_reason_ends_without_one() -> None:
     assert events(said(content="a")) == [text("a"), finished(None)]
 
 
+def test_a_choice_whose_chunks_came_before_has_no_events() -> None:
+    outcome = run(event(said(content="a", finish="stop")) + event(said(1, content="b", finish="stop")) + DONE)
+    builder = EventBuilder()
+    builder.add(outcome.chunks[1])
+    builder.finish(outcome.completion)
+    assert list(builder.ready) == [text("b", 1), finished(choice=1)]
+
+
 def test_an_event_shows_compares_and_encodes_what_it_says_alone() -> None:
     first, second, _ = events(said(content="Hel"), said(content="lo", finish="stop"))
     assert repr(second) == "TextEvent(choice_index=0, delta='lo')"

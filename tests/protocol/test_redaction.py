@@ -4,12 +4,39 @@ import json
 
 import pytest
 
-from firsttoken._protocol.redaction import scrub
+from firsttoken._protocol.redaction import scrub, secrets_of_headers, secrets_of_query
 from firsttoken._protocol.response import not_a_completion
 from firsttoken._protocol.server_error import status_error
 from firsttoken.errors import APIStatusError, ResponseFormatError
 
 SECRET = "sk-secret-0123456789"
+
+
+@pytest.mark.parametrize(
+    ("headers", "secrets"),
+    [
+        ({"Accept": "text/event-stream"}, []),
+        ({"Authorization": "Bearer one"}, ["one"]),
+        ({"Authorization": "one"}, ["one"]),
+        ({"X-API-Key": "one, two"}, ["one", "two"]),
+        ({"Cookie": "session=one; two"}, ["one", "two"]),
+    ],
+)
+def test_the_secrets_of_headers(headers: dict[str, str], secrets: list[str]) -> None:
+    assert secrets_of_headers(headers) == secrets
+
+
+@pytest.mark.parametrize(
+    ("query", "secrets"),
+    [
+        ("api-version=2026-10-01", []),
+        ("key=a%20b", ["a%20b", "a b"]),
+        ("one", ["one", "one"]),
+        ("api-version=1&key=one", ["one", "one"]),
+    ],
+)
+def test_the_secrets_of_a_query(query: str, secrets: list[str]) -> None:
+    assert secrets_of_query(query) == secrets
 
 
 def test_a_secret_is_masked_wherever_an_error_shows_it() -> None:
