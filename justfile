@@ -33,6 +33,14 @@ format:
     uv run --group lint ruff check --fix
     uv run --group lint ruff format
 
+# build the site into docs/_build/html; a warning is an error
+docs:
+    uv run --group docs sphinx-build -W --keep-going -b html docs docs/_build/html
+
+# build the site, serve it on this machine, and build again when a page changes
+docs-serve PORT="8000":
+    uv run --group docs --with sphinx-autobuild sphinx-autobuild --host 127.0.0.1 --port {{ PORT }} docs docs/_build/html
+
 # measure, beside the official client and a bare socket: just bench --quick
 bench *ARGS:
     uv run --group bench python -m benchmarks {{ ARGS }}

@@ -1,0 +1,136 @@
+"""How Sphinx builds the site: `just docs`."""
+
+import importlib
+import inspect
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from docutils import nodes
+from sphinx import addnodes
+from sphinx_design.shared import PassthroughTextElement
+
+import firsttoken
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+project = "firsttoken"
+author = "The firsttoken maintainers"
+copyright = author
+release = version = firsttoken.__version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx_llm.txt",
+]
+exclude_patterns = ["_build", "Thumbs.db", ".DS_Store"]
+suppress_warnings = ["myst.xref_missing"]  # links to folders; `tests/test_docs.py` checks that every target exists
+default_role = "code"
+
+html_theme = "furo"
+html_title = "firsttoken"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_sphinx = False
+html_theme_options = {
+    "light_css_variables": {"color-brand-primary": "#0a58ca", "color-brand-content": "#0a58ca"},
+    "dark_css_variables": {"color-brand-primary": "#6ea8fe", "color-brand-content": "#6ea8fe"},
+}
+pygments_style = "friendly"
+pygments_dark_style = "monokai"
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 4
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+napoleon_use_rtype = False
+
+llms_txt_description = firsttoken.__doc__.splitlines()[0] if firsttoken.__doc__ else project
+
+PUBLIC_MODULES = (
+    "firsttoken",
+    "firsttoken.types",
+    "firsttoken.errors",
+    "firsttoken.events",
+    "firsttoken.sansio",
+    # web
+    # guard
+    # otel
+    # batch
+    "firsttoken.local",
+    "firsttoken.testing",
+)
+"""In the order of the reference. A name that several of them export is on the page of the module that it shows."""
+
+_API = Path(__file__).parent / "reference" / "api"
+_STOP_AT = "Struct, BaseException, Exception, ValueError, ConnectionError, TimeoutError, EOFError, tuple, Protocol"
+
+_NOT_OURS = "errno, filename, filename2, strerror, with_traceback, add_note"
+
+
+def _as_rst(text: str) -> str:
+    """Our docstrings as reStructuredText: code in single backticks, and examples that are just indented."""
+    text = re.sub(r"(?<!`)`([^`]+?)\s*`(?!`)", r"``\1``", text)
+    return re.sub(r"(?<![:\w])\n\n(?=    \S)", "\n\n::\n\n", text)
+
+
+def _format_docstring(*arguments: object) -> None:
+    lines = cast("list[str]", arguments[-1])
+    lines[:] = re.sub(r"(?<!`)`([^`]+?)\s*`(?!`)", r"``\1``", "\n".join(lines)).splitlines()
+
+
+def _entry(module: str, name: str, value: object) -> str:
+    if inspect.isclass(value):
+        options = ("members:", f"inherited-members: {_STOP_AT}", f"exclude-members: {_NOT_OURS}", "show-inheritance:")
+        return f".. autoclass:: {module}.{name}\n" + "".join(f"   :{option}\n" for option in options)
+    if inspect.isfunction(value):
+        return f".. autofunction:: {module}.{name}\n"
+    return f".. autodata:: {module}.{name}\n   :no-value:\n"
+
+
+def write_api_pages() -> None:
+    """Write a page for each public module, with every public name that is not on the page of another."""
+    _API.mkdir(exist_ok=True)
+    written: set[int] = set()
+    for module in PUBLIC_MODULES:
+        found = importlib.import_module(module)
+        entries: list[str] = []
+        for name in found.__all__:
+            value = getattr(found, name)
+            home = getattr(value, "__module__", module)
+            if name.startswith("__") or (home != module and home in PUBLIC_MODULES) or id(value) in written:
+                continue
+            written.add(id(value))
+            entries.append(_entry(module, name, value))
+        title = f"{module}\n{'=' * len(module)}\n"
+        body = "\n".join(
+            [title, _as_rst(inspect.getdoc(found) or ""), "", f".. module:: {module}\n   :no-index:\n", *entries]
+        )
+        page = _API / f"{module}.rst"
+        if not page.exists() or page.read_text(encoding="utf-8") != body:
+            page.write_text(body, encoding="utf-8")
+
+
+def setup(app: "Sphinx") -> None:
+    """Have the pages of the API written before Sphinx looks for sources."""
+    write_api_pages()
+    app.connect("autodoc-process-docstring", _format_docstring)
+    for node in (nodes.abbreviation, addnodes.desc_optional, PassthroughTextElement):
+        app.add_node(node, override=True, markdown=(_enter, _leave))  # the Markdown builder does not know them
+
+
+def _enter(_translator: object, _node: object) -> None: ...
+
+
+def _leave(_translator: object, _node: object) -> None: ...
