@@ -11,12 +11,12 @@ ask *WORDS:
 
 # run the tests: just test tests/sync -k deadline
 test *ARGS:
-    uv run --group bench --group lint pytest {{ ARGS }}
+    uv run --group bench --group lint --group web pytest {{ ARGS }}
 
 # run the tests and measure what they cover
 coverage:
     uv run --group bench coverage erase
-    uv run --group bench --group lint coverage run -m pytest
+    uv run --group bench --group lint --group web coverage run -m pytest
     uv run --group bench coverage combine --quiet
     uv run --group bench coverage report
 

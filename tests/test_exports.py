@@ -17,6 +17,7 @@ DOORS = [
     "firsttoken.sansio",
     "firsttoken.local",
     "firsttoken.testing",
+    "firsttoken.web",
 ]
 PROMISED = {
     *("Client", "AsyncClient", "Timeout", "STOP", "ChatCompletionRequest", "chat_completion_request"),

@@ -1,0 +1,217 @@
+"""The ASGI applications, with a server that the test plays itself."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, MutableMapping
+from typing import Any
+
+import pytest
+
+from firsttoken.testing import Gate, ScriptedServer, done, finish, forever, reply, stall
+from firsttoken.web import (
+    SSE_HEADERS,
+    UI_MESSAGE_STREAM_HEADERS,
+    RelayResponse,
+    sse,
+    sse_response,
+    ui_message_event,
+    ui_message_response,
+    ui_message_stream,
+)
+from tests.support.web import REQUEST, WAIT_S, Browser, Kind, async_client, client, events_of
+
+STOPPED_WITHIN_S = 0.5
+
+
+def asking_of(kind: Kind, server: ScriptedServer) -> Any:
+    return client(server) if kind == "sync" else async_client(server)
+
+
+async def stopped_after_s(server: ScriptedServer, left_at: float) -> float:
+    """How long after that moment the server saw that its client had left."""
+    assert await asyncio.to_thread(server.journal.wait_for_disconnect)
+    return time.monotonic() - left_at
+
+
+@pytest.mark.parametrize(
+    ("respond", "relay", "headers"),
+    [(sse_response, sse, SSE_HEADERS), (ui_message_response, ui_message_stream, UI_MESSAGE_STREAM_HEADERS)],
+    ids=["sse", "ui message"],
+)
+def test_it_answers_with_what_the_generator_gives(
+    kind: Kind, respond: Any, relay: Any, headers: dict[str, str]
+) -> None:
+    async def scenario() -> None:
+        browser = Browser()
+        async with ScriptedServer(reply("Hello you")) as server:
+            asking = asking_of(kind, server)
+            await browser.load(respond(asking.chat_completion_stream(REQUEST), headers={"X-More": "1"}))
+            with client(server) as direct:
+                expected = b"".join(relay(direct.chat_completion_stream(REQUEST)))
+        start = browser.messages[0]
+        assert (start["type"], start["status"]) == ("http.response.start", 200)
+        assert dict(start["headers"]) == {n.encode(): v.encode() for n, v in headers.items()} | {b"x-more": b"1"}
+        assert browser.body.replace(b"chatcmpl-1", b"chatcmpl-2") == expected.replace(b"chatcmpl-1", b"chatcmpl-2")
+        assert browser.has_all
+
+    asyncio.run(scenario())
+
+
+def test_the_upstream_stops_when_the_client_leaves_in_a_silence(kind: Kind) -> None:
+    async def scenario() -> None:
+        browser = Browser()
+        async with ScriptedServer(["a", stall()]) as server:
+            stream = asking_of(kind, server).chat_completion_stream(REQUEST)
+            loading = asyncio.create_task(browser.load(sse_response(stream)))
+            await browser.wait_for(b'"content":"a"')
+            left_at = time.monotonic()
+            browser.leave()
+            await loading
+            assert await stopped_after_s(server, left_at) < STOPPED_WITHIN_S
+        assert stream.state == "stopped"
+        assert not browser.has_all
+
+    asyncio.run(scenario())
+
+
+def test_the_upstream_stops_when_the_client_leaves_before_the_first_chunk(kind: Kind) -> None:
+    async def scenario() -> None:
+        browser = Browser()
+        async with ScriptedServer([stall()]) as server:
+            stream = asking_of(kind, server).chat_completion_stream(REQUEST)
+            loading = asyncio.create_task(browser.load(ui_message_response(stream)))
+            assert await asyncio.to_thread(server.journal.wait_until_requests)
+            left_at = time.monotonic()
+            browser.leave()
+            await loading
+            assert await stopped_after_s(server, left_at) < STOPPED_WITHIN_S
+
+    asyncio.run(scenario())
+
+
+def test_the_upstream_stops_when_the_client_leaves_without_having_read(kind: Kind) -> None:
+    async def scenario() -> None:
+        browser = Browser()
+        async with ScriptedServer([forever("x" * 10_000)]) as server:
+            stream = asking_of(kind, server).chat_completion_stream(REQUEST)
+            loading = asyncio.create_task(browser.load(sse_response(stream)))
+            await browser.wait_for(b'"content":"x')
+            browser.reads.clear()
+            left_at = time.monotonic()
+            browser.leave()
+            await loading
+            assert await stopped_after_s(server, left_at) < STOPPED_WITHIN_S
+
+    asyncio.run(scenario())
+
+
+def test_a_server_that_raises_where_the_client_has_left(kind: Kind) -> None:
+    """As ASGI 2.4 has it; such a server need not tell in `receive`."""
+
+    async def scenario() -> None:
+        browser = Browser()
+
+        async def send(message: MutableMapping[str, Any]) -> None:
+            if b'"content":"a"' in browser.body:
+                raise OSError("the client has left")
+            await browser.send(message)
+
+        async with ScriptedServer([forever("a", gap_s=0.01)]) as server, asyncio.timeout(WAIT_S):
+            stream = asking_of(kind, server).chat_completion_stream(REQUEST)
+            await sse_response(stream)({"type": "http"}, browser.receive, send)
+            assert await asyncio.to_thread(server.journal.wait_for_disconnect)
+
+    asyncio.run(scenario())
+
+
+def test_cancelling_the_application_stops_the_upstream(kind: Kind) -> None:
+    async def scenario() -> None:
+        browser = Browser()
+        async with ScriptedServer(["a", stall()]) as server:
+            stream = asking_of(kind, server).chat_completion_stream(REQUEST)
+            loading = asyncio.create_task(browser.load(sse_response(stream)))
+            await browser.wait_for(b'"content":"a"')
+            loading.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await loading
+            assert await asyncio.to_thread(server.journal.wait_for_disconnect)
+
+    asyncio.run(scenario())
+
+
+def test_keep_alives(kind: Kind) -> None:
+    async def scenario() -> None:
+        browser, gate = Browser(), Gate()
+        async with ScriptedServer([gate, "a", finish(), done()]) as server:
+            stream = asking_of(kind, server).chat_completion_stream(REQUEST)
+            loading = asyncio.create_task(browser.load(sse_response(stream, keepalive_s=0.02)))
+            await browser.wait_for(b": keep-alive\n\n: keep-alive\n\n")
+            gate.open()
+            await loading
+        assert browser.body.endswith(b"data: [DONE]\n\n")
+
+    asyncio.run(scenario())
+
+
+def test_a_generator_that_is_made_of_several_streams() -> None:
+    async def scenario() -> None:
+        browser = Browser()
+        async with ScriptedServer(reply("a"), ["b", stall()]) as server, async_client(server) as asking:
+
+            async def turns() -> AsyncIterator[bytes]:
+                async for part in ui_message_stream(asking.chat_completion_stream(REQUEST), send_finish=False):
+                    yield part
+                yield ui_message_event({"type": "data-weather", "data": 12})
+                async for part in ui_message_stream(asking.chat_completion_stream(REQUEST), send_start=False):
+                    yield part
+
+            loading = asyncio.create_task(browser.load(ui_message_response(turns())))
+            await browser.wait_for(b'"delta":"b"')
+            left_at = time.monotonic()
+            browser.leave()
+            await loading
+            assert await asyncio.to_thread(server.journal.wait_for_disconnect)
+            assert time.monotonic() - left_at < STOPPED_WITHIN_S
+        types = [event["type"] for event in events_of(browser.body)]
+        assert types[:2] == ["start", "start-step"]
+        assert types[4:] == ["text-end", "finish-step", "data-weather", "start-step", "text-start", "text-delta"]
+
+    asyncio.run(scenario())
+
+
+def test_what_goes_wrong_in_a_generator_breaks_the_response_off() -> None:
+    async def scenario() -> None:
+        browser = Browser()
+
+        async def parts() -> AsyncIterator[bytes]:
+            yield b": hello\n\n"
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            await browser.load(sse_response(parts()))
+        assert not browser.has_all
+
+    asyncio.run(scenario())
+
+
+def test_it_is_a_starlette_response_with_headers_and_a_background_task(kind: Kind) -> None:
+    starlette = pytest.importorskip("starlette.responses")
+    ran: list[str] = []
+
+    async def background() -> None:
+        ran.append("yes")
+
+    async def scenario() -> None:
+        browser = Browser()
+        async with ScriptedServer(reply("a")) as server:
+            response: Any = sse_response(asking_of(kind, server).chat_completion_stream(REQUEST))
+            assert [isinstance(response, it) for it in (RelayResponse, starlette.Response)] == [True, True]
+            response.headers["x-more"] = "1"
+            response.set_cookie("seen", "yes")
+            response.background = background
+            await browser.load(response)
+        names = [name for name, _ in browser.messages[0]["headers"]]
+        assert {b"x-more", b"set-cookie"} <= set(names)
+
+    asyncio.run(scenario())
+    assert ran == ["yes"]
