@@ -16,9 +16,9 @@ import pytest
 from firsttoken import AsyncClient, Client, Timeout
 from firsttoken.errors import APIConnectionError, APITimeoutError, RateLimitError, StreamTruncatedError
 from tests.support.clients import KEY, REQUEST, clean_env, drain, failure_of
+from tests.support.hanging_calls import full_backlog
 from tests.support.httpx2_clients import ClientOver, client_over
 from tests.support.server import EVENT_STREAM, Peer, Server, chunk, event, respond_sequentially
-from tests.support.stalls import full_backlog
 
 __all__ = ["clean_env", "client_over"]
 

@@ -12,8 +12,8 @@ from firsttoken.errors import BadRequestError, ConfigurationError, StreamTruncat
 from firsttoken.events import TextEvent
 from tests.async_client.conftest import Run
 from tests.support.clients import KEY, REQUEST
+from tests.support.hanging_calls import full_backlog
 from tests.support.server import DONE, WAIT_S, Peer, Server, chunk, completion, event
-from tests.support.stalls import full_backlog
 
 
 class Stalling:

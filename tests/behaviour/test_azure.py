@@ -19,9 +19,9 @@ from firsttoken.errors import (
     RateLimitError,
 )
 from firsttoken.events import FinishedEvent, TextEvent
-from tests.support.blocking_async import BlockingAsyncClient
 from tests.support.clients import KEY, REQUEST, drain
 from tests.support.server import Peer, Server, chunk, completion, respond_sequentially
+from tests.support.sync_adapter import BlockingAsyncClient
 
 AzureOf = Callable[..., Client]
 

@@ -10,8 +10,8 @@ import pytest
 from firsttoken import Timeout
 from firsttoken.errors import APITimeoutError, ChatCompletionError, InternalServerError
 from tests.support.clients import REQUEST, MakeClient, drain, failure_of
+from tests.support.hanging_calls import full_backlog
 from tests.support.server import Peer, Server, chunk, completion, event, respond_sequentially
-from tests.support.stalls import full_backlog
 
 SHORT_S = 0.2
 LONGEST_S = 1.0

@@ -135,7 +135,7 @@ def test_ctrl_c_keeps_what_came(tape: str) -> None:
         gate.open()
     assert (stdout, process.returncode) == (b"", 130)
     assert stderr.decode().startswith(f"firsttoken: recorded in {tape}: 1 request, ")
-    assert Recording.load(tape).exchanges[0].ending == "client closed"
+    assert Recording.load(tape).exchanges[0].end_reason == "client closed"
 
 
 def test_ctrl_c_ends_a_replay(tape: str) -> None:
@@ -290,7 +290,7 @@ def test_where_the_client_left_the_replay_does_not_wait_for_ever(
         record(client, tape) as recording,
     ):
         drain(client.chat_completion_stream(REQUEST))
-    recording.exchanges[0].ending = "client closed"
+    recording.exchanges[0].end_reason = "client closed"
     recording.save(tape)
     stdout, stderr, returned = replayed(tape, "--speed", "max")
     assert (stdout, returned) == (answer, status)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from firsttoken.errors import APIConnectionError, APIStatusError, APITimeoutError, ChatCompletionError
 from firsttoken.testing import FAULTS, Fault, ScriptedServer
+from tests.faults.drivers import Outcome, sync_iterator, timeout_for
 from tests.faults.expected import STREAMED
-from tests.faults.ways import Outcome, sync_iterator, timeout_for
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "faults.md"
 
@@ -29,9 +29,9 @@ it with what each client gives in each style.
 
 ## With your own code
 
-A `Fault` says what is to come of it: `is_whole`, the `text` before it, the `status` that the server names, whether it
-`needs_deadline`, and whether it `is_retried`. [How to rehearse failures](../how-to/rehearse-failures.md) has the rest:
-scripts of your own, gates, the journal and the fixture.
+A `Fault` says what to expect of a client: whether the answer `is_complete`, the `text` before it, the `status` that the
+server names, whether it `needs_deadline`, and whether it `is_retried`. [How to test code that
+streams](../how-to/test-failure-handling.md) has the rest: scripts of your own, gates, the journal and the fixture.
 
 ```python
 import pytest
@@ -50,7 +50,7 @@ def answer(client: Client) -> str:  # your code
 def test_half_an_answer_is_never_taken_for_a_whole_one(fault: Fault) -> None:
     with ScriptedServer(fault) as server:
         client = Client(base_url=server.base_url, timeout=Timeout(first_chunk_s=1, idle_s=1), max_retries=0)
-        if fault.is_whole:
+        if fault.is_complete:
             assert answer(client) == fault.text
         else:
             with pytest.raises(ChatCompletionError) as failed:
@@ -60,8 +60,8 @@ def test_half_an_answer_is_never_taken_for_a_whole_one(fault: Fault) -> None:
 """
 _SECTIONS: dict[str, Callable[[Fault], bool]] = {
     "Before the head of the stream": lambda fault: fault.where == "before the head",
-    "In the stream, which is whole all the same": lambda fault: fault.where == "in the stream" and fault.is_whole,
-    "In the stream, which breaks": lambda fault: fault.where == "in the stream" and not fault.is_whole,
+    "In the stream, which is whole all the same": lambda fault: fault.where == "in the stream" and fault.is_complete,
+    "In the stream, which breaks": lambda fault: fault.where == "in the stream" and not fault.is_complete,
 }
 _HEAD = "| fault | the server | the caller gets | handed out | again |\n| --- | --- | --- | --- | --- |\n"
 _ASIDE = re.compile(r": | \(| within ")

@@ -18,12 +18,12 @@ def test_a_fault_has_a_name_and_says_what_it_is(fault: Fault, request: pytest.Fi
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_facts_agree(fault: Fault) -> None:
-    if fault.is_whole:
+    if fault.is_complete:
         assert fault.text
         assert fault.status is None
     if fault.is_retried:
         assert not fault.text
-    if fault.text and not fault.is_whole:
+    if fault.text and not fault.is_complete:
         assert fault.where == "in the stream"
     assert fault.status is None or 300 <= fault.status <= 599
 

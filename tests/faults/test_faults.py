@@ -9,9 +9,9 @@ from firsttoken import ChatCompletion, ChatCompletionChunk, Timeout
 from firsttoken.errors import APIStatusError, APITimeoutError
 from firsttoken.sansio import Accumulator
 from firsttoken.testing import FAULTS, Fault, ScriptedServer
-from tests.faults import expected, page, ways
+from tests.faults import drivers, expected, page
+from tests.faults.drivers import LONG, Driver, Outcome, timeout_for
 from tests.faults.expected import DEADLINE_S, Expected
-from tests.faults.ways import LONG, Outcome, Way, timeout_for
 
 _BEFORE_THE_HEAD = [fault for fault in FAULTS if fault.where == "before the head"]
 _LONGEST_S = 5.0
@@ -20,8 +20,8 @@ _LONGEST_S = 5.0
 
 def check(fault: Fault, wanted: Expected, outcome: Outcome, server: ScriptedServer) -> None:
     assert outcome.has_left
-    assert outcome.took_s < (DEADLINE_S + 2.0 if fault.needs_deadline else _LONGEST_S)
-    assert (wanted.kind is None) == fault.is_whole
+    assert outcome.elapsed_s < (DEADLINE_S + 2.0 if fault.needs_deadline else _LONGEST_S)
+    assert (wanted.kind is None) == fault.is_complete
     if wanted.kind is None:
         assert outcome.failure is None
         assert outcome.whole is not None
@@ -47,7 +47,7 @@ def check_failure(fault: Fault, wanted: Expected, outcome: Outcome, port: int) -
         assert (failure.status, failure.in_stream) == (fault.status, wanted.in_stream)
     if isinstance(failure, APITimeoutError):
         assert failure.phase == wanted.phase
-        assert outcome.took_s >= DEADLINE_S * 0.99
+        assert outcome.elapsed_s >= DEADLINE_S * 0.99
 
 
 def folded(chunks: list[ChatCompletionChunk]) -> ChatCompletion:
@@ -64,43 +64,46 @@ def test_the_table_and_the_faults_are_the_same() -> None:
     assert set(expected.BLOCKING) == {fault.name for fault in _BEFORE_THE_HEAD}
 
 
-@pytest.mark.parametrize("way", ways.STREAMED)
+@pytest.mark.parametrize("driver", drivers.STREAMED)
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_stream_keeps_its_promises(fault: Fault, way: Way) -> None:
+def test_a_stream_keeps_its_promises(fault: Fault, driver: Driver) -> None:
     wanted = expected.STREAMED[fault.name]
     with ScriptedServer(fault) as server:
-        outcome = way(server, timeout_for(fault, wanted), 0)
+        outcome = driver(server, timeout_for(fault, wanted), 0)
         assert outcome.text == fault.text
         check(fault, wanted, outcome, server)
-    assert outcome.state in (None, "complete" if fault.is_whole else "failed")
+    assert outcome.state in (None, "complete" if fault.is_complete else "failed")
     assert page.row(fault, outcome, server.port) == page.committed_rows()[fault.name]
 
 
-@pytest.mark.parametrize("way", ways.BLOCKING)
+@pytest.mark.parametrize("driver", drivers.BLOCKING)
 @pytest.mark.parametrize("fault", _BEFORE_THE_HEAD)
-def test_a_blocking_call_keeps_its_promises(fault: Fault, way: Way) -> None:
+def test_a_blocking_call_keeps_its_promises(fault: Fault, driver: Driver) -> None:
     wanted = expected.BLOCKING[fault.name]
     with ScriptedServer(fault) as server:
-        check(fault, wanted, way(server, timeout_for(fault, wanted), 0), server)
+        check(fault, wanted, driver(server, timeout_for(fault, wanted), 0), server)
 
 
-@pytest.mark.parametrize("fault", [fault for fault in FAULTS if not fault.is_whole and fault.script.listens])
+@pytest.mark.parametrize(
+    "fault", [fault for fault in FAULTS if not fault.is_complete and fault.script.accepts_connections]
+)
 def test_what_may_pass_is_tried_again_and_nothing_else_is(fault: Fault) -> None:
     """Sync and asyncio at the same time, to wait out the retries' delays but once."""
     timeout = timeout_for(fault, expected.STREAMED[fault.name])
 
     async def both() -> None:
         threads = (
-            asyncio.to_thread(ask_again, fault, timeout, way) for way in (ways.sync_iterator, ways.async_iterator)
+            asyncio.to_thread(ask_again, fault, timeout, driver)
+            for driver in (drivers.sync_iterator, drivers.async_iterator)
         )
         await asyncio.gather(*threads)
 
     asyncio.run(both())
 
 
-def ask_again(fault: Fault, timeout: Timeout, way: Way) -> None:
+def ask_again(fault: Fault, timeout: Timeout, driver: Driver) -> None:
     with ScriptedServer(fault, "A good answer") as server:
-        outcome = way(server, timeout, 1)
+        outcome = driver(server, timeout, 1)
     assert (outcome.failure is None) == fault.is_retried
     assert outcome.text == ("A good answer" if fault.is_retried else fault.text)
     assert server.journal.connections_opened == (2 if fault.is_retried else 1)
@@ -112,14 +115,14 @@ def ask_again(fault: Fault, timeout: Timeout, way: Way) -> None:
 )
 def test_the_wait_that_a_server_asks_for_is_in_the_error(name: str, asked_s: float) -> None:
     with ScriptedServer(named(name)) as server:
-        failure = ways.sync_iterator(server, LONG, 0).failure
+        failure = drivers.sync_iterator(server, LONG, 0).failure
     assert isinstance(failure, APIStatusError)
     assert failure.retry_after_s == asked_s
 
 
 def test_the_tool_call_that_was_cut_is_in_the_error() -> None:
     with ScriptedServer(named("tool-call-cut")) as server:
-        failure = ways.sync_iterator(server, LONG, 0).failure
+        failure = drivers.sync_iterator(server, LONG, 0).failure
     assert failure is not None
     assert failure.partial is not None
     (call,) = failure.partial.choices[0].message.tool_calls or []

@@ -9,17 +9,17 @@ import pytest
 from firsttoken.local import LocalServer
 from tests.support.clients import clean_env, make_client
 from tests.support.litellm import LiteLLM, environment, running
-from tests.support.nginx import WAYS, Way
+from tests.support.nginx import NGINX_CONFIGS, NginxConfig
 
 TEMPLATE = Path(__file__).parents[1] / "support" / "tools.jinja"
 
-__all__ = ["clean_env", "litellm", "make_client", "way"]
+__all__ = ["clean_env", "litellm", "make_client", "nginx_config"]
 
 
-@pytest.fixture(params=WAYS)
-def way(request: pytest.FixtureRequest) -> Way:
+@pytest.fixture(params=NGINX_CONFIGS)
+def nginx_config(request: pytest.FixtureRequest) -> NginxConfig:
     """One of the ways to set nginx up."""
-    return WAYS[request.param]
+    return NGINX_CONFIGS[request.param]
 
 
 @pytest.fixture(scope="session")

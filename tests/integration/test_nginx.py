@@ -13,7 +13,7 @@ from firsttoken.local import LocalServer
 from tests.integration.test_local_model import slots_are_idle
 from tests.support.clients import REQUEST, MakeClient, drain, failure_of
 from tests.support.local_model import origin
-from tests.support.nginx import GZIP, HTTP_1_1, UNBUFFERED, Way, behind_nginx, nginx
+from tests.support.nginx import GZIP, HTTP_1_1, UNBUFFERED, NginxConfig, behind_nginx, nginx
 from tests.support.server import (
     DONE,
     EVENT_STREAM,
@@ -42,19 +42,21 @@ def until_close(peer: Peer) -> None:
 
 
 @pytest.mark.parametrize("serve", [chunked, until_close])
-def test_streams_arrive_whole(make_client: MakeClient, tmp_path: Path, way: Way, serve: Callable[[Peer], None]) -> None:
+def test_streams_arrive_whole(
+    make_client: MakeClient, tmp_path: Path, nginx_config: NginxConfig, serve: Callable[[Peer], None]
+) -> None:
     with (
         Server(respond_sequentially(serve, serve)) as server,
-        behind_nginx(server, tmp_path, way.directives) as base_url,
+        behind_nginx(server, tmp_path, nginx_config.directives) as base_url,
     ):
-        client = make_client(base_url, default_headers={"accept-encoding": way.coding}, timeout=TIMEOUT)
+        client = make_client(base_url, default_headers={"accept-encoding": nginx_config.coding}, timeout=TIMEOUT)
         stream = client.chat_completion_stream(REQUEST)
         assert drain(stream) == ([*TEXTS, ""], None)
         called_back = client.chat_completion_stream(REQUEST, lambda _: None)
     assert stream.state == "complete"
     assert stream.completion.text == called_back.text == "".join(TEXTS)
     assert stream.response is not None
-    assert stream.response.headers.get("content-encoding") == ("gzip" if way.coding == "gzip" else None)
+    assert stream.response.headers.get("content-encoding") == ("gzip" if nginx_config.coding == "gzip" else None)
 
 
 def test_a_whole_answer_is_packed(make_client: MakeClient, tmp_path: Path) -> None:
@@ -113,15 +115,15 @@ def connection_of(stream: ChatCompletionStream) -> str:
     return stream.response.headers["x-connection"]
 
 
-def test_streams_share_a_connection(make_client: MakeClient, tmp_path: Path, way: Way) -> None:
+def test_streams_share_a_connection(make_client: MakeClient, tmp_path: Path, nginx_config: NginxConfig) -> None:
     def hello(peer: Peer) -> None:
         peer.stream("Hel", "lo")
 
     with (
         Server(respond_sequentially(*[hello] * 4)) as server,
-        behind_nginx(server, tmp_path, way.directives) as base_url,
+        behind_nginx(server, tmp_path, nginx_config.directives) as base_url,
     ):
-        client = make_client(base_url, default_headers={"accept-encoding": way.coding})
+        client = make_client(base_url, default_headers={"accept-encoding": nginx_config.coding})
         streams = [client.chat_completion_stream(REQUEST) for _ in range(4)]
         assert [drain(stream) for stream in streams] == [(["Hel", "lo", ""], None)] * 4
     assert len({connection_of(stream) for stream in streams}) == 1
@@ -138,13 +140,16 @@ def test_tls_that_ends_at_nginx(make_client: MakeClient, tmp_path: Path) -> None
     assert len({connection_of(stream) for stream in streams}) == 1
 
 
-def test_stopping_reaches_the_upstream(make_client: MakeClient, tmp_path: Path, way: Way) -> None:
+def test_stopping_reaches_the_upstream(make_client: MakeClient, tmp_path: Path, nginx_config: NginxConfig) -> None:
     def serve(peer: Peer) -> None:
         peer.begin_stream({"x-accel-buffering": "no"})
         peer.send_event(chunk("Hel"))
         peer.wait_for_disconnect()
 
-    with Server(respond_sequentially(serve)) as server, behind_nginx(server, tmp_path, way.directives) as base_url:
+    with (
+        Server(respond_sequentially(serve)) as server,
+        behind_nginx(server, tmp_path, nginx_config.directives) as base_url,
+    ):
         with make_client(base_url, timeout=TIMEOUT).chat_completion_stream(REQUEST) as stream:
             assert next(stream).text == "Hel"
         assert server.was_left()

@@ -14,7 +14,7 @@ import pytest
 from firsttoken import ChatCompletionStream, Timeout
 from firsttoken.errors import ChatCompletionError, InternalServerError, StreamTruncatedError
 from tests.support.clients import REQUEST, MakeClient, drain, failure_of
-from tests.support.nginx import UNBUFFERED, Way, behind_nginx, nginx
+from tests.support.nginx import UNBUFFERED, NginxConfig, behind_nginx, nginx
 from tests.support.server import EVENT_STREAM, WAIT_S, Peer, Server, chunk, event, respond_sequentially
 from tests.support.services import free_port
 from tests.support.tls import client_context
@@ -97,15 +97,15 @@ def test_an_upstream_that_dies_behind_tls(make_client: MakeClient, tmp_path: Pat
 
 
 @pytest.mark.parametrize("die", DEATHS)
-def test_an_upstream_that_dies(make_client: MakeClient, tmp_path: Path, way: Way, die: Serve) -> None:
-    seen = None if way.is_buffered else threading.Event()
+def test_an_upstream_that_dies(make_client: MakeClient, tmp_path: Path, nginx_config: NginxConfig, die: Serve) -> None:
+    seen = None if nginx_config.is_buffered else threading.Event()
     with (
         Server(dies_after_a_chunk(die, seen)) as server,
-        behind_nginx(server, tmp_path, way.directives + (SOON if die is stalls else "")) as base_url,
+        behind_nginx(server, tmp_path, nginx_config.directives + (SOON if die is stalls else "")) as base_url,
     ):
-        client = make_client(base_url, default_headers={"accept-encoding": way.coding}, timeout=TIMEOUT)
+        client = make_client(base_url, default_headers={"accept-encoding": nginx_config.coding}, timeout=TIMEOUT)
         texts, failure = read(client.chat_completion_stream(REQUEST), seen or threading.Event())
-    if way.is_buffered and not texts:  # nginx had not passed it on yet, and then threw it away
+    if nginx_config.is_buffered and not texts:  # nginx had not passed it on yet, and then threw it away
         assert isinstance(failure, StreamTruncatedError)
         assert str(failure).startswith(CUT)
         assert failure.partial is None
@@ -113,7 +113,7 @@ def test_an_upstream_that_dies(make_client: MakeClient, tmp_path: Path, way: Way
         check_cut(texts, failure)
 
 
-def test_a_cut_that_nginx_can_not_see(make_client: MakeClient, tmp_path: Path, way: Way) -> None:
+def test_a_cut_that_nginx_can_not_see(make_client: MakeClient, tmp_path: Path, nginx_config: NginxConfig) -> None:
     """It takes the cut for the end, and ends its own body: only the answer itself says that it is not whole."""
 
     def serve(peer: Peer) -> None:
@@ -121,8 +121,11 @@ def test_a_cut_that_nginx_can_not_see(make_client: MakeClient, tmp_path: Path, w
         peer.send(event(chunk("Hel")))
         peer.socket.close()
 
-    with Server(respond_sequentially(serve)) as server, behind_nginx(server, tmp_path, way.directives) as base_url:
-        client = make_client(base_url, default_headers={"accept-encoding": way.coding}, timeout=TIMEOUT)
+    with (
+        Server(respond_sequentially(serve)) as server,
+        behind_nginx(server, tmp_path, nginx_config.directives) as base_url,
+    ):
+        client = make_client(base_url, default_headers={"accept-encoding": nginx_config.coding}, timeout=TIMEOUT)
         stream = client.chat_completion_stream(REQUEST)
         texts, failure = drain(stream)
     message = "the stream ended after 1 chunks, before the answer did: no [DONE], and no finish reason for choice 0"

@@ -52,6 +52,6 @@ def test_the_answers_are_the_same(path: Path, speed: float) -> None:
 
 def test_the_reads_are_spread_over_the_answer(path: Path) -> None:
     streamed = Recording.load(path).exchanges[0]
-    assert streamed.ending == "complete"
+    assert streamed.end_reason == "complete"
     assert len(streamed.reads) > 6  # 24 tokens; a machine under load may read several at once
     assert streamed.reads[-1].ns > streamed.reads[0].ns * 1.2

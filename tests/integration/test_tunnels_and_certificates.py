@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import trustme
 
-from tests.support.asking import STYLES, Outcome, ask
 from tests.support.server import Peer, Server, respond_sequentially
 from tests.support.services import free_port
+from tests.support.subprocess_client import STYLES, Outcome, ask
 from tests.support.tinyproxy import PASSWORD, USER, Tinyproxy, tinyproxy
 from tests.support.tls import authority, server_context
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.limits.measuring import use_of
+from tests.limits.resource_usage import measure
 from tests.support.core import cut_every
 from tests.support.server import DONE, EVENT_STREAM, Peer, Server, chunk, event, respond_sequentially
 
@@ -71,7 +71,7 @@ def send(peer: Peer, headers: dict[str, str], data: bytes) -> None:
 @pytest.mark.parametrize("name", BODIES)
 def test_cpu_time_is_linear_in_the_bytes(name: str, shell: str) -> None:
     with Server(respond_sequentially(*streams(name))) as server:
-        uses = use_of(server, shell, calls=ROUNDS * len(SIZES_MIB))
+        uses = measure(server, shell, calls=ROUNDS * len(SIZES_MIB))
     assert {use.failure for use in uses} == {None}
     best_s = [min(use.cpu_s for use in uses[start : start + ROUNDS]) for start in range(0, len(uses), ROUNDS)]
     per_mib_ms = [cpu_s / size_mib * 1000 for cpu_s, size_mib in zip(best_s, SIZES_MIB, strict=True)]

@@ -8,7 +8,7 @@ from itertools import repeat
 
 import pytest
 
-from tests.limits.measuring import use_of
+from tests.limits.resource_usage import measure
 from tests.support.server import DONE, EVENT_STREAM, Peer, Server, chunk, completion, event
 
 MIB = 1024 * 1024
@@ -87,7 +87,7 @@ ENDLESS: dict[str, tuple[Answer, str]] = {
 def test_a_stream_without_an_end(name: str, shell: str) -> None:
     answer, failure = ENDLESS[name]
     with Server(answer) as server:
-        (use,) = use_of(server, shell)
+        (use,) = measure(server, shell)
     assert use.failure == failure
     assert use.chunks == 0
     assert use.grown_mib < LIMIT_MIB
@@ -116,7 +116,7 @@ ENDLESS_ANSWERS: dict[str, tuple[Answer, str]] = {
 def test_an_answer_without_an_end(name: str, style: str, shell: str) -> None:
     answer, failure = ENDLESS_ANSWERS[name]
     with Server(answer) as server:
-        (use,) = use_of(server, shell, style=style)
+        (use,) = measure(server, shell, style=style)
     assert use.failure == failure
     assert use.grown_mib < LIMIT_MIB
 
@@ -152,7 +152,7 @@ def without_text(total_bytes: int) -> tuple[int, Answer]:
 def test_chunks_without_text(total_mib: int, shell: str) -> None:
     count, answer = without_text(total_mib * MIB)
     with Server(answer) as server:
-        (use,) = use_of(server, shell)
+        (use,) = measure(server, shell)
     print(f"{total_mib} MiB, {shell}: {use}")
     assert use.failure is None
     assert use.chunks == count + 1
@@ -166,7 +166,7 @@ def test_a_small_body_that_is_many_chunks(shell: str) -> None:
     body = packed(made) * 10
     tail = packed(event(chunk(finish="stop"))) + packed(DONE)
     with Server(stream_of([body + tail], DEFLATE)) as server:
-        (use,) = use_of(server, shell)
+        (use,) = measure(server, shell)
     assert len(body) < 64 * 1024
     assert use.failure is None
     assert use.chunks == 500_001
@@ -180,7 +180,7 @@ def test_bytes_after_the_end_of_a_deflated_body(style: str, shell: str) -> None:
     surplus = b"x" * MIB
     headers = DEFLATE if style == "stream" else DEFLATE | JSON
     with Server(stream_of([zlib.compress(answer), *repeat(surplus, 256)], headers)) as server:
-        (use,) = use_of(server, shell, style=style)
+        (use,) = measure(server, shell, style=style)
     assert use.failure is None
     assert use.grown_mib < LIMIT_MIB
 
@@ -190,7 +190,7 @@ def test_a_body_that_is_read_far_faster_than_it_is_decoded(shell: str) -> None:
     """Chunks that are packed a thousand times over: the reading waits for the decoding."""
     made = packed(event({"choices": [], "padding": "x" * 64 * 1024}) * 64)
     with Server(endless(head(EVENT_STREAM | DEFLATE), made)) as server:
-        (use,) = use_of(server, shell, most_chunks=4000)
+        (use,) = measure(server, shell, most_chunks=4000)
     assert use.failure is None
     assert use.chunks == 4000
     assert use.grown_mib < LIMIT_MIB

@@ -12,9 +12,9 @@ from firsttoken._protocol.decode import ChunkDecoder, decode_body_as_chunk, deco
 from firsttoken._protocol.sse import ServerSentEvent
 from firsttoken.sansio import Accumulator
 from firsttoken.types import ChatCompletionChunk, ChoiceDelta, ChunkChoice, CompletionUsage
-from tests.support.answers import JSON, chunks_of, completions, events_of
 from tests.support.core import failure_summary, run
-from tests.support.noise import as_json, odd_values, with_value_at
+from tests.support.invalid_strategies import as_json, odd_values, with_value_at
+from tests.support.strategies import JSON, chunks_of, completions, events_of
 
 randoms = st.integers(0, 2**32).map(random.Random)
 

@@ -14,11 +14,11 @@ from firsttoken._protocol.retry import retry_after_s
 from firsttoken._protocol.server_error import status_error
 from firsttoken._protocol.sse import SSEDecoder
 from firsttoken.errors import ChatCompletionError
-from tests.support.answers import JSON, chunks_of, completions, events_of
 from tests.support.core import cut_every, run
 from tests.support.exchange import SECRET, exchanged, new_exchange, response
-from tests.support.noise import as_json, mutated, odd_values, sse_like, with_value_at
+from tests.support.invalid_strategies import as_json, mutated, odd_values, sse_like, with_value_at
 from tests.support.server import event
+from tests.support.strategies import JSON, chunks_of, completions, events_of
 
 randoms = st.integers(0, 2**32).map(random.Random)
 deep = "\1" * 90

@@ -7,10 +7,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from firsttoken._protocol.sse import SSEDecoder
-from tests.support.answers import JSON, chunks_of, completions, events_of
 from tests.support.core import cut_at, cut_every, every_split, failure_summary, run
 from tests.support.exchange import exchanged, response
-from tests.support.noise import mutated, sse_like
+from tests.support.invalid_strategies import mutated, sse_like
+from tests.support.strategies import JSON, chunks_of, completions, events_of
 
 cuts = st.lists(st.integers(0, 2**20), max_size=12)
 randoms = st.integers(0, 2**32).map(random.Random)

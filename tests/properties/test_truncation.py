@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from firsttoken.errors import StreamTruncatedError
 from firsttoken.types import ChatCompletionChunk
-from tests.support.answers import JSON, chunks_of, completions, events_of
 from tests.support.core import run
 from tests.support.exchange import exchanged, response
+from tests.support.strategies import JSON, chunks_of, completions, events_of
 
 randoms = st.integers(0, 2**32).map(random.Random)
 

@@ -25,9 +25,9 @@ from firsttoken.events import (
     UsageEvent,
 )
 from firsttoken.types import CompletionUsage, CustomToolCall, FunctionCall, ToolCall
-from tests.support.answers import JSON, chunks_of, completions, events_of
 from tests.support.core import run
 from tests.support.server import DONE, event
+from tests.support.strategies import JSON, chunks_of, completions, events_of
 
 randoms = st.integers(0, 2**32).map(random.Random)
 

@@ -11,7 +11,7 @@ if __name__ == "__main__":
     print(f"memory after each tenth: {[kib // 1024 for kib in findings.memory_kib]} MiB")
     print(f"objects after each tenth: {findings.objects}")
     print(f"left over: {findings.sockets} sockets, {findings.threads} threads, {findings.tasks} tasks")
-    for complaint in findings.complaints[:20]:
-        print(complaint)
-    print(f"{len(findings.complaints)} complaints")
-    sys.exit(bool(findings.complaints or findings.sockets or findings.threads or findings.tasks))
+    for problem in findings.problems[:20]:
+        print(problem)
+    print(f"{len(findings.problems)} problems")
+    sys.exit(bool(findings.problems or findings.sockets or findings.threads or findings.tasks))

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 from firsttoken import STOP, AsyncClient, Client
 from firsttoken.errors import ChatCompletionError
-from tests.soak.jobs import LEFT_EARLY, Job, complaint
+from tests.soak.scenarios import LEFT_EARLY, Scenario, check
 
-Take = Callable[[], Job | None]
+Take = Callable[[], Scenario | None]
 """Gives the next job; None where all are taken."""
 
-Report = Callable[[Job, str | None], None]
+Report = Callable[[Scenario, str | None], None]
 """Is told what is wrong with a stream's outcome, or that nothing is."""
 
 
@@ -19,8 +19,8 @@ def run_threads(count: int, base_url: str, take: Take, report: Report) -> None:
     """Work with one sync client in so many threads."""
 
     def work() -> None:
-        while (job := take()) is not None:
-            report(job, _outcome_of_thread(client, job))
+        while (scenario := take()) is not None:
+            report(scenario, _outcome_of_thread(client, scenario))
 
     with Client(base_url=base_url, max_retries=0) as client:
         threads = [threading.Thread(target=work) for _ in range(count)]
@@ -30,33 +30,33 @@ def run_threads(count: int, base_url: str, take: Take, report: Report) -> None:
             thread.join()
 
 
-def _outcome_of_thread(client: Client, job: Job) -> str | None:
-    """Read a stream, or leave it early; what is raised besides the errors of this package is a complaint too."""
+def _outcome_of_thread(client: Client, scenario: Scenario) -> str | None:
+    """Read a stream, or leave it early; what is raised besides the errors of this package is a problem too."""
     try:
-        if job.kind in LEFT_EARLY:
-            return _leave_thread(client, job)
-        stream = client.chat_completion_stream(job.request, timeout=job.timeout)
+        if scenario.kind in LEFT_EARLY:
+            return _leave_thread(client, scenario)
+        stream = client.chat_completion_stream(scenario.request, timeout=scenario.timeout)
         try:
-            return complaint(job, stream.final_completion(), None)
+            return check(scenario, stream.final_completion(), None)
         except ChatCompletionError as failure:
-            return complaint(job, None, failure)
+            return check(scenario, None, failure)
     except Exception as error:
         return f"{error!r} is none of our errors"
 
 
-def _leave_thread(client: Client, job: Job) -> str | None:
-    if job.kind == "stop":
-        text = client.chat_completion_stream(job.request, lambda chunk: STOP if chunk.text else None).text
-        return None if job.text.startswith(text) else f"{text!r} is not the beginning of {job.text!r}"
-    stream = client.chat_completion_stream(job.request)
+def _leave_thread(client: Client, scenario: Scenario) -> str | None:
+    if scenario.kind == "stop":
+        text = client.chat_completion_stream(scenario.request, lambda chunk: STOP if chunk.text else None).text
+        return None if scenario.text.startswith(text) else f"{text!r} is not the beginning of {scenario.text!r}"
+    stream = client.chat_completion_stream(scenario.request)
     next(stream)
-    if job.kind == "cancel":
+    if scenario.kind == "cancel":
         closer = threading.Thread(target=stream.close)
         closer.start()
         text = "".join(stream.iter_text())  # ends when the other thread has closed it, or with the answer
         closer.join()
-        return None if job.text.startswith(text) else f"{text!r} is not the beginning of {job.text!r}"
-    if job.kind == "close":
+        return None if scenario.text.startswith(text) else f"{text!r} is not the beginning of {scenario.text!r}"
+    if scenario.kind == "close":
         stream.close()
     return None  # "break": the last reference goes
 
@@ -65,37 +65,37 @@ async def run_tasks(count: int, base_url: str, take: Take, report: Report) -> in
     """Work with one asyncio client in so many tasks; give how many tasks are left over."""
 
     async def work() -> None:
-        while (job := take()) is not None:
-            report(job, await _outcome_of_task(client, job))
+        while (scenario := take()) is not None:
+            report(scenario, await _outcome_of_task(client, scenario))
 
     async with AsyncClient(base_url=base_url, max_retries=0) as client:
         await asyncio.gather(*(work() for _ in range(count)))
     return len(asyncio.all_tasks()) - 1
 
 
-async def _outcome_of_task(client: AsyncClient, job: Job) -> str | None:
+async def _outcome_of_task(client: AsyncClient, scenario: Scenario) -> str | None:
     try:
-        if job.kind in LEFT_EARLY:
-            return await _leave_task(client, job)
-        stream = client.chat_completion_stream(job.request, timeout=job.timeout)
+        if scenario.kind in LEFT_EARLY:
+            return await _leave_task(client, scenario)
+        stream = client.chat_completion_stream(scenario.request, timeout=scenario.timeout)
         try:
-            return complaint(job, await stream.final_completion(), None)
+            return check(scenario, await stream.final_completion(), None)
         except ChatCompletionError as failure:
-            return complaint(job, None, failure)
+            return check(scenario, None, failure)
     except Exception as error:
         return f"{error!r} is none of our errors"
 
 
-async def _leave_task(client: AsyncClient, job: Job) -> str | None:
-    if job.kind == "stop":
-        completion = await client.chat_completion_stream(job.request, lambda chunk: STOP if chunk.text else None)
-        return None if job.text.startswith(completion.text) else f"{completion.text!r} is not of {job.text!r}"
-    stream = client.chat_completion_stream(job.request)
-    if job.kind == "cancel":
-        return await _cancel(asyncio.create_task(stream.final_completion()), turns=job.number % 20)
+async def _leave_task(client: AsyncClient, scenario: Scenario) -> str | None:
+    if scenario.kind == "stop":
+        completion = await client.chat_completion_stream(scenario.request, lambda chunk: STOP if chunk.text else None)
+        return None if scenario.text.startswith(completion.text) else f"{completion.text!r} is not of {scenario.text!r}"
+    stream = client.chat_completion_stream(scenario.request)
+    if scenario.kind == "cancel":
+        return await _cancel(asyncio.create_task(stream.final_completion()), turns=scenario.number % 20)
     async with stream:
         await anext(stream)
-        if job.kind == "close":
+        if scenario.kind == "close":
             await stream.aclose()
     return None
 

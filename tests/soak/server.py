@@ -3,7 +3,7 @@
 import sys
 
 from firsttoken.testing import ScriptedServer
-from tests.soak.jobs import script_for
+from tests.soak.scenarios import script_for
 
 if __name__ == "__main__":
     with ScriptedServer(script_for) as server:

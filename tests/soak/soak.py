@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.soak.callers import run_tasks, run_threads
-from tests.soak.jobs import Job, jobs
+from tests.soak.scenarios import Scenario, scenarios
 from tests.support.processes import open_sockets
 
 STREAMS = 36_000
@@ -31,7 +31,7 @@ class Findings:
 
     Attributes:
         kinds: how many streams of each kind there were.
-        complaints: what was wrong, with which stream.
+        problems: what was wrong, with which stream.
         memory_kib: of this process, after each tenth of the streams.
         objects: how many blocks of memory Python's own allocator has given out, likewise.
         sockets, threads, tasks: those left over.
@@ -39,7 +39,7 @@ class Findings:
     """
 
     kinds: Counter[str] = field(default_factory=Counter[str])
-    complaints: list[str] = field(default_factory=list[str])
+    problems: list[str] = field(default_factory=list[str])
     memory_kib: list[int] = field(default_factory=list[int])
     objects: list[int] = field(default_factory=list[int])
     sockets: int = 0
@@ -56,23 +56,23 @@ class Findings:
 class WorkQueue:
     """Hands jobs out, takes outcomes in, and measures in between."""
 
-    def __init__(self, work: list[Job], findings: Findings) -> None:
+    def __init__(self, work: list[Scenario], findings: Findings) -> None:
         self._lock = threading.Lock()
-        self._left: Iterator[Job] = iter(work)
+        self._left: Iterator[Scenario] = iter(work)
         self._count = len(work)
         self._done = 0
         self._findings = findings
 
-    def take(self) -> Job | None:
+    def take(self) -> Scenario | None:
         with self._lock:
             return next(self._left, None)
 
-    def report(self, job: Job, complaint: str | None) -> None:
+    def report(self, scenario: Scenario, problem: str | None) -> None:
         with self._lock:
             self._done += 1
-            self._findings.kinds["fault" if job.fault is not None else job.kind] += 1
-            if complaint is not None:
-                self._findings.complaints.append(f"stream {job.number} ({job.kind}): {complaint}")
+            self._findings.kinds["fault" if scenario.fault is not None else scenario.kind] += 1
+            if problem is not None:
+                self._findings.problems.append(f"stream {scenario.number} ({scenario.kind}): {problem}")
             if self._done * SAMPLES // self._count > len(self._findings.memory_kib):
                 self._findings.memory_kib.append(resident_kib())
                 self._findings.objects.append(sys.getallocatedblocks())
@@ -80,14 +80,14 @@ class WorkQueue:
 
     def _say(self) -> None:
         memory = self._findings.memory_kib[-1] // 1024
-        wrong = len(self._findings.complaints)
-        print(f"{self._done} of {self._count} streams, {wrong} complaints, {memory} MiB", file=sys.stderr)
+        wrong = len(self._findings.problems)
+        print(f"{self._done} of {self._count} streams, {wrong} problems, {memory} MiB", file=sys.stderr)
 
 
 def soak(streams: int) -> Findings:
     """Work through so many streams."""
     findings = Findings()
-    desk = WorkQueue(jobs(streams), findings)
+    desk = WorkQueue(scenarios(streams), findings)
     sockets, threads, began_s = open_sockets(), threading.active_count(), time.monotonic()
     with server() as base_url:
         others = threading.Thread(target=run_threads, args=(THREADS, base_url, desk.take, desk.report))

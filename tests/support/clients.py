@@ -9,8 +9,8 @@ import pytest
 
 from firsttoken import ChatCompletionStream, Client, chat_completion_request
 from firsttoken.errors import ChatCompletionError
-from tests.support.blocking_async import BlockingAsyncClient
 from tests.support.server import Server
+from tests.support.sync_adapter import BlockingAsyncClient
 
 MakeClient = Callable[..., Client]
 

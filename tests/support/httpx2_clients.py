@@ -8,9 +8,9 @@ import httpx2
 import pytest
 
 from firsttoken import Client
-from tests.support.blocking_async import BlockingAsyncClient
 from tests.support.clients import KEY
 from tests.support.server import Server
+from tests.support.sync_adapter import BlockingAsyncClient
 
 ClientOver = Callable[..., Any]
 Handler = Callable[[httpx2.Request], httpx2.Response]

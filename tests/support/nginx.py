@@ -45,7 +45,7 @@ GZIP = "gzip on; gzip_types text/event-stream application/json; gzip_min_length 
 
 
 @dataclass(frozen=True)
-class Way:
+class NginxConfig:
     """A way to set nginx up, and the coding that the client takes: firsttoken asks for none on streams."""
 
     directives: str
@@ -56,14 +56,14 @@ class Way:
         return UNBUFFERED not in self.directives
 
 
-WAYS = {
-    "default": Way(""),
-    "unbuffered": Way(UNBUFFERED),
-    "http 1.1": Way(HTTP_1_1),
-    "http 1.1, unbuffered": Way(HTTP_1_1 + UNBUFFERED),
-    "gzip, not taken": Way(GZIP),
-    "gzip": Way(GZIP, "gzip"),
-    "gzip, unbuffered": Way(GZIP + UNBUFFERED, "gzip"),
+NGINX_CONFIGS = {
+    "default": NginxConfig(""),
+    "unbuffered": NginxConfig(UNBUFFERED),
+    "http 1.1": NginxConfig(HTTP_1_1),
+    "http 1.1, unbuffered": NginxConfig(HTTP_1_1 + UNBUFFERED),
+    "gzip, not taken": NginxConfig(GZIP),
+    "gzip": NginxConfig(GZIP, "gzip"),
+    "gzip, unbuffered": NginxConfig(GZIP + UNBUFFERED, "gzip"),
 }
 
 

@@ -12,8 +12,8 @@ from firsttoken._client.call import clock
 from firsttoken._protocol.url import Origin
 from firsttoken._sync import connection as room
 from firsttoken._sync.connection import AbortedError, Address, Connection, DeadlineError
+from tests.support.hanging_calls import full_backlog
 from tests.support.server import WAIT_S
-from tests.support.stalls import full_backlog
 
 NEVER = float("inf")
 

@@ -14,8 +14,8 @@ from firsttoken import ChatCompletionStream, Timeout
 from firsttoken._sync.connection import AbortedError
 from firsttoken.errors import APITimeoutError, ChatCompletionError, ConfigurationError
 from tests.support.clients import REQUEST, MakeClient
+from tests.support.hanging_calls import HANG_POINTS, hanging_call, wait_until_in_frame
 from tests.support.server import WAIT_S, Peer, Server, chunk, respond_sequentially
-from tests.support.stalls import PLACES, stall, wait_until_inside
 
 SOON_S = 0.5
 
@@ -27,12 +27,12 @@ def within(seconds: float) -> Generator[None]:
     assert time.monotonic() - started_s < seconds
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", HANG_POINTS)
 @pytest.mark.parametrize("style", ["next", "with"])
 def test_close_from_another_thread_frees_the_reader(make_client: MakeClient, place: str, style: str) -> None:
     if style == "with" and place.endswith("chunk"):
         style = "next"  # entering does not wait for a chunk
-    with stall(place) as stalled:
+    with hanging_call(place) as stalled:
         client = make_client(stalled.base_url, **stalled.settings)
         stream = client.chat_completion_stream(stalled.request)
         texts: list[str] = []
@@ -49,10 +49,10 @@ def test_close_from_another_thread_frees_the_reader(make_client: MakeClient, pla
 
         reader = threading.Thread(target=read)
         reader.start()
-        wait_until_inside(reader, stalled.inside)
+        wait_until_in_frame(reader, stalled.frame_name)
         if place.endswith("chunk"):
             while not texts:
-                wait_until_inside(reader, stalled.inside)
+                wait_until_in_frame(reader, stalled.frame_name)
         with within(SOON_S):
             stream.close()
             reader.join(WAIT_S)
@@ -83,9 +83,9 @@ def interrupted_in(seconds: float) -> Generator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", HANG_POINTS)
 def test_ctrl_c_ends_a_stalled_stream_at_once(make_client: MakeClient, place: str) -> None:
-    with stall(place) as stalled:
+    with hanging_call(place) as stalled:
         stream = make_client(stalled.base_url, **stalled.settings).chat_completion_stream(stalled.request)
         texts: list[str] = []
         with within(0.3 + SOON_S), interrupted_in(0.3), pytest.raises(KeyboardInterrupt):
@@ -97,9 +97,9 @@ def test_ctrl_c_ends_a_stalled_stream_at_once(make_client: MakeClient, place: st
         assert stalled.server is None or stalled.server.was_left()
 
 
-@pytest.mark.parametrize("place", [place for place in PLACES if not place.endswith("chunk")])
+@pytest.mark.parametrize("place", [place for place in HANG_POINTS if not place.endswith("chunk")])
 def test_ctrl_c_ends_a_stalled_blocking_call_at_once(make_client: MakeClient, place: str) -> None:
-    with stall(place) as stalled:
+    with hanging_call(place) as stalled:
         client = make_client(stalled.base_url, **stalled.settings)
         with within(0.3 + SOON_S), interrupted_in(0.3), pytest.raises(KeyboardInterrupt):
             client.chat_completion(stalled.request)
@@ -107,7 +107,7 @@ def test_ctrl_c_ends_a_stalled_blocking_call_at_once(make_client: MakeClient, pl
 
 
 def test_ctrl_c_while_entering(make_client: MakeClient) -> None:
-    with stall("head") as stalled:
+    with hanging_call("head") as stalled:
         stream = make_client(stalled.base_url).chat_completion_stream(REQUEST)
         with interrupted_in(0.2), pytest.raises(KeyboardInterrupt):
             stream.__enter__()
@@ -151,7 +151,7 @@ def test_close_while_the_end_of_the_body_is_awaited(make_client: MakeClient) -> 
         stream = make_client(server).chat_completion_stream(REQUEST)
         reader = threading.Thread(target=lambda: list(stream))
         reader.start()
-        wait_until_inside(reader, "_drain")
+        wait_until_in_frame(reader, "_drain")
         stream.close()
         reader.join(WAIT_S)
         assert server.was_left()
@@ -251,7 +251,7 @@ def test_signals_do_not_put_a_deadline_off(make_client: MakeClient) -> None:
     before = signal.signal(signal.SIGALRM, lambda number, _: ticks.append(number))
     signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
     try:
-        with stall("chunk") as stalled:
+        with hanging_call("chunk") as stalled:
             client = make_client(stalled.base_url, timeout=Timeout(idle_s=0.3), **stalled.settings)
             with pytest.raises(APITimeoutError, match=r"within 0\.3 s") as caught:
                 client.chat_completion_stream(stalled.request).final_completion()
@@ -264,14 +264,14 @@ def test_signals_do_not_put_a_deadline_off(make_client: MakeClient) -> None:
 
 @pytest.mark.parametrize("place", ["head", "chunk"])
 def test_two_threads_cannot_wait_for_one_stream(make_client: MakeClient, place: str) -> None:
-    with stall(place) as stalled:
+    with hanging_call(place) as stalled:
         stream = make_client(stalled.base_url, **stalled.settings).chat_completion_stream(stalled.request)
         texts: list[str] = []
         reader = threading.Thread(target=lambda: texts.extend(stream.iter_text()))
         reader.start()
-        wait_until_inside(reader, stalled.inside)
+        wait_until_in_frame(reader, stalled.frame_name)
         while place == "chunk" and not texts:
-            wait_until_inside(reader, stalled.inside)
+            wait_until_in_frame(reader, stalled.frame_name)
         with pytest.raises(ConfigurationError, match="another thread or task waits for this stream already"):
             next(stream)
         assert stream.state == "open"

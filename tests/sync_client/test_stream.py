@@ -19,8 +19,8 @@ from firsttoken.errors import (
 )
 from firsttoken.events import TextEvent
 from tests.support.clients import REQUEST, MakeClient, drain
+from tests.support.hanging_calls import HangingCall, hanging_call
 from tests.support.server import Peer, Server, chunk, completion, event, respond_sequentially
-from tests.support.stalls import Stall, stall
 
 Answer = Callable[[Peer], None]
 
@@ -368,14 +368,14 @@ def test_a_stream_is_freed_when_it_is_dropped(make_client: MakeClient, name: str
 def test_a_stream_that_waited_in_vain_is_freed_too(make_client: MakeClient, place: str) -> None:
     with ExitStack() as stack:
         if place in ("refused", "no host"):
-            stalled = Stall(f"http://{'127.0.0.1' if place == 'refused' else 'nowhere.invalid'}:1/v1", "")
+            stalled = HangingCall(f"http://{'127.0.0.1' if place == 'refused' else 'nowhere.invalid'}:1/v1", "")
         else:
-            stalled = stack.enter_context(stall(place))
+            stalled = stack.enter_context(hanging_call(place))
         stack.enter_context(without_gc())
-        timeout = Timeout(connect_s=0.1, first_chunk_s=0.1, idle_s=0.1) if stalled.inside else Timeout()
+        timeout = Timeout(connect_s=0.1, first_chunk_s=0.1, idle_s=0.1) if stalled.frame_name else Timeout()
         client = make_client(stalled.base_url, timeout=timeout, **stalled.settings)
         stream = client.chat_completion_stream(stalled.request)
-        assert isinstance(drain(stream)[1], APITimeoutError if stalled.inside else APIConnectionError)
+        assert isinstance(drain(stream)[1], APITimeoutError if stalled.frame_name else APIConnectionError)
         alive, call = weakref.ref(stream), weakref.ref(stream._call)  # pyright: ignore[reportArgumentType]
         del stream
         assert alive() is None

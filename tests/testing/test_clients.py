@@ -86,7 +86,7 @@ def test_what_an_asyncio_test_has_left_has_left_before_the_server() -> None:
                 break
         return server
 
-    assert asyncio.run(main()).journal.entries[0].ending == "client closed"
+    assert asyncio.run(main()).journal.entries[0].end_reason == "client closed"
 
 
 def test_the_official_client_streams_through_it() -> None:

@@ -18,15 +18,15 @@ from firsttoken.testing import (
     error,
     event,
     finish,
-    forever,
     head,
     on_connect,
+    repeat,
     reset,
     respond,
     stall,
     text,
 )
-from tests.support.bare import Bare, asked, post
+from tests.support.raw_client import RawClient, asked, post
 
 REQUEST = chat_completion_request("m", "hi")
 
@@ -49,7 +49,7 @@ def test_a_request_is_kept_as_it_came() -> None:
 
 
 def test_headers_of_one_name_are_joined() -> None:
-    with ScriptedServer() as server, Bare(server) as client:
+    with ScriptedServer() as server, RawClient(server) as client:
         client.send(b"POST / HTTP/1.1\r\nx-a: 1\r\nX-A: 2\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
         client.read_all()
         assert server.journal.requests[0].headers["x-a"] == "1, 2"
@@ -57,7 +57,7 @@ def test_headers_of_one_name_are_joined() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"[1]", b"{", b'{"messages": 1}'])
 def test_a_body_of_any_kind_is_kept(body: bytes) -> None:
-    with ScriptedServer() as server, Bare(server) as client:
+    with ScriptedServer() as server, RawClient(server) as client:
         client.send(b"POST / HTTP/1.1\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
         assert b'"model": "scripted"' in client.read_all()
         (request,) = server.journal.requests
@@ -75,8 +75,8 @@ def test_a_repr_is_short_and_shows_no_key() -> None:
         journal = server.journal
         body = post().partition(b"\r\n\r\n")[2].decode()
         assert repr(journal) == (
-            "Journal(connections_opened=1, entries=[Entry(Request(POST /v1/x, connection=1, "
-            f"body='{body}'), status=200, ending='server closed', sent_bytes=300, taken_bytes=300)])"
+            "Journal(connections_opened=1, entries=[LoggedRequest(Request(POST /v1/x, connection=1, "
+            f"body='{body}'), status=200, end_reason='server closed', sent_bytes=300, taken_bytes=300)])"
         )
         shown = repr(journal.requests[0].headers)
         assert "sk-" not in repr(journal) + shown
@@ -96,74 +96,74 @@ ENDINGS: list[tuple[list[StepLike], str]] = [
 
 @pytest.mark.parametrize(("steps", "ending"), ENDINGS)
 def test_how_the_server_ended_it(steps: list[StepLike], ending: str) -> None:
-    with ScriptedServer(steps) as server, Bare(server) as client:
+    with ScriptedServer(steps) as server, RawClient(server) as client:
         client.send(post(connection="close"))
         try:
             client.read_all()
         except ConnectionResetError:
             assert ending == "server reset"
         (entry,) = server.journal.entries  # the client has its end, so it is noted: nothing to wait for
-        assert (entry.ending, entry.left_s) == (ending, None)
-        assert entry.ended_s is not None
-        assert entry.ended_s >= entry.received_s >= 0
+        assert (entry.end_reason, entry.disconnected_at) == (ending, None)
+        assert entry.ended_at is not None
+        assert entry.ended_at >= entry.received_at >= 0
 
 
-@pytest.mark.parametrize("step", [stall(), Gate(), forever("x", gap_s=0.001)], ids=["stall", "gate", "send"])
+@pytest.mark.parametrize("step", [stall(), Gate(), repeat("x", gap_s=0.001)], ids=["stall", "gate", "send"])
 def test_a_client_that_leaves_is_seen(step: Step) -> None:
     with ScriptedServer(["Hel", step]) as server:
-        with Bare(server) as client:
+        with RawClient(server) as client:
             client.send(post())
             client.read_to(b'"content":"Hel"')
             client.reset()
         assert server.journal.wait_for_disconnect()
         (entry,) = server.journal.entries
-        assert entry.ending in ("client reset", "client closed")  # after a FIN of its own a send sees EPIPE
-        assert entry.left_s is not None
-        assert entry.ended_s is not None
-        assert entry.left_s >= entry.ended_s >= entry.received_s
+        assert entry.end_reason in ("client reset", "client closed")  # after a FIN of its own a send sees EPIPE
+        assert entry.disconnected_at is not None
+        assert entry.ended_at is not None
+        assert entry.disconnected_at >= entry.ended_at >= entry.received_at
 
 
 def test_a_fin_is_no_reset() -> None:
     with ScriptedServer([head(), stall()]) as server:
-        for leave in (Bare.reset, Bare.close):
-            with Bare(server) as client:
+        for leave in (RawClient.reset, RawClient.close):
+            with RawClient(server) as client:
                 client.send(post())
                 client.read_to(b"\r\n\r\n")
                 leave(client)
             assert server.journal.wait_until_ended(len(server.journal.entries))
-        assert [entry.ending for entry in server.journal.entries] == ["client reset", "client closed"]
+        assert [entry.end_reason for entry in server.journal.entries] == ["client reset", "client closed"]
 
 
 def test_a_client_that_left_just_before_the_server_was_closed_has_left() -> None:
     """Whether the thread of the connection has seen it yet or not."""
     for _ in range(20):
-        with ScriptedServer([head(), Gate()]) as server, Bare(server) as client:
+        with ScriptedServer([head(), Gate()]) as server, RawClient(server) as client:
             client.send(post())
             client.read_to(b"\r\n\r\n")
             client.close()
         (entry,) = server.journal.entries
-        assert entry.ending == "client closed"
+        assert entry.end_reason == "client closed"
         assert server.journal.connections_closed_by_client == 1
 
 
 def test_a_client_that_stays_until_the_server_is_closed_has_not_left() -> None:
     with ScriptedServer([head(), Gate()]) as server:
-        client = Bare(server)
+        client = RawClient(server)
         client.send(post())
         client.read_to(b"\r\n\r\n")
     client.close()
-    assert server.journal.entries[0].ending == "server closed"
+    assert server.journal.entries[0].end_reason == "server closed"
     assert server.journal.connections_closed_by_client == 0
 
 
 def test_bytes_are_counted_while_they_are_sent() -> None:
     gate = Gate()
-    with ScriptedServer([head(), "Hel", gate, "lo"]) as server, Bare(server) as client:
+    with ScriptedServer([head(), "Hel", gate, "lo"]) as server, RawClient(server) as client:
         client.send(post())
         before = client.read_to(b'"finish_reason":null}]}\n\n\r\n')
         assert gate.wait_until_reached()
         (entry,) = server.journal.entries
-        assert (entry.ending, entry.status, entry.sent_bytes) == (None, 200, len(before))
+        assert (entry.end_reason, entry.status, entry.sent_bytes) == (None, 200, len(before))
         gate.open()
         after = client.read_to(b"0\r\n\r\n")
         assert server.journal.wait_until_ended()
@@ -176,7 +176,10 @@ def test_bytes_are_counted_while_they_are_sent() -> None:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells")
 def test_what_the_client_did_not_take_is_told_from_what_it_did() -> None:
-    with ScriptedServer([head(), text("x" * 20_000_000)]) as server, Bare(server, receive_buffer_bytes=4096) as client:
+    with (
+        ScriptedServer([head(), text("x" * 20_000_000)]) as server,
+        RawClient(server, receive_buffer_bytes=4096) as client,
+    ):
         client.send(post())
         read = len(client.read_to(b"x" * 10_000))
         client.reset()
@@ -228,7 +231,7 @@ def test_another_request_is_no_retry() -> None:
 def test_what_failed_in_other_ways_is_repeated_too(failure: list[StepLike]) -> None:
     with ScriptedServer(failure, "Hello") as server:
         for _ in range(2):
-            with Bare(server) as client:
+            with RawClient(server) as client:
                 client.send(post(connection="close"))
                 try:
                     client.read_all()
@@ -247,10 +250,10 @@ def test_an_answer_about_errors_is_none() -> None:
 
 def test_who_gave_up_waiting_and_asks_again_retries() -> None:
     with ScriptedServer([head(), stall()], "Hello") as server:
-        with Bare(server) as client:
+        with RawClient(server) as client:
             client.send(post())
             client.read_to(b"\r\n\r\n")
-        with Bare(server) as client:
+        with RawClient(server) as client:
             client.send(post())
             client.read_to(b"0\r\n\r\n")
         assert server.journal.wait_until_ended(2)
@@ -260,7 +263,7 @@ def test_who_gave_up_waiting_and_asks_again_retries() -> None:
 
 def test_requests_at_once_are_no_retries_of_each_other() -> None:
     gate = Gate()
-    with ScriptedServer([gate, error(500)]) as server, Bare(server) as one, Bare(server) as two:
+    with ScriptedServer([gate, error(500)]) as server, RawClient(server) as one, RawClient(server) as two:
         for client in (one, two):
             client.send(post())
         assert server.journal.wait_until_requests(2)

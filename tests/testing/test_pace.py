@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firsttoken.testing import Pace, ScriptedServer, done, finish, pause
-from tests.support.bare import asked, texts_in
+from tests.support.raw_client import asked, texts_in
 
 seconds = st.floats(0, 10)
 
@@ -48,8 +48,8 @@ def test_a_server_keeps_them() -> None:
         for number, stream in enumerate((True, False), 1):
             assert asked(server, stream=stream)
             entry = server.journal.entries[-1]
-            assert entry.ended_s is not None
-            assert entry.ended_s - entry.received_s >= sum(first(pace, number, 4))
+            assert entry.ended_at is not None
+            assert entry.ended_at - entry.received_at >= sum(first(pace, number, 4))
 
 
 def test_pauses_of_less_than_a_millisecond_are_not_rounded_up_to_one() -> None:
@@ -58,8 +58,8 @@ def test_pauses_of_less_than_a_millisecond_are_not_rounded_up_to_one() -> None:
         with ScriptedServer([*["x", pause(0.0001)] * 200]) as server:
             assert len(texts_in(asked(server))) == 200
             (entry,) = server.journal.entries
-        assert entry.ended_s is not None
-        taken_s.append(entry.ended_s - entry.received_s)
+        assert entry.ended_at is not None
+        taken_s.append(entry.ended_at - entry.received_at)
     assert 0.02 <= min(taken_s) < 0.2
 
 

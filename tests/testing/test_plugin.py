@@ -74,7 +74,7 @@ def test_who_uses_no_proxy_at_all_still_uses_none() -> None:
 
 
 def test_the_docs_own_test_passes(chat_server: ScriptedServer) -> None:
-    page = Path(__file__).parents[2] / "docs" / "how-to" / "rehearse-failures.md"
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "test-failure-handling.md"
     (code,) = [part for part in page.read_text(encoding="utf-8").split("```") if "def test_a_cut_answer" in part]
     namespace: dict[str, object] = {
         "Client": Client,

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from firsttoken.testing import ScriptedServer, refuse
-from tests.support.bare import Bare, asked, our_threads, post, texts_in
+from tests.support.raw_client import RawClient, asked, our_threads, post, texts_in
 
 
 def test_a_server_starts_within_milliseconds() -> None:
@@ -36,17 +36,17 @@ def test_a_port_can_be_chosen() -> None:
 
 def test_a_server_that_refuses_takes_no_connection() -> None:
     with ScriptedServer(refuse()) as server, pytest.raises(ConnectionRefusedError):
-        Bare(server)
+        RawClient(server)
 
 
 def test_a_server_can_begin_to_refuse_and_end_it() -> None:
     with ScriptedServer("one") as server:
-        with Bare(server) as client:
+        with RawClient(server) as client:
             client.send(post())
             assert texts_in(client.read_to(b"0\r\n\r\n")) == ["one"]
             server.set_scripts(refuse())
             with pytest.raises(ConnectionRefusedError):
-                Bare(server)
+                RawClient(server)
             client.send(post())
             assert client.read_all() == b""
         server.set_scripts("two")
@@ -59,7 +59,7 @@ def test_a_server_can_begin_to_refuse_and_end_it() -> None:
 def test_without_descriptors_clients_are_refused_and_the_test_is_told() -> None:
     resource = pytest.importorskip("resource", reason="there are no limits")
     server = ScriptedServer().start()
-    with Bare(server) as client:
+    with RawClient(server) as client:
         assert server.journal.wait_until(lambda journal: journal.connections_opened == 1)
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)
         waiting, taken = socket.socket(), list[socket.socket]()
@@ -79,7 +79,7 @@ def test_without_descriptors_clients_are_refused_and_the_test_is_told() -> None:
         client.send(post())
         client.read_to(b"0\r\n\r\n")
         with pytest.raises(ConnectionRefusedError):
-            Bare(server)
+            RawClient(server)
     with pytest.raises(OSError, match="Too many open files"):
         server.close()
 

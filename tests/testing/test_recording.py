@@ -30,9 +30,9 @@ from firsttoken.testing import (
     reset,
     respond,
     stall,
-    wire,
+    wire_bytes,
 )
-from firsttoken.testing._recording.model import RecordedEnding
+from firsttoken.testing._recording.model import RecordedEndReason
 from tests.support.clients import REQUEST, MakeClient, drain, make_client
 from tests.support.core import run
 
@@ -70,9 +70,9 @@ def recording(tmp_path: Path, make_client: MakeClient) -> Recording:
 
 def test_each_attempt_is_an_exchange_with_its_reads(recording: Recording) -> None:
     refused, answered = recording.exchanges
-    assert (refused.call, refused.attempt, refused.status, refused.ending) == (1, 1, 429, "complete")
+    assert (refused.call, refused.attempt, refused.status, refused.end_reason) == (1, 1, 429, "complete")
     assert refused.error == "the server answered 429 Too Many Requests: slow down"
-    assert (answered.call, answered.attempt, answered.status, answered.ending) == (1, 2, 200, "complete")
+    assert (answered.call, answered.attempt, answered.status, answered.end_reason) == (1, 2, 200, "complete")
     assert answered.error is None
     assert recording.answers() == [answered]
     assert answered.origin.startswith("http://127.0.0.1:")
@@ -133,7 +133,7 @@ def test_words_of_ones_own_are_masked(tmp_path: Path) -> None:
     assert "Why is the *** blue?" in said
 
 
-ENDINGS: list[tuple[RecordedEnding, list[Any], str | None]] = [
+ENDINGS: list[tuple[RecordedEndReason, list[Any], str | None]] = [
     ("server closed", ["Hel", close()], "the connection was closed before the end of the response"),
     ("server reset", ["Hel", reset()], "lost the connection to"),
     ("client timeout", ["Hel", stall()], "within 0.05 s (idle_s)"),
@@ -147,7 +147,7 @@ def test_how_it_ended_is_kept(make_client: MakeClient, ending: str, script: list
         with record(real(client)) as recording:
             texts, _ = drain(client.chat_completion_stream(REQUEST))
     (exchange,) = recording.exchanges
-    assert (texts, exchange.ending) == (["Hel"], ending)
+    assert (texts, exchange.end_reason) == (["Hel"], ending)
     assert words in str(exchange.error)
     assert exchange.ended_ns is not None
     assert exchange.reads[-1].ns <= exchange.ended_ns
@@ -158,16 +158,16 @@ def test_a_caller_who_leaves_is_an_end_too(make_client: MakeClient) -> None:
         client = make_client(server.base_url)
         with record(real(client)) as recording, client.chat_completion_stream(REQUEST) as stream:
             assert next(stream).text == "Hel"
-    assert [(exchange.ending, exchange.error) for exchange in recording.exchanges] == [("client closed", None)]
+    assert [(exchange.end_reason, exchange.error) for exchange in recording.exchanges] == [("client closed", None)]
 
 
 def test_what_is_no_http_is_left_by_the_client(make_client: MakeClient) -> None:
-    with ScriptedServer([wire(b"SSH-2.0-x\r\n")]) as server:
+    with ScriptedServer([wire_bytes(b"SSH-2.0-x\r\n")]) as server:
         client = make_client(server.base_url)
         with record(real(client)) as recording:
             drain(client.chat_completion_stream(REQUEST))
     (exchange,) = recording.exchanges
-    assert (exchange.ending, exchange.status, exchange.head) == ("client closed", None, b"SSH-2.0-x\r\n")
+    assert (exchange.end_reason, exchange.status, exchange.head) == ("client closed", None, b"SSH-2.0-x\r\n")
     assert str(exchange.error).startswith("invalid HTTP/1.1 response")
 
 
@@ -177,7 +177,7 @@ def test_a_deadline_while_the_request_is_sent_is_one_of_the_client() -> None:
         client = Client(base_url=f"http://127.0.0.1:{deaf.getsockname()[1]}/v1", timeout=Timeout(first_chunk_s=0.1))
         with record(client) as recording:
             drain(client.chat_completion_stream(request))
-    assert [(exchange.ending, exchange.reads) for exchange in recording.exchanges] == [("client timeout", [])]
+    assert [(exchange.end_reason, exchange.reads) for exchange in recording.exchanges] == [("client timeout", [])]
 
 
 def test_a_call_that_is_left_before_it_was_sent_is_none() -> None:
@@ -202,7 +202,7 @@ def test_where_there_was_no_connection_the_request_was_not_sent(make_client: Mak
         with record(real(client)) as recording:
             drain(client.chat_completion_stream(REQUEST))
     (exchange,) = recording.exchanges
-    assert (exchange.ending, exchange.ended_ns, exchange.status, exchange.reads) == ("no connection", 0, None, [])
+    assert (exchange.end_reason, exchange.ended_ns, exchange.status, exchange.reads) == ("no connection", 0, None, [])
     assert "Connection refused" in str(exchange.error)
 
 
@@ -215,7 +215,7 @@ def test_a_client_of_ones_own_is_heard_too() -> None:
     ):
         assert drain(client.chat_completion_stream(REQUEST))[1] is None
         assert drain(client.chat_completion_stream(REQUEST))[0] == ["Hel"]
-    assert [exchange.ending for exchange in recording.exchanges] == ["complete", "server closed"]
+    assert [exchange.end_reason for exchange in recording.exchanges] == ["complete", "server closed"]
     assert fold(recording.exchanges[0]) == f"You sent {'*' * len(KEY)}"
 
 
@@ -246,7 +246,7 @@ def test_a_stream_that_goes_on_is_heard_until_the_recording_ends(tmp_path: Path)
         assert stream.final_completion().text == "Hello"
         assert client.chat_completion_stream(REQUEST).state == "idle"
     (exchange,) = Recording.load(tmp_path / "it.jsonl").exchanges
-    assert exchange.ending is None
+    assert exchange.end_reason is None
     assert [exchange] == recording.exchanges
     recording.save(tmp_path / "again.jsonl")
     assert Recording.load(tmp_path / "again.jsonl") == recording
@@ -270,7 +270,7 @@ def test_calls_at_the_same_time_are_told_apart(tmp_path: Path) -> None:
         for thread in threads:
             thread.join()
     exchanges = Recording.load(tmp_path / "it.jsonl").exchanges
-    assert [(exchange.call, exchange.ending) for exchange in exchanges] == [(1, "complete"), (2, "complete")]
+    assert [(exchange.call, exchange.end_reason) for exchange in exchanges] == [(1, "complete"), (2, "complete")]
     assert [fold(exchange) for exchange in exchanges] == ["a", "b"]
 
 
@@ -357,12 +357,14 @@ def test_the_file_that_the_docs_show_is_one(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "how-to" / "record-and-replay.md").read_text(encoding="utf-8")
     (tmp_path / "it.jsonl").write_text(page.partition("```json\n")[2].partition("```")[0], encoding="utf-8")
     (exchange,) = Recording.load(tmp_path / "it.jsonl").exchanges
-    assert (exchange.status, exchange.ending, len(exchange.reads)) == (200, "complete", 2)
+    assert (exchange.status, exchange.end_reason, len(exchange.reads)) == (200, "complete", 2)
 
 
 def test_names_of_later_versions_are_left_aside(tmp_path: Path) -> None:
     recording = load(tmp_path, FIRST, BEGIN, READ.replace("{", '{"later":[1],'), END, "")
-    assert [(exchange.ending, exchange.reads[0].data[-1:]) for exchange in recording.exchanges] == [("complete", b"a")]
+    assert [(exchange.end_reason, exchange.reads[0].data[-1:]) for exchange in recording.exchanges] == [
+        ("complete", b"a")
+    ]
 
 
 CUT = "\nhint: was the file cut or edited? Take this line and what is behind it away, and the rest can be read"

@@ -143,12 +143,12 @@ def test_what_was_not_heard_to_its_end_is_cut_there(make_client: MakeClient) -> 
 def test_where_the_client_left_it_is_the_client_that_leaves(make_client: MakeClient) -> None:
     """An answer without `[DONE]` is whole when its client has waited long enough, which a close would cut short."""
     original = recorded(["Hel", finish(), stall()], timeout=Timeout(idle_s=0.2))
-    assert original.exchanges[0].ending == "client closed"
+    assert original.exchanges[0].end_reason == "client closed"
     with ScriptedServer(replay(original, speed=FAST)) as server:
         stream = make_client(server.base_url, timeout=Timeout(idle_s=0.2)).chat_completion_stream(REQUEST)
         assert drain(stream) == (["Hel", ""], None)
         assert server.journal.wait_for_disconnect()
-        assert [entry.ending for entry in server.journal.entries] == ["client closed"]
+        assert [entry.end_reason for entry in server.journal.entries] == ["client closed"]
 
 
 @pytest.mark.parametrize("speed", [1e-9, 1e-300])
@@ -162,7 +162,7 @@ def test_a_replay_may_be_slower_than_any_system_waits(make_client: MakeClient, s
 
 def test_no_connection_is_a_reset() -> None:
     original = recorded(error(503), calls=1, max_retries=0)
-    original.exchanges[0].ending = "no connection"
+    original.exchanges[0].end_reason = "no connection"
     original.exchanges[0].reads.clear()
     with ScriptedServer(replay(original)) as server, Client(base_url=server.base_url, max_retries=0) as client:
         texts, failure = drain(client.chat_completion_stream(REQUEST))
@@ -187,7 +187,7 @@ def test_a_call_that_was_not_streamed_comes_again() -> None:
 def test_a_response_that_an_edit_made_too_short_is_cut_and_not_awaited(make_client: MakeClient) -> None:
     original = recorded(respond(200, b"{...}"))
     exchange = original.exchanges[0]
-    assert exchange.ending == "complete"
+    assert exchange.end_reason == "complete"
     exchange.reads = [replace(read, data=read.data.removesuffix(b"..}")) for read in exchange.reads]
     with ScriptedServer(replay(original, speed=FAST)) as server:
         failure = drain(make_client(server.base_url, max_retries=0).chat_completion_stream(REQUEST))[1]

@@ -13,10 +13,10 @@ from firsttoken.testing import (
     on_connect,
     refuse,
     reply,
-    wire,
+    wire_bytes,
 )
 from firsttoken.testing._server.script import as_script
-from tests.support.bare import Bare, asked, body_of, texts_in
+from tests.support.raw_client import RawClient, asked, body_of, texts_in
 
 
 @pytest.mark.parametrize(
@@ -70,17 +70,17 @@ def test_a_refusal_stands_alone() -> None:
 
 
 def test_a_script_may_not_wait_for_a_request() -> None:
-    with ScriptedServer("Hello", on_connect(wire(b"220 mail.example\r\n")), "Hello") as server:
+    with ScriptedServer("Hello", on_connect(wire_bytes(b"220 mail.example\r\n")), "Hello") as server:
         assert texts_in(asked(server)) == ["Hello"]
-        with Bare(server) as client:
+        with RawClient(server) as client:
             assert client.read_all() == b"220 mail.example\r\n"
         assert texts_in(asked(server)) == ["Hello"]
         assert len(server.journal.entries) == 2
 
 
 def test_such_a_script_answers_a_request_where_a_connection_is_there() -> None:
-    with ScriptedServer("Hello", on_connect(close())) as server, Bare(server) as client:
+    with ScriptedServer("Hello", on_connect(close())) as server, RawClient(server) as client:
         for _ in range(2):
             client.send(b"POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n")
         assert client.read_all().count(b"HTTP/1.1 200 OK") == 1
-        assert [entry.ending for entry in server.journal.entries] == ["complete", "server closed"]
+        assert [entry.end_reason for entry in server.journal.entries] == ["complete", "server closed"]

@@ -14,7 +14,7 @@ from firsttoken.testing import (
     finish,
     text,
 )
-from tests.support.bare import Bare, asked, body_of, post, texts_in
+from tests.support.raw_client import RawClient, asked, body_of, post, texts_in
 
 WHOLE = ["Hel", "lo", finish(), done()]
 
@@ -63,7 +63,7 @@ def test_answers_can_be_changed_while_it_runs() -> None:
 
 
 def test_a_connection_is_used_again() -> None:
-    with ScriptedServer(WHOLE) as server, Bare(server) as client:
+    with ScriptedServer(WHOLE) as server, RawClient(server) as client:
         for _ in range(3):
             client.send(post())
             assert texts_in(client.read_to(b"0\r\n\r\n")) == ["Hel", "lo"]
@@ -71,7 +71,7 @@ def test_a_connection_is_used_again() -> None:
 
 
 def test_requests_may_be_sent_before_the_answers_are_there() -> None:
-    with ScriptedServer("one", "two") as server, Bare(server) as client:
+    with ScriptedServer("one", "two") as server, RawClient(server) as client:
         client.send(post() + post(connection="close"))
         assert client.read_all().count(b"[DONE]") == 2
 
@@ -91,17 +91,17 @@ def test_the_standard_librarys_client_can_ask() -> None:
 
 
 def test_a_client_of_http_1_0_gets_a_body_that_a_close_ends() -> None:
-    with ScriptedServer(WHOLE) as server, Bare(server) as client:
+    with ScriptedServer(WHOLE) as server, RawClient(server) as client:
         client.send(post().replace(b"HTTP/1.1", b"HTTP/1.0"))
         response = client.read_all()
         assert b"transfer-encoding" not in response
         assert response.endswith(b"data: [DONE]\n\n")
         assert texts_in(response) == ["Hel", "lo"]
-        assert server.journal.entries[0].ending == "complete"
+        assert server.journal.entries[0].end_reason == "complete"
 
 
 def test_a_client_of_http_1_0_may_ask_to_go_on() -> None:
-    with ScriptedServer("Hello") as server, Bare(server) as client:
+    with ScriptedServer("Hello") as server, RawClient(server) as client:
         for _ in range(2):
             client.send(post(stream=False, connection="keep-alive").replace(b"HTTP/1.1", b"HTTP/1.0"))
             response = http.client.HTTPResponse(client.socket)
@@ -112,7 +112,7 @@ def test_a_client_of_http_1_0_may_ask_to_go_on() -> None:
 def test_a_request_in_chunks_is_read() -> None:
     body = json.dumps({"model": "in chunks", "stream": True}).encode()
     head = b"POST /v1/chat/completions HTTP/1.1\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"
-    with ScriptedServer("Hello") as server, Bare(server) as client:
+    with ScriptedServer("Hello") as server, RawClient(server) as client:
         client.send(head + b"5\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n" % (body[:5], len(body) - 5, body[5:]))
         assert texts_in(client.read_all()) == ["Hello"]
         assert server.journal.requests[0].body == body
@@ -120,7 +120,7 @@ def test_a_request_in_chunks_is_read() -> None:
 
 def test_a_client_that_expects_to_continue_is_told_so() -> None:
     head, _, body = post(expect="100-continue", connection="close").partition(b"\r\n\r\n")
-    with ScriptedServer("Hello") as server, Bare(server) as client:
+    with ScriptedServer("Hello") as server, RawClient(server) as client:
         client.send(head + b"\r\n\r\n")
         assert client.read_to(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         client.send(body)
@@ -129,7 +129,7 @@ def test_a_client_that_expects_to_continue_is_told_so() -> None:
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "OPTIONS"])
 def test_only_posts_use_up_a_script(method: str) -> None:
-    with ScriptedServer("one", "two") as server, Bare(server) as client:
+    with ScriptedServer("one", "two") as server, RawClient(server) as client:
         client.send(f"{method} /v1/models HTTP/1.1\r\nhost: x\r\n\r\n".encode() + post(connection="close"))
         refusal, _, answer = client.read_all().partition(b"}}")  # where the refusal's JSON ends
         assert refusal.startswith(b"HTTP/1.1 404 Not Found\r\n")
@@ -139,7 +139,7 @@ def test_only_posts_use_up_a_script(method: str) -> None:
 
 
 def test_head_gets_no_body() -> None:
-    with ScriptedServer() as server, Bare(server) as client:
+    with ScriptedServer() as server, RawClient(server) as client:
         client.send(b"HEAD /v1/models HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
         response = client.read_all()
         assert response.startswith(b"HTTP/1.1 404 Not Found\r\n")
@@ -148,7 +148,7 @@ def test_head_gets_no_body() -> None:
 
 @pytest.mark.parametrize("data", [b"hello\r\n", b"\x16\x03\x01\x02\0\x01", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"])
 def test_what_is_no_request_gets_a_400(data: bytes) -> None:
-    with ScriptedServer() as server, Bare(server) as client:
+    with ScriptedServer() as server, RawClient(server) as client:
         client.send(data)
         response = client.read_all()
         assert response.startswith(b"HTTP/1.1 400 Bad Request\r\n")
@@ -158,7 +158,7 @@ def test_what_is_no_request_gets_a_400(data: bytes) -> None:
 
 
 def test_a_wish_to_speak_another_protocol_is_passed_over() -> None:
-    with ScriptedServer("Hello") as server, Bare(server) as client:
+    with ScriptedServer("Hello") as server, RawClient(server) as client:
         for connection in ("Upgrade, HTTP2-Settings", "close, upgrade"):
             client.send(post(connection=connection, upgrade="h2c", http2_settings="AAMAAABk"))
         assert client.read_all().count(b"[DONE]") == 2
@@ -167,7 +167,7 @@ def test_a_wish_to_speak_another_protocol_is_passed_over() -> None:
 
 
 def test_a_wish_for_a_tunnel_is_refused() -> None:
-    with ScriptedServer() as server, Bare(server) as client:
+    with ScriptedServer() as server, RawClient(server) as client:
         client.send(b"CONNECT example.org:443 HTTP/1.1\r\nhost: example.org:443\r\n\r\n\x16\x03\x01")
         assert b"a scripted server answers POST alone, not CONNECT example.org:443" in client.read_all()
 
@@ -184,8 +184,8 @@ def test_200_streams_at_once_come_whole() -> None:
 
 def test_a_slow_client_holds_up_nobody_else() -> None:
     big = [text("x" * 200_000)] * 50
-    with ScriptedServer(big, "Hello") as server, Bare(server, receive_buffer_bytes=4096) as slow:
+    with ScriptedServer(big, "Hello") as server, RawClient(server, receive_buffer_bytes=4096) as slow:
         slow.send(post())
         assert server.journal.wait_until_requests(1)
         assert texts_in(asked(server)) == ["Hello"]
-        assert server.journal.entries[0].ending is None
+        assert server.journal.entries[0].end_reason is None

@@ -11,22 +11,24 @@ from firsttoken.testing import (
     Gate,
     Request,
     ScriptedServer,
+    body_bytes,
     close,
-    forever,
     on_connect,
-    raw,
+    repeat,
     stall,
 )
-from tests.support.bare import Bare, asked, our_threads, post, texts_in
+from tests.support.raw_client import RawClient, asked, our_threads, post, texts_in
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["tcp", "tls"])
 @pytest.mark.parametrize(
-    "step", [Gate(), stall(), forever(raw(b"x" * 65536)), forever("x", gap_s=60)], ids=["gate", "stall", "send", "gap"]
+    "step",
+    [Gate(), stall(), repeat(body_bytes(b"x" * 65536)), repeat("x", gap_s=60)],
+    ids=["gate", "stall", "send", "gap"],
 )
 def test_closing_does_not_wait_for_scripts(step: object, *, tls: bool) -> None:
     server = ScriptedServer(["Hel", step], tls=tls).start()  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
-    with Bare(server) as client, Bare(server) as idle, Bare(server) as half:
+    with RawClient(server) as client, RawClient(server) as idle, RawClient(server) as half:
         half.send(post()[:40])
         sock = server.client_context().wrap_socket(client.socket, server_hostname="localhost") if tls else client.socket
         client.socket = sock
@@ -38,7 +40,7 @@ def test_closing_does_not_wait_for_scripts(step: object, *, tls: bool) -> None:
         server.close()
         assert time.perf_counter() - began_s < 0.5
         assert our_threads() == []
-        assert server.journal.entries[0].ending == "server closed"
+        assert server.journal.entries[0].end_reason == "server closed"
         idle.close()
 
 
@@ -126,7 +128,7 @@ def test_a_step_that_fails_in_the_stream_closes_it() -> None:
     assert texts_in(asked(server)) == ["Hel"]
     with pytest.raises(LookupError, match="of the step"):
         server.close()
-    assert server.journal.entries[0].ending == "server closed"
+    assert server.journal.entries[0].end_reason == "server closed"
 
 
 def test_a_function_that_never_returns_is_left_behind_and_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +140,7 @@ def test_a_function_that_never_returns_is_left_behind_and_told_of(monkeypatch: p
         return "late"
 
     server = ScriptedServer(answer).start()
-    with Bare(server) as client:
+    with RawClient(server) as client:
         client.send(post())
         assert server.journal.wait_until_requests()
         with pytest.raises(RuntimeError, match="a script's function has not returned: its thread is left behind"):
@@ -158,7 +160,7 @@ def test_another_kind_of_loop_can_leave_it_too() -> None:
 
 def test_a_script_that_fails_before_there_is_a_request_closes_too() -> None:
     server = ScriptedServer(on_connect(Broken())).start()
-    with Bare(server) as client:
+    with RawClient(server) as client:
         assert client.read_all() == b""
     with pytest.raises(LookupError, match="of the step"):
         server.close()
@@ -168,7 +170,7 @@ def test_a_script_that_fails_before_there_is_a_request_closes_too() -> None:
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_a_forked_child_leaves_the_server_to_the_parent() -> None:
     with ScriptedServer("Hello") as server:
-        with Bare(server) as client:
+        with RawClient(server) as client:
             client.send(post())
             client.read_to(b"0\r\n\r\n")
             child = os.fork()

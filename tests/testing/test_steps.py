@@ -16,8 +16,10 @@ from firsttoken.testing import (
     ScriptedServer,
     Step,
     StepLike,
+    body_bytes,
     chunk,
     close,
+    coalesce,
     comment,
     delta,
     done,
@@ -25,15 +27,14 @@ from firsttoken.testing import (
     error,
     event,
     finish,
-    forever,
     head,
     interim,
     on_connect,
     pause,
-    raw,
     reasoning,
     refusal,
     refuse,
+    repeat,
     replay,
     reply,
     reset,
@@ -42,16 +43,15 @@ from firsttoken.testing import (
     split,
     stall,
     text,
-    together,
     tool_call,
     usage,
-    wire,
+    wire_bytes,
 )
 from firsttoken.testing._script import as_step
-from firsttoken.testing._server.connection import Line
+from firsttoken.testing._server.connection import ServerConnection
 from firsttoken.testing._server.listener import WakeupPipe
-from firsttoken.testing._server.response import Answer, ScriptEndedError
-from tests.support.bare import Bare, asked, body_of, post, texts_in
+from firsttoken.testing._server.response import ResponseWriter, ScriptEndedError
+from tests.support.raw_client import RawClient, asked, body_of, post, texts_in
 
 
 def streamed(*steps: StepLike) -> bytes:
@@ -113,7 +113,7 @@ def test_finish_and_usage() -> None:
 
 def test_usage_may_be_for_those_who_ask() -> None:
     steps = ["x", usage(only_if_asked=True)]
-    with ScriptedServer(steps) as server, Bare(server) as client:
+    with ScriptedServer(steps) as server, RawClient(server) as client:
         body = b'{"stream": true, "stream_options": {"include_usage": true}}'
         client.send(b"POST / HTTP/1.1\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
         assert b'"total_tokens":21' in client.read_all()
@@ -145,12 +145,12 @@ def test_events() -> None:
 
 
 def test_bytes_of_the_body() -> None:
-    assert body_of(streamed(b"\xff", raw(b""), raw(b"\r"), comment("hi"))) == b"\xff\r: hi\n\n"
+    assert body_of(streamed(b"\xff", body_bytes(b""), body_bytes(b"\r"), comment("hi"))) == b"\xff\r: hi\n\n"
 
 
 def test_bytes_on_the_wire_are_sent_as_they_are() -> None:
-    assert streamed(wire(b"no "), wire(b"HTTP")) == b"no HTTP"
-    assert streamed(wire(b"HTTP/1.1 100 Continue\r\n\r\n"), "Hel").startswith(
+    assert streamed(wire_bytes(b"no "), wire_bytes(b"HTTP")) == b"no HTTP"
+    assert streamed(wire_bytes(b"HTTP/1.1 100 Continue\r\n\r\n"), "Hel").startswith(
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200"
     )
 
@@ -165,7 +165,7 @@ def test_a_head_of_the_scripts_own() -> None:
 
 
 def test_a_body_that_a_close_ends() -> None:
-    with ScriptedServer([head(framing="close"), "Hel"]) as server, Bare(server) as client:
+    with ScriptedServer([head(framing="close"), "Hel"]) as server, RawClient(server) as client:
         client.send(post())
         response = client.read_all()
     assert response.startswith(
@@ -219,7 +219,7 @@ def test_a_close_leaves_the_body_without_an_end() -> None:
 
 
 def test_what_comes_after_the_end_is_sent_all_the_same() -> None:
-    assert streamed("Hel", end(), end(), wire(b"more"), close()).endswith(b"\r\n0\r\n\r\nmore")
+    assert streamed("Hel", end(), end(), wire_bytes(b"more"), close()).endswith(b"\r\n0\r\n\r\nmore")
 
 
 def test_a_reset_is_one() -> None:
@@ -237,10 +237,10 @@ def sends_of(*steps: StepLike) -> list[bytes]:
     """What is given to the system at once, each: a socket for datagrams keeps them apart."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     bell = WakeupPipe()
-    line = Line(ours, 1, bell)
+    line = ServerConnection(ours, 1, bell)
     try:
         for step in steps:
-            as_step(step).play(Answer(line, None, Pace()))
+            as_step(step).play(ResponseWriter(line, None, Pace()))
     except ScriptEndedError:
         pass
     finally:
@@ -259,19 +259,19 @@ def sends_of(*steps: StepLike) -> list[bytes]:
 
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="there are no such sockets")
 def test_each_step_is_sent_by_itself_unless_it_is_split_or_put_together() -> None:
-    assert sends_of(wire(b"ab"), wire(b"cd")) == [b"ab", b"cd"]
-    assert sends_of(split(1, wire(b"ab"), wire(b"cd"))) == [b"a", b"b", b"c", b"d"]
-    assert sends_of(split(3, wire(b"abcd"), wire(b"ef"))) == [b"abc", b"d", b"ef"]
-    assert sends_of(together(wire(b"ab"), wire(b"cd"))) == [b"abcd"]
-    assert sends_of(together(wire(b"a"), together(wire(b"b")), split(1, wire(b"cd")))) == [b"abcd"]
-    assert sends_of(split(3, together(wire(b"ab"), wire(b"cd")))) == [b"abc", b"d"]
-    assert sends_of(together(wire(b"ab"), pause(0.001), wire(b"cd"))) == [b"ab", b"cd"]
-    assert sends_of(together(wire(b"ab"), close())) == [b"ab"]
+    assert sends_of(wire_bytes(b"ab"), wire_bytes(b"cd")) == [b"ab", b"cd"]
+    assert sends_of(split(1, wire_bytes(b"ab"), wire_bytes(b"cd"))) == [b"a", b"b", b"c", b"d"]
+    assert sends_of(split(3, wire_bytes(b"abcd"), wire_bytes(b"ef"))) == [b"abc", b"d", b"ef"]
+    assert sends_of(coalesce(wire_bytes(b"ab"), wire_bytes(b"cd"))) == [b"abcd"]
+    assert sends_of(coalesce(wire_bytes(b"a"), coalesce(wire_bytes(b"b")), split(1, wire_bytes(b"cd")))) == [b"abcd"]
+    assert sends_of(split(3, coalesce(wire_bytes(b"ab"), wire_bytes(b"cd")))) == [b"abc", b"d"]
+    assert sends_of(coalesce(wire_bytes(b"ab"), pause(0.001), wire_bytes(b"cd"))) == [b"ab", b"cd"]
+    assert sends_of(coalesce(wire_bytes(b"ab"), close())) == [b"ab"]
 
 
 def test_what_is_held_together_is_seen_before_a_gate() -> None:
     gate = Gate()
-    with ScriptedServer([together("Hel", gate, "lo")]) as server, Bare(server) as client:
+    with ScriptedServer([coalesce("Hel", gate, "lo")]) as server, RawClient(server) as client:
         client.send(post())
         client.read_to(b'"content":"Hel"')
         assert gate.wait_until_reached()
@@ -284,7 +284,7 @@ def test_a_gate_counts_how_often_it_is_opened_and_reached() -> None:
     assert repr(gate) == "Gate()"
     assert not gate.wait_until_reached(timeout_s=0.001)
     gate.open(2)
-    with ScriptedServer([gate, "a", gate, "b", gate, "c"]) as server, Bare(server) as client:
+    with ScriptedServer([gate, "a", gate, "b", gate, "c"]) as server, RawClient(server) as client:
         client.send(post())
         client.read_to(b'"content":"b"')
         assert all(gate.wait_until_reached() for _ in range(3))
@@ -294,7 +294,7 @@ def test_a_gate_counts_how_often_it_is_opened_and_reached() -> None:
 
 def test_a_stall_ends_when_the_client_leaves() -> None:
     with ScriptedServer([head(), stall()]) as server:
-        with Bare(server) as client:
+        with RawClient(server) as client:
             client.send(post())
             client.read_to(b"\r\n\r\n")
         assert server.journal.wait_for_disconnect()
@@ -302,16 +302,16 @@ def test_a_stall_ends_when_the_client_leaves() -> None:
 
 def test_a_pause_may_be_longer_than_any_system_waits() -> None:
     with ScriptedServer([head(), pause(1e8)]) as server:
-        with Bare(server) as client:
+        with RawClient(server) as client:
             client.send(post())
             client.read_to(b"\r\n\r\n")
         assert server.journal.wait_until_ended()
-        assert server.journal.entries[0].ending == "client closed"
+        assert server.journal.entries[0].end_reason == "client closed"
 
 
 def test_for_ever_is_until_the_client_leaves() -> None:
-    with ScriptedServer([forever("a", "b")]) as server:
-        with Bare(server) as client:
+    with ScriptedServer([repeat("a", "b")]) as server:
+        with RawClient(server) as client:
             client.send(post())
             for _ in range(3):
                 client.read_to(b'"content":"b"')
@@ -319,8 +319,8 @@ def test_for_ever_is_until_the_client_leaves() -> None:
 
 
 def test_for_ever_without_a_byte_ends_too() -> None:
-    with ScriptedServer([head(), forever(raw(b""))]) as server:
-        with Bare(server) as client:
+    with ScriptedServer([head(), repeat(body_bytes(b""))]) as server:
+        with RawClient(server) as client:
             client.send(post())
             client.read_to(b"\r\n\r\n")
         assert server.journal.wait_for_disconnect()
@@ -341,7 +341,7 @@ def test_a_response_in_between_is_a_1xx(status: int) -> None:
         interim(status)
 
 
-@pytest.mark.parametrize("make", [raw, wire])
+@pytest.mark.parametrize("make", [body_bytes, wire_bytes])
 @pytest.mark.parametrize("data", ["abc", 3, None])
 def test_bytes_are_bytes(make: Callable[[object], Step], data: object) -> None:
     name = make.__name__
@@ -365,7 +365,7 @@ def test_a_whole_script_is_no_step(script: Any) -> None:
     with pytest.raises(TypeError, match=message):
         ScriptedServer(["Hel", script])
     with pytest.raises(TypeError, match=message):
-        together("Hel", script)
+        coalesce("Hel", script)
 
 
 @pytest.mark.parametrize("step", [None, 1, ["a"]])

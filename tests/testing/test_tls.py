@@ -12,7 +12,7 @@ from firsttoken import Client, chat_completion_request
 from firsttoken.errors import APIConnectionError
 from firsttoken.testing import ScriptedServer, close
 from tests.support import tls
-from tests.support.bare import Bare
+from tests.support.raw_client import RawClient
 
 REQUEST = chat_completion_request("m", "hi")
 
@@ -38,7 +38,7 @@ def test_a_client_that_does_not_is_not_answered() -> None:
 
 
 def test_a_client_that_speaks_no_tls_is_not_answered() -> None:
-    with ScriptedServer("Hello", tls=True) as server, Bare(server) as client:
+    with ScriptedServer("Hello", tls=True) as server, RawClient(server) as client:
         client.send(b"POST / HTTP/1.1\r\n\r\n")
         assert b"HTTP/1.1" not in client.read_all()
         assert server.journal.wait_for_disconnect()

@@ -8,14 +8,14 @@ from firsttoken.testing import (
     Gate,
     ScriptedServer,
     StepLike,
+    body_bytes,
     close,
     comment,
     done,
     event,
     finish,
-    forever,
     head,
-    raw,
+    repeat,
     reply,
     respond,
     role,
@@ -23,9 +23,9 @@ from firsttoken.testing import (
     text,
     tool_call,
     usage,
-    wire,
+    wire_bytes,
 )
-from tests.support.bare import Bare, asked, body_of, post, texts_in
+from tests.support.raw_client import RawClient, asked, body_of, post, texts_in
 
 
 def whole(*steps: StepLike) -> bytes:
@@ -67,7 +67,7 @@ def test_a_tool_call_and_fields_of_the_servers_own() -> None:
 
 def test_what_only_a_stream_has_is_left_out() -> None:
     plain = whole("Hel", "lo", finish())
-    assert whole(comment(), "Hel", raw(b": ping\n\n"), "lo", finish(), done()) == plain
+    assert whole(comment(), "Hel", body_bytes(b": ping\n\n"), "lo", finish(), done()) == plain
 
 
 def test_a_script_that_was_cut_is_an_answer_without_a_finish_reason() -> None:
@@ -106,13 +106,13 @@ def test_bytes_alone_are_the_body() -> None:
 
 def test_a_script_that_speaks_of_the_wire_is_played_as_it_is() -> None:
     assert texts_in(whole("Hel", head(), "lo", finish())) == ["Hel", "lo"]
-    assert whole(wire(b"HTTP/1.1 200 OK\r\n\r\nHello")) == b"HTTP/1.1 200 OK\r\n\r\nHello"
+    assert whole(wire_bytes(b"HTTP/1.1 200 OK\r\n\r\nHello")) == b"HTTP/1.1 200 OK\r\n\r\nHello"
     assert whole("Hel", respond(204)).startswith(b"HTTP/1.1 204 No Content\r\n")
 
 
 def test_it_waits_for_gates_and_closes_where_the_script_does() -> None:
     gate = Gate()
-    with ScriptedServer(["Hel", gate, *reply("lo")]) as server, Bare(server) as client:
+    with ScriptedServer(["Hel", gate, *reply("lo")]) as server, RawClient(server) as client:
         client.send(post(stream=False, connection="close"))
         assert gate.wait_until_reached()
         gate.open()
@@ -120,12 +120,12 @@ def test_it_waits_for_gates_and_closes_where_the_script_does() -> None:
     assert whole("Hel", close()) == b""
 
 
-@pytest.mark.parametrize("step", [stall(), forever("x")], ids=["stall", "for ever"])
+@pytest.mark.parametrize("step", [stall(), repeat("x")], ids=["stall", "for ever"])
 def test_what_has_no_end_is_no_answer(step: StepLike) -> None:
     with ScriptedServer(["Hel", step]) as server:
-        with Bare(server) as client:
+        with RawClient(server) as client:
             client.send(post(stream=False))
             assert server.journal.wait_until_requests()
         assert server.journal.wait_for_disconnect()
         (entry,) = server.journal.entries
-        assert (entry.ending, entry.sent_bytes) == ("client closed", 0)
+        assert (entry.end_reason, entry.sent_bytes) == ("client closed", 0)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from firsttoken.testing import Gate, ScriptedServer, done, finish, forever, reply, stall
+from firsttoken.testing import Gate, ScriptedServer, done, finish, repeat, reply, stall
 from firsttoken.web import (
     SSE_HEADERS,
     UI_MESSAGE_STREAM_HEADERS,
@@ -92,7 +92,7 @@ def test_the_upstream_stops_when_the_client_leaves_before_the_first_chunk(kind: 
 def test_the_upstream_stops_when_the_client_leaves_without_having_read(kind: Kind) -> None:
     async def scenario() -> None:
         browser = Browser()
-        async with ScriptedServer([forever("x" * 10_000)]) as server:
+        async with ScriptedServer([repeat("x" * 10_000)]) as server:
             stream = asking_of(kind, server).chat_completion_stream(REQUEST)
             loading = asyncio.create_task(browser.load(sse_response(stream)))
             await browser.wait_for(b'"content":"x')
@@ -116,7 +116,7 @@ def test_a_server_that_raises_where_the_client_has_left(kind: Kind) -> None:
                 raise OSError("the client has left")
             await browser.send(message)
 
-        async with ScriptedServer([forever("a", gap_s=0.01)]) as server, asyncio.timeout(WAIT_S):
+        async with ScriptedServer([repeat("a", gap_s=0.01)]) as server, asyncio.timeout(WAIT_S):
             stream = asking_of(kind, server).chat_completion_stream(REQUEST)
             await sse_response(stream)({"type": "http"}, browser.receive, send)
             assert await asyncio.to_thread(server.journal.wait_for_disconnect)

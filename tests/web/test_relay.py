@@ -7,7 +7,7 @@ from contextlib import aclosing, closing
 
 import pytest
 
-from firsttoken.testing import Gate, ScriptedServer, done, finish, forever, pause, reply, stall
+from firsttoken.testing import Gate, ScriptedServer, done, finish, pause, repeat, reply, stall
 from firsttoken.web import _relay, sse, ui_message_stream
 from tests.support.web import REQUEST, WAIT_S, async_client, client, parts_of
 
@@ -86,7 +86,7 @@ def test_leaving_a_relay_closes_its_stream_on_asyncio(way: str) -> None:
 
 def test_a_reader_that_does_not_read_stops_the_server() -> None:
     """What one buffer holds, the connection's included, and not what the server has."""
-    with ScriptedServer([forever(BIG)]) as server, client(server) as asking:
+    with ScriptedServer([repeat(BIG)]) as server, client(server) as asking:
         with closing(sse(asking.chat_completion_stream(REQUEST))) as relay:
             next(relay)
             sent = sent_when_stuck(server)
@@ -106,7 +106,7 @@ def sent_when_stuck(server: ScriptedServer) -> int:
 
 def test_a_reader_that_does_not_read_stops_the_server_on_asyncio() -> None:
     async def scenario() -> None:
-        async with ScriptedServer([forever(BIG)]) as server, async_client(server) as asking:
+        async with ScriptedServer([repeat(BIG)]) as server, async_client(server) as asking:
             async with aclosing(sse(asking.chat_completion_stream(REQUEST))) as relay:
                 await anext(relay)
                 sent = await asyncio.to_thread(sent_when_stuck, server)

@@ -11,12 +11,12 @@ from firsttoken.testing import (
     FAULTS,
     Fault,
     ScriptedServer,
+    body_bytes,
     close,
     done,
     error,
     event,
     finish,
-    raw,
     reply,
     respond,
     role,
@@ -29,13 +29,13 @@ DONE = b"data: [DONE]\n\n"
 
 def test_the_servers_own_bytes_arrive(kind: Kind) -> None:
     odd = b'{ "id":"x",  "choices":[{"index":0,"delta":{"content":"h\\u00e9"},"finish_reason":"stop"}], "own":[1.50] }'
-    assert relayed(kind, sse, [raw(b"data: " + odd + b"\n\n"), done()]) == b"data: " + odd + b"\n\n" + DONE
+    assert relayed(kind, sse, [body_bytes(b"data: " + odd + b"\n\n"), done()]) == b"data: " + odd + b"\n\n" + DONE
 
 
 def test_data_of_several_lines_stays_one_event(kind: Kind) -> None:
     lines = [b'{"choices":[{"index":0,', b'"delta":{"content":"a"},', b'"finish_reason":"stop"}]}']
     sent = b"".join(b"data: " + line + b"\n" for line in lines) + b"\n"
-    assert relayed(kind, sse, [raw(sent), done()]) == sent + DONE
+    assert relayed(kind, sse, [body_bytes(sent), done()]) == sent + DONE
 
 
 def test_carriage_returns_of_a_json_answer_end_no_line(kind: Kind) -> None:

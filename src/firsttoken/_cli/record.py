@@ -24,7 +24,7 @@ def recorded(client: Client, path: str) -> Generator[Callable[[], Status]]:
     except RecordingError as error:
         raise OutputError(str(error), Status.NO_OUTPUT) from error
     try:
-        with recorder.listening(client):
+        with recorder.attach(client):
             yield lambda: Status.OK if recorder.failure is None else Status.NO_OUTPUT
     finally:
         reads = sum(len(exchange.reads) for exchange in recorder.recording.exchanges)

@@ -78,7 +78,7 @@ def _write(server: ScriptedServer, exchange: RecordedExchange, speed: float, *, 
 
 def _timeout(exchange: RecordedExchange, speed: float) -> Timeout:
     """No deadlines but where one passed, or the client left: there the server falls silent."""
-    if exchange.ending not in ("client timeout", "client closed"):
+    if exchange.end_reason not in ("client timeout", "client closed"):
         return Timeout(first_chunk_s=None, idle_s=None)
     silence_s = max(_SHORTEST_SILENCE_S, (exchange.ended_ns or 0) / 1e9 / speed)
     return Timeout(first_chunk_s=silence_s, idle_s=silence_s)

@@ -1,4 +1,4 @@
-"""A server that fails on purpose, to rehearse what real ones do to streams.
+"""A server that fails on purpose, to test how clients handle broken streams.
 
     from firsttoken.testing import FAULTS, Gate, ScriptedServer, done, finish
 
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
         Gate,
         Step,
         StepLike,
+        body_bytes,
         chunk,
         close,
+        coalesce,
         comment,
         delta,
         done,
@@ -32,13 +34,12 @@ if TYPE_CHECKING:
         error,
         event,
         finish,
-        forever,
         head,
         interim,
         pause,
-        raw,
         reasoning,
         refusal,
+        repeat,
         reply,
         reset,
         respond,
@@ -46,10 +47,9 @@ if TYPE_CHECKING:
         split,
         stall,
         text,
-        together,
         tool_call,
         usage,
-        wire,
+        wire_bytes,
     )
     from firsttoken.testing._server.journal import Journal
     from firsttoken.testing._server.journal_entry import LoggedRequest, Request
@@ -75,8 +75,10 @@ __all__ = [
     "ScriptedServer",
     "Step",
     "StepLike",
+    "body_bytes",
     "chunk",
     "close",
+    "coalesce",
     "comment",
     "delta",
     "done",
@@ -84,16 +86,15 @@ __all__ = [
     "error",
     "event",
     "finish",
-    "forever",
     "head",
     "interim",
     "on_connect",
     "pause",
-    "raw",
     "reasoning",
     "record",
     "refusal",
     "refuse",
+    "repeat",
     "replay",
     "reply",
     "reset",
@@ -102,10 +103,9 @@ __all__ = [
     "split",
     "stall",
     "text",
-    "together",
     "tool_call",
     "usage",
-    "wire",
+    "wire_bytes",
 ]
 
 _MODULES = (

@@ -1,7 +1,7 @@
 """Faults before the head of the answer: the connection, and HTTP itself."""
 
 from firsttoken.testing._faults.fault import GAP_S, READ_S, Fault, make_script
-from firsttoken.testing._script import close, forever, interim, pause, reply, reset, role, split, stall, wire
+from firsttoken.testing._script import close, interim, pause, repeat, reply, reset, role, split, stall, wire_bytes
 from firsttoken.testing._server.script import Script, on_connect, refuse
 
 _LINES = b"".join(b"x-filler-%d: %s\r\n" % (number, b"a" * 480) for number in range(8))
@@ -16,7 +16,7 @@ def _fault(
         what,
         script,
         text=text,
-        is_whole=bool(text),
+        is_complete=bool(text),
         needs_deadline=needs_deadline,
         is_retried=is_retried,
     )
@@ -28,11 +28,15 @@ LOST = (
     _fault("accept-and-reset", "resets each connection at once", on_connect(reset()), is_retried=True),
     _fault("close-after-request", "reads the request and closes", make_script(close()), is_retried=True),
     _fault("reset-after-request", "reads the request and resets", make_script(reset()), is_retried=True),
-    _fault("close-in-head", "closes in the middle of the head", make_script(wire(b"HTTP/1.1 200 OK\r\ncont"), close())),
+    _fault(
+        "close-in-head",
+        "closes in the middle of the head",
+        make_script(wire_bytes(b"HTTP/1.1 200 OK\r\ncont"), close()),
+    ),
     _fault(
         "reset-in-head",
         "resets in the middle of the head",
-        make_script(wire(b"HTTP/1.1 200 OK\r\ncont"), pause(READ_S), reset()),
+        make_script(wire_bytes(b"HTTP/1.1 200 OK\r\ncont"), pause(READ_S), reset()),
         is_retried=True,
     ),
 )
@@ -52,25 +56,25 @@ SLOW = (
     _fault(
         "stall-in-head",
         "is silent from the middle of the head on",
-        make_script(wire(b"HTTP/1.1 200 OK\r\ncont"), stall()),
+        make_script(wire_bytes(b"HTTP/1.1 200 OK\r\ncont"), stall()),
         needs_deadline=True,
     ),
     _fault(
         "endless-dripping-head",
         "sends a head byte by byte, for ever",
-        make_script(wire(b"HTTP/1.1 200 OK\r\nx-drip: "), forever(wire(b"."), gap_s=GAP_S)),
+        make_script(wire_bytes(b"HTTP/1.1 200 OK\r\nx-drip: "), repeat(wire_bytes(b"."), gap_s=GAP_S)),
         needs_deadline=True,
     ),
     _fault(
         "endless-headers",
         "sends header lines for ever",
-        make_script(wire(b"HTTP/1.1 200 OK\r\n"), forever(wire(_LINES), gap_s=0.001)),
+        make_script(wire_bytes(b"HTTP/1.1 200 OK\r\n"), repeat(wire_bytes(_LINES), gap_s=0.001)),
         needs_deadline=True,
     ),
     _fault(
         "endless-header-line",
         "sends a header line that never ends",
-        make_script(wire(b"HTTP/1.1 200 OK\r\nx-endless: "), forever(wire(b"a" * 4096), gap_s=0.001)),
+        make_script(wire_bytes(b"HTTP/1.1 200 OK\r\nx-endless: "), repeat(wire_bytes(b"a" * 4096), gap_s=0.001)),
         needs_deadline=True,
     ),
 )
@@ -86,29 +90,37 @@ INTERIM = (
     _fault(
         "endless-interim",
         "sends 102 for ever",
-        make_script(forever(interim(102), gap_s=GAP_S)),
+        make_script(repeat(interim(102), gap_s=GAP_S)),
         needs_deadline=True,
     ),
     _fault(
         "switching-protocols",
         "answers 101, to speak another protocol",
-        make_script(wire(b"HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"), close()),
+        make_script(
+            wire_bytes(b"HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"), close()
+        ),
     ),
 )
 """Responses that are not the last one, as 1xx are."""
 
 NOT_HTTP = (
-    _fault("ssh", "speaks SSH", make_script(wire(b"SSH-2.0-OpenSSH_9.6\r\n"), close())),
+    _fault("ssh", "speaks SSH", make_script(wire_bytes(b"SSH-2.0-OpenSSH_9.6\r\n"), close())),
     _fault(
-        "tls-alert", "speaks TLS, to a client that does not", make_script(wire(b"\x15\x03\x03\0\x02\x02\x46"), close())
+        "tls-alert",
+        "speaks TLS, to a client that does not",
+        make_script(wire_bytes(b"\x15\x03\x03\0\x02\x02\x46"), close()),
     ),
-    _fault("http-2", "speaks HTTP/2", make_script(wire(b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x64"), close())),
-    _fault("body-without-head", "sends events and no head", make_script(wire(b"data: [DONE]\n\n"), close())),
+    _fault("http-2", "speaks HTTP/2", make_script(wire_bytes(b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x64"), close())),
+    _fault("body-without-head", "sends events and no head", make_script(wire_bytes(b"data: [DONE]\n\n"), close())),
     _fault(
-        "bad-status-line", "sends a status that is no number", make_script(wire(b"HTTP/1.1 OK 200\r\n\r\n"), close())
+        "bad-status-line",
+        "sends a status that is no number",
+        make_script(wire_bytes(b"HTTP/1.1 OK 200\r\n\r\n"), close()),
     ),
     _fault(
-        "bad-header", "sends a header without a name", make_script(wire(b"HTTP/1.1 200 OK\r\n: x\r\n\r\n"), close())
+        "bad-header",
+        "sends a header without a name",
+        make_script(wire_bytes(b"HTTP/1.1 200 OK\r\n: x\r\n\r\n"), close()),
     ),
 )
 """What comes is no HTTP/1.1."""

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from firsttoken.testing._script import Step, StepLike, as_step, done, finish, role, text, together
+from firsttoken.testing._script import Step, StepLike, as_step, coalesce, done, finish, role, text
 from firsttoken.testing._server.script import HasScript, Script
 
 if TYPE_CHECKING:
-    from firsttoken.testing._server.response import Answer
+    from firsttoken.testing._server.response import ResponseWriter
 
 Where = Literal["before the head", "in the stream"]
 
@@ -33,7 +33,7 @@ class Fault(HasScript):
         what: what the server does.
         script: that does it.
         text: what a client has handed out when it notices: the text of choice 0 before the fault.
-        is_whole: whether the answer is whole all the same, and `text` all of it: what is odd, but right.
+        is_complete: whether the answer is whole all the same, and `text` all of it: what is odd, but right.
         needs_deadline: whether the server never ends it, so that only a deadline of the client does, or a limit on
             the size of what it takes.
         status: the HTTP status of the server's refusal, or the one that its error inside a 200 names; None where the
@@ -47,7 +47,7 @@ class Fault(HasScript):
     what: str
     script: Script
     text: str = ""
-    is_whole: bool = False
+    is_complete: bool = False
     needs_deadline: bool = False
     status: int | None = None
     is_retried: bool = False
@@ -75,24 +75,24 @@ class LazyStep:
 
     make: Callable[[], Step]
 
-    def play(self, answer: "Answer") -> None:
+    def play(self, response: "ResponseWriter") -> None:
         """Make it, and play it."""
-        self.make().play(answer)
+        self.make().play(response)
 
 
-HELLO = together(role(), text("Hel"), text("lo"))
+ANSWER_START = coalesce(role(), text("Hel"), text("lo"))
 """The beginning of an answer, as good as they come."""
 
-REST = together(finish(), done())
+ANSWER_END = coalesce(finish(), done())
 """The end of it."""
 
 
-def json_of(content: str, finish_reason: str | None = None) -> bytes:
+def chunk_json(content: str, finish_reason: str | None = None) -> bytes:
     """The JSON of a chunk, for those who put it on the wire themselves."""
     choice = {"index": 0, "delta": {"content": content}, "finish_reason": finish_reason}
     return json.dumps({"choices": [choice]}, ensure_ascii=False).encode()
 
 
-def event_of(content: str, finish_reason: str | None = None) -> bytes:
+def make_event(content: str, finish_reason: str | None = None) -> bytes:
     """A chunk's event."""
-    return b"data: %s\n\n" % json_of(content, finish_reason)
+    return b"data: %s\n\n" % chunk_json(content, finish_reason)

@@ -3,43 +3,45 @@
 import zlib
 from collections.abc import Callable
 
-from firsttoken.testing._faults.fault import HELLO, READ_S, REST, Fault, LazyStep, event_of, make_script
+from firsttoken.testing._faults.fault import ANSWER_END, ANSWER_START, READ_S, Fault, LazyStep, make_event, make_script
 from firsttoken.testing._script import (
     Step,
     StepLike,
+    body_bytes,
     chunk,
     close,
+    coalesce,
     comment,
     delta,
     done,
     end,
     event,
     finish,
-    forever,
     head,
     pause,
-    raw,
+    repeat,
     reply,
     role,
     split,
     stall,
     text,
-    together,
-    wire,
+    wire_bytes,
 )
 
 _GREETING = "Grüße, Welt 🌍"
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
 _DONE = b"data: [DONE]\n\n"
-_FINISHED = event_of("Hel") + event_of("lo", "stop") + _DONE
+_FINISHED = make_event("Hel") + make_event("lo", "stop") + _DONE
 
 
-def _odd(name: str, what: str, *steps: StepLike, text: str = "Hello", never_ends: bool = False) -> Fault:
+def _benign(name: str, what: str, *steps: StepLike, text: str = "Hello", never_ends: bool = False) -> Fault:
     """An answer that is whole all the same."""
-    return Fault(name, "in the stream", what, make_script(*steps), text=text, is_whole=True, needs_deadline=never_ends)
+    return Fault(
+        name, "in the stream", what, make_script(*steps), text=text, is_complete=True, needs_deadline=never_ends
+    )
 
 
-def _apart(data: bytes, *cuts: int, send: Callable[[bytes], Step] = raw) -> list[Step]:
+def _apart(data: bytes, *cuts: int, send: Callable[[bytes], Step] = body_bytes) -> list[Step]:
     """Bytes, in pieces that are read by themselves."""
     pieces = [data[start:stop] for start, stop in zip((0, *cuts), (*cuts, len(data)), strict=True)]
     return [step for piece in pieces for step in (send(piece), pause(READ_S))]
@@ -50,14 +52,14 @@ def _huge() -> Step:
     return chunk({"choices": [choice], "padding": "x" * 2**21})
 
 
-_UMLAUT = event_of("Grüß")
-_EMOJI = event_of("e, Welt 🌍", "stop")
-_FRAMED = b"%x\r\n%s\r\n" % (len(event_of("lo")), event_of("lo"))
-_CRLF = event_of("Hel").replace(b"\n", b"\r\n")
+_UMLAUT = make_event("Grüß")
+_EMOJI = make_event("e, Welt 🌍", "stop")
+_HTTP_CHUNK = b"%x\r\n%s\r\n" % (len(make_event("lo")), make_event("lo"))
+_CRLF = make_event("Hel").replace(b"\n", b"\r\n")
 
 CUTS = (
-    _odd("split-every-byte", "sends each byte by itself", split(1, *reply(_GREETING)), text=_GREETING),
-    _odd(
+    _benign("split-every-byte", "sends each byte by itself", split(1, *reply(_GREETING)), text=_GREETING),
+    _benign(
         "split-in-character",
         "cuts in the middle of the UTF-8 of two characters",
         *_apart(_UMLAUT, _UMLAUT.index("ü".encode()) + 1),
@@ -65,47 +67,47 @@ CUTS = (
         done(),
         text=_GREETING,
     ),
-    _odd(
+    _benign(
         "split-in-crlf",
         "cuts between CR and LF",
         *_apart(_CRLF, len(_CRLF) - 3, len(_CRLF) - 1),
         text("lo"),
-        REST,
+        ANSWER_END,
     ),
-    _odd(
+    _benign(
         "split-in-framing",
         "cuts in the middle of an HTTP chunk's size, and of the CRLF behind it and behind the chunk",
-        together(head(), text("Hel")),
-        *_apart(_FRAMED, 1, _FRAMED.index(b"\n"), len(_FRAMED) - 1, send=wire),
-        REST,
+        coalesce(head(), text("Hel")),
+        *_apart(_HTTP_CHUNK, 1, _HTTP_CHUNK.index(b"\n"), len(_HTTP_CHUNK) - 1, send=wire_bytes),
+        ANSWER_END,
     ),
-    _odd(
+    _benign(
         "many-events-at-once",
         "sends 200 events in one piece",
-        together(*reply(["Hello "] * 200)),
+        coalesce(*reply(["Hello "] * 200)),
         text="Hello " * 200,
     ),
-    _odd("huge-event", "sends an event of 2 MiB", role(), text("Hel"), LazyStep(_huge), REST),
+    _benign("huge-event", "sends an event of 2 MiB", role(), text("Hel"), LazyStep(_huge), ANSWER_END),
 )
 """The bytes come in other pieces than the events."""
 
 
 def _with_line_ends(line_end: bytes) -> Step:
-    return raw(_FINISHED.replace(b"\n", line_end))
+    return body_bytes(_FINISHED.replace(b"\n", line_end))
 
 
 GRAMMAR = (
-    _odd("lf", "ends lines in LF", _with_line_ends(b"\n")),
-    _odd("cr", "ends lines in CR", _with_line_ends(b"\r")),
-    _odd("crlf", "ends lines in CRLF", _with_line_ends(b"\r\n")),
-    _odd(
+    _benign("lf", "ends lines in LF", _with_line_ends(b"\n")),
+    _benign("cr", "ends lines in CR", _with_line_ends(b"\r")),
+    _benign("crlf", "ends lines in CRLF", _with_line_ends(b"\r\n")),
+    _benign(
         "line-separators",
         "has U+2028 and U+0085 in a text, which end no line",
         *reply(["a\u2028b\u0085c"]),
         text="a\u2028b\u0085c",
     ),
-    _odd("bom", "begins with a byte-order mark", raw(b"\xef\xbb\xbf" + _FINISHED)),
-    _odd(
+    _benign("bom", "begins with a byte-order mark", body_bytes(b"\xef\xbb\xbf" + _FINISHED)),
+    _benign(
         "comments",
         "sends comments between the events",
         comment(),
@@ -113,134 +115,161 @@ GRAMMAR = (
         comment(),
         text("lo"),
         comment(""),
-        REST,
+        ANSWER_END,
     ),
-    _odd(
+    _benign(
         "blank-lines",
         "sends more blank lines than it needs",
-        raw(b"\n\n\n" + _FINISHED.replace(b"\n\n", b"\n\n\n\n\n")),
+        body_bytes(b"\n\n\n" + _FINISHED.replace(b"\n\n", b"\n\n\n\n\n")),
     ),
-    _odd("no-space", "has no space behind the colons", raw(_FINISHED.replace(b"data: ", b"data:"))),
-    _odd(
+    _benign("no-space", "has no space behind the colons", body_bytes(_FINISHED.replace(b"data: ", b"data:"))),
+    _benign(
         "blank-data",
         "sends events without data",
         text("Hel"),
-        raw(b"data:\n\ndata: \n\nevent: ping\n\n"),
+        body_bytes(b"data:\n\ndata: \n\nevent: ping\n\n"),
         text("lo"),
-        REST,
+        ANSWER_END,
     ),
-    _odd(
+    _benign(
         "multi-line-data",
         "sends an event's data in two lines",
-        raw(event_of("Hel").replace(b', "delta"', b',\ndata: "delta"')),
+        body_bytes(make_event("Hel").replace(b', "delta"', b',\ndata: "delta"')),
         text("lo"),
-        REST,
+        ANSWER_END,
     ),
-    _odd(
+    _benign(
         "other-fields",
         "names, numbers and times its events",
-        raw(_FINISHED.replace(b"data: ", b"event: message\nid: 7\nretry: 100\nwhatever: x\ndata: ")),
+        body_bytes(_FINISHED.replace(b"data: ", b"event: message\nid: 7\nretry: 100\nwhatever: x\ndata: ")),
     ),
-    _odd("no-last-blank-line", "leaves out the last blank line", head(framing="close"), raw(_FINISHED.rstrip())),
-    _odd(
+    _benign(
+        "no-last-blank-line", "leaves out the last blank line", head(framing="close"), body_bytes(_FINISHED.rstrip())
+    ),
+    _benign(
         "other-content-type",
         "calls its events plain text",
         head(headers={"content-type": "text/plain"}),
-        HELLO,
-        REST,
+        ANSWER_START,
+        ANSWER_END,
     ),
 )
 """What the grammar of event streams allows, and few servers do."""
 
 SHAPES = (
-    _odd("error-null", "sends `error: null`, which is none", HELLO, chunk({"error": None}), REST),
-    _odd(
+    _benign("error-null", "sends `error: null`, which is none", ANSWER_START, chunk({"error": None}), ANSWER_END),
+    _benign(
         "no-choices",
         "sends chunks whose choices are null, empty or missing",
         chunk({"choices": None}),
-        HELLO,
+        ANSWER_START,
         chunk({"choices": []}),
         event({"id": "chatcmpl-1"}),
-        REST,
+        ANSWER_END,
     ),
-    _odd(
+    _benign(
         "nulls",
         "sends nulls where there is nothing",
         delta({"role": None, "content": None, "tool_calls": None, "refusal": None}),
-        HELLO,
+        ANSWER_START,
         chunk({"choices": [{"index": 0, "delta": None, "finish_reason": None}], "usage": None}),
-        REST,
+        ANSWER_END,
     ),
-    _odd(
+    _benign(
         "other-types",
         "sends fields of other types than the schema's",
-        HELLO,
+        ANSWER_START,
         chunk({"id": 7, "created": "now", "usage": [], "choices": [{"index": "0", "delta": {"role": 1}}]}),
-        REST,
+        ANSWER_END,
     ),
-    _odd("not-a-number", "sends NaN, which JSON has not", HELLO, event('{"choices": [], "cost": NaN}'), REST),
+    _benign(
+        "not-a-number", "sends NaN, which JSON has not", ANSWER_START, event('{"choices": [], "cost": NaN}'), ANSWER_END
+    ),
 )
 """What the schema does not allow, and yet says nothing wrong."""
 
 
-def _coded(data: bytes) -> bytes:
+def _gzip(data: bytes) -> bytes:
     return zlib.compress(data, wbits=16 + zlib.MAX_WBITS)
 
 
 CODINGS = (
-    _odd(
+    _benign(
         "gzip",
         "compresses with gzip, though nobody asked",
         head(headers={"content-encoding": "gzip"}),
-        raw(_coded(_FINISHED)),
+        body_bytes(_gzip(_FINISHED)),
     ),
-    _odd(
+    _benign(
         "gzip-split",
         "compresses with gzip, and sends each byte by itself",
         head(headers={"content-encoding": "gzip"}),
-        split(1, raw(_coded(_FINISHED))),
+        split(1, body_bytes(_gzip(_FINISHED))),
     ),
-    _odd(
+    _benign(
         "deflate",
         "compresses with deflate",
         head(headers={"content-encoding": "deflate"}),
-        raw(zlib.compress(_FINISHED)),
+        body_bytes(zlib.compress(_FINISHED)),
     ),
 )
 """The body is compressed."""
 
 ENDINGS = (
-    _odd("no-done", "sends no `[DONE]`", HELLO, finish()),
-    _odd("no-finish-reason", "sends `[DONE]`, but no finish reason", HELLO, done()),
-    _odd("no-terminating-chunk", "closes behind `[DONE]`, without the end of the body", HELLO, REST, close()),
-    _odd("done-then-silence", "is silent behind `[DONE]`", HELLO, REST, stall()),
-    _odd("done-then-comments", "sends comments behind `[DONE]`, for ever", HELLO, REST, forever(comment(), gap_s=0.01)),
-    _odd("done-then-data", "sends more text behind `[DONE]`", HELLO, REST, text("!"), finish("length"), done()),
-    _odd("done-then-garbage", "sends garbage behind `[DONE]`", HELLO, REST, raw(b"data: {\xff\n\n")),
-    _odd(
-        "answer-then-garbage", "sends garbage behind the end of the body", HELLO, REST, end(), wire(b"garbage\r\n\r\n")
+    _benign("no-done", "sends no `[DONE]`", ANSWER_START, finish()),
+    _benign("no-finish-reason", "sends `[DONE]`, but no finish reason", ANSWER_START, done()),
+    _benign(
+        "no-terminating-chunk", "closes behind `[DONE]`, without the end of the body", ANSWER_START, ANSWER_END, close()
     ),
-    _odd(
+    _benign("done-then-silence", "is silent behind `[DONE]`", ANSWER_START, ANSWER_END, stall()),
+    _benign(
+        "done-then-comments",
+        "sends comments behind `[DONE]`, for ever",
+        ANSWER_START,
+        ANSWER_END,
+        repeat(comment(), gap_s=0.01),
+    ),
+    _benign(
+        "done-then-data",
+        "sends more text behind `[DONE]`",
+        ANSWER_START,
+        ANSWER_END,
+        text("!"),
+        finish("length"),
+        done(),
+    ),
+    _benign(
+        "done-then-garbage", "sends garbage behind `[DONE]`", ANSWER_START, ANSWER_END, body_bytes(b"data: {\xff\n\n")
+    ),
+    _benign(
+        "answer-then-garbage",
+        "sends garbage behind the end of the body",
+        ANSWER_START,
+        ANSWER_END,
+        end(),
+        wire_bytes(b"garbage\r\n\r\n"),
+    ),
+    _benign(
         "finish-then-silence",
         "is silent behind the finish reason, without `[DONE]`",
-        HELLO,
+        ANSWER_START,
         finish(),
         stall(),
         never_ends=True,
     ),
-    _odd("close-delimited", "ends the body with the connection", head(framing="close"), HELLO, finish()),
-    _odd("http-1.0", "speaks HTTP/1.0", wire(b"HTTP/1.0 200 OK\r\n\r\n" + _FINISHED), close()),
-    _odd(
+    _benign("close-delimited", "ends the body with the connection", head(framing="close"), ANSWER_START, finish()),
+    _benign("http-1.0", "speaks HTTP/1.0", wire_bytes(b"HTTP/1.0 200 OK\r\n\r\n" + _FINISHED), close()),
+    _benign(
         "content-length",
         "says how long the stream is, before it has begun",
-        wire(_HEAD + b"content-length: %d\r\n\r\n" % len(_FINISHED) + _FINISHED),
+        wire_bytes(_HEAD + b"content-length: %d\r\n\r\n" % len(_FINISHED) + _FINISHED),
         close(),
     ),
-    _odd(
+    _benign(
         "trailers",
         "sends chunk extensions, and trailers behind the body",
-        wire(_HEAD + b"transfer-encoding: chunked\r\n\r\n%x;a=b\r\n" % len(_FINISHED) + _FINISHED),
-        wire(b"\r\n0\r\nx-checksum: 1\r\n\r\n"),
+        wire_bytes(_HEAD + b"transfer-encoding: chunked\r\n\r\n%x;a=b\r\n" % len(_FINISHED) + _FINISHED),
+        wire_bytes(b"\r\n0\r\nx-checksum: 1\r\n\r\n"),
         close(),
     ),
 )

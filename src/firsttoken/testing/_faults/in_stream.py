@@ -2,10 +2,20 @@
 
 import zlib
 
-from firsttoken.testing._faults.fault import GAP_S, HELLO, READ_S, REST, Fault, LazyStep, event_of, make_script
+from firsttoken.testing._faults.fault import (
+    ANSWER_END,
+    ANSWER_START,
+    GAP_S,
+    READ_S,
+    Fault,
+    LazyStep,
+    make_event,
+    make_script,
+)
 from firsttoken.testing._script import (
     Step,
     StepLike,
+    body_bytes,
     chunk,
     close,
     comment,
@@ -13,16 +23,15 @@ from firsttoken.testing._script import (
     done,
     event,
     finish,
-    forever,
     head,
     pause,
-    raw,
+    repeat,
     reset,
     role,
     stall,
     text,
     tool_call,
-    wire,
+    wire_bytes,
 )
 
 
@@ -46,18 +55,18 @@ def _fault(
 
 
 def _padding() -> Step:
-    return raw(b"x" * 2**18)
+    return body_bytes(b"x" * 2**18)
 
 
 def _nested() -> Step:
     return event('{"a": ' + "[" * 100_000 + "]" * 100_000 + "}")
 
 
-_HALF = event_of("!")[:-20]
+_HALF = make_event("!")[:-20]
 
 CUTS = (
-    _fault("close", "closes in the middle of the answer", HELLO, close()),
-    _fault("reset", "resets in the middle of the answer", HELLO, pause(READ_S), reset()),
+    _fault("close", "closes in the middle of the answer", ANSWER_START, close()),
+    _fault("reset", "resets in the middle of the answer", ANSWER_START, pause(READ_S), reset()),
     _fault("close-before-text", "closes behind the head", head(), close(), text=""),
     _fault(
         "reset-before-text",
@@ -68,24 +77,26 @@ CUTS = (
         text="",
         is_retried=True,
     ),
-    _fault("end-in-answer", "ends the body in the middle of the answer", HELLO),
-    _fault("end-in-event", "ends the body in the middle of an event", HELLO, raw(_HALF)),
-    _fault("close-in-event", "closes in the middle of an event", HELLO, raw(_HALF), close()),
-    _fault("close-in-chunk", "closes in the middle of an HTTP chunk", HELLO, wire(b"ff\r\n" + _HALF), close()),
+    _fault("end-in-answer", "ends the body in the middle of the answer", ANSWER_START),
+    _fault("end-in-event", "ends the body in the middle of an event", ANSWER_START, body_bytes(_HALF)),
+    _fault("close-in-event", "closes in the middle of an event", ANSWER_START, body_bytes(_HALF), close()),
+    _fault(
+        "close-in-chunk", "closes in the middle of an HTTP chunk", ANSWER_START, wire_bytes(b"ff\r\n" + _HALF), close()
+    ),
     _fault(
         "close-behind-finish",
         "closes behind the finish reason, without `[DONE]` and without the end of the body",
-        HELLO,
+        ANSWER_START,
         finish(),
         close(),
     ),
-    _fault("close-delimited-cut", "ends the body with the connection, too early", head(framing="close"), HELLO),
+    _fault("close-delimited-cut", "ends the body with the connection, too early", head(framing="close"), ANSWER_START),
     _fault(
         "close-delimited-cut-in-event",
         "ends the body with the connection, in the middle of an event",
         head(framing="close"),
-        HELLO,
-        raw(_HALF),
+        ANSWER_START,
+        body_bytes(_HALF),
     ),
     _fault("only-done", "sends `[DONE]` and nothing else", done(), text=""),
     _fault("only-comments", "sends a comment and nothing else", comment(), text=""),
@@ -116,54 +127,69 @@ CUTS = (
 """The stream ends before the answer does."""
 
 STALLS = (
-    _fault("stall", "is silent in the middle of the answer", HELLO, stall(), never_ends=True),
+    _fault("stall", "is silent in the middle of the answer", ANSWER_START, stall(), never_ends=True),
     _fault("stall-before-text", "is silent behind the head", head(), stall(), text="", never_ends=True),
-    _fault("stall-in-event", "is silent in the middle of an event", HELLO, raw(_HALF), stall(), never_ends=True),
+    _fault(
+        "stall-in-event",
+        "is silent in the middle of an event",
+        ANSWER_START,
+        body_bytes(_HALF),
+        stall(),
+        never_ends=True,
+    ),
     _fault(
         "endless-comments",
         "sends comments for ever",
         head(),
-        forever(comment(), gap_s=GAP_S),
+        repeat(comment(), gap_s=GAP_S),
         text="",
         never_ends=True,
     ),
     _fault(
         "endless-comments-in-answer",
         "sends comments for ever, in the middle of the answer",
-        HELLO,
-        forever(comment(), gap_s=GAP_S),
+        ANSWER_START,
+        repeat(comment(), gap_s=GAP_S),
         never_ends=True,
     ),
     _fault(
-        "endless-blank-lines", "sends blank lines for ever", HELLO, forever(raw(b"\n"), gap_s=GAP_S), never_ends=True
+        "endless-blank-lines",
+        "sends blank lines for ever",
+        ANSWER_START,
+        repeat(body_bytes(b"\n"), gap_s=GAP_S),
+        never_ends=True,
     ),
-    _fault("endless-roles", "sends the role for ever", forever(role(), gap_s=GAP_S), text="", never_ends=True),
+    _fault("endless-roles", "sends the role for ever", repeat(role(), gap_s=GAP_S), text="", never_ends=True),
     _fault(
-        "endless-empty-deltas", "sends empty deltas for ever", HELLO, forever(delta({}), gap_s=GAP_S), never_ends=True
+        "endless-empty-deltas",
+        "sends empty deltas for ever",
+        ANSWER_START,
+        repeat(delta({}), gap_s=GAP_S),
+        never_ends=True,
     ),
     _fault(
         "endless-dripping",
         "drips bytes of an event, for ever",
-        HELLO,
-        raw(b"data: "),
-        forever(raw(b" "), gap_s=GAP_S),
+        ANSWER_START,
+        body_bytes(b"data: "),
+        repeat(body_bytes(b" "), gap_s=GAP_S),
         never_ends=True,
     ),
     _fault(
         "endless-event",
         "sends an event that never ends",
-        HELLO,
-        raw(b'data: {"padding": "'),
-        forever(LazyStep(_padding), gap_s=0.001),
+        ANSWER_START,
+        body_bytes(b'data: {"padding": "'),
+        repeat(LazyStep(_padding), gap_s=0.001),
         never_ends=True,
     ),
 )
 """The stream does not end, and no more of the answer comes."""
 
 
-def _garbled(name: str, what: str, data: StepLike) -> Fault:
+def _malformed(name: str, what: str, data: StepLike) -> Fault:
     """Something unreadable, and then the rest as if nothing had been: a client that skips it has a hole."""
-    return _fault(name, what, HELLO, data, text("!"), REST)
+    return _fault(name, what, ANSWER_START, data, text("!"), ANSWER_END)
 
 
 def _chunk_with(choices: object) -> Step:
@@ -171,20 +197,27 @@ def _chunk_with(choices: object) -> Step:
 
 
 MALFORMED = (
-    _garbled("bad-json", "sends an event that is no JSON", event('{"choices": [{"index": 0, "delta"')),
-    _garbled("bad-utf-8", "sends an event that is no UTF-8", raw(event_of("?").replace(b"?", b"\xc3\x28"))),
-    _garbled("text-event", "sends an event of plain text", event("Hello")),
-    _garbled("list-event", "sends an event that is a list", event("[1, 2]")),
-    _garbled("null-event", "sends an event that is null", event("null")),
-    _garbled("choices-no-list", "sends choices that are no list", _chunk_with({"index": 0})),
-    _garbled("choice-no-object", "sends a choice that is no object", _chunk_with(["!"])),
-    _garbled("delta-no-object", "sends a delta that is no object", _chunk_with([{"index": 0, "delta": "!"}])),
-    _garbled("deep-nesting", "nests 100,000 lists", LazyStep(_nested)),
-    _fault("broken-framing", "sends a chunk whose size is no number", HELLO, wire(b"zz\r\n"), REST, close()),
+    _malformed("bad-json", "sends an event that is no JSON", event('{"choices": [{"index": 0, "delta"')),
+    _malformed("bad-utf-8", "sends an event that is no UTF-8", body_bytes(make_event("?").replace(b"?", b"\xc3\x28"))),
+    _malformed("text-event", "sends an event of plain text", event("Hello")),
+    _malformed("list-event", "sends an event that is a list", event("[1, 2]")),
+    _malformed("null-event", "sends an event that is null", event("null")),
+    _malformed("choices-no-list", "sends choices that are no list", _chunk_with({"index": 0})),
+    _malformed("choice-no-object", "sends a choice that is no object", _chunk_with(["!"])),
+    _malformed("delta-no-object", "sends a delta that is no object", _chunk_with([{"index": 0, "delta": "!"}])),
+    _malformed("deep-nesting", "nests 100,000 lists", LazyStep(_nested)),
+    _fault(
+        "broken-framing",
+        "sends a chunk whose size is no number",
+        ANSWER_START,
+        wire_bytes(b"zz\r\n"),
+        ANSWER_END,
+        close(),
+    ),
 )
 """What comes can't be read."""
 
-_FIRST = event_of("Hel")
+_FIRST = make_event("Hel")
 _CUT_AT = len(_FIRST) + 20
 
 
@@ -194,18 +227,24 @@ def _with_length(length: int) -> Step:
 
 def _gzipped(tail: bytes) -> list[Step]:
     coder = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)
-    coded = coder.compress(_FIRST + event_of("lo")) + coder.flush(zlib.Z_SYNC_FLUSH)
-    return [head(headers={"content-encoding": "gzip"}), raw(coded + tail)]
+    coded = coder.compress(_FIRST + make_event("lo")) + coder.flush(zlib.Z_SYNC_FLUSH)
+    return [head(headers={"content-encoding": "gzip"}), body_bytes(coded + tail)]
 
 
-FRAMED_WRONG = (
-    _fault("content-length-too-long", "promises more bytes than it sends", _with_length(9999), raw(_FIRST), text="Hel"),
+BAD_FRAMING = (
+    _fault(
+        "content-length-too-long",
+        "promises more bytes than it sends",
+        _with_length(9999),
+        body_bytes(_FIRST),
+        text="Hel",
+    ),
     _fault(
         "content-length-too-short",
         "promises fewer bytes than it sends",
         _with_length(_CUT_AT),
-        raw(_FIRST + event_of("lo")),
-        REST,
+        body_bytes(_FIRST + make_event("lo")),
+        ANSWER_END,
         text="Hel",
     ),
     _fault("gzip-cut", "ends the body in the middle of its gzip", *_gzipped(b"")),
@@ -215,11 +254,11 @@ FRAMED_WRONG = (
         "unknown-coding",
         "compresses with something that nobody knows",
         head(headers={"content-encoding": "snappy"}),
-        HELLO,
-        REST,
+        ANSWER_START,
+        ANSWER_END,
         text="",
     ),
 )
 """The frame around the stream is wrong."""
 
-TRUNCATED = (*CUTS, *STALLS, *MALFORMED, *FRAMED_WRONG)
+TRUNCATED = (*CUTS, *STALLS, *MALFORMED, *BAD_FRAMING)

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from firsttoken.testing._faults.fault import HELLO, Fault, make_script
-from firsttoken.testing._script import Step, chunk, done, event, raw
+from firsttoken.testing._faults.fault import ANSWER_START, Fault, make_script
+from firsttoken.testing._script import Step, body_bytes, chunk, done, event
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ _FORMS = (
     _Form(
         "error-line",
         "a line `error: {…}`, with the code 500",
-        raw(b'error: {"message": "the engine died", "type": "server_error", "code": 500}\n\n'),
+        body_bytes(b'error: {"message": "the engine died", "type": "server_error", "code": 500}\n\n'),
         500,
     ),
 )
@@ -82,7 +82,7 @@ def _first(form: _Form) -> Fault:
 
 def _in_answer(form: _Form) -> Fault:
     what = f"sends, in the middle of the answer, {form.what}"
-    script = make_script(HELLO, form.step, done())
+    script = make_script(ANSWER_START, form.step, done())
     return Fault(form.name, "in the stream", what, script, text="Hello", status=form.status)
 
 

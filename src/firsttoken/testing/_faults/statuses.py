@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 from firsttoken.testing._faults.fault import Fault, LazyStep, Where, make_script
-from firsttoken.testing._script import Step, close, error, head, raw, respond, stall
+from firsttoken.testing._script import Step, body_bytes, close, error, head, respond, stall
 
 _WHERE: Where = "before the head"
 _PAGE = "<!doctype html><html><head><title>{0}</title></head><body><h1>{0}</h1><hr>nginx</body></html>"
@@ -102,8 +102,8 @@ BODIES = (
         500,
         "answers 500, its body chunked",
         head(500, {"content-type": "application/json"}),
-        raw(_HALF_AN_ERROR),
-        raw(b'ne died"}}'),
+        body_bytes(_HALF_AN_ERROR),
+        body_bytes(b'ne died"}}'),
         is_retried=True,
     ),
     _refusal(
@@ -194,7 +194,7 @@ NOT_STREAMS = (
         "answers 200 with the whole completion as JSON",
         make_script(respond(200, _COMPLETION)),
         text="Hello",
-        is_whole=True,
+        is_complete=True,
     ),
     _ok("ok-error", "answers 200 with an error as JSON", respond(200, {"error": _OVERLOADED})),
     Fault(

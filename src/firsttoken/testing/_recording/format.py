@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Final, cast, get_args
 
 from firsttoken._version import __version__
-from firsttoken.testing._recording.model import Read, RecordedEnding, RecordedExchange
+from firsttoken.testing._recording.model import Read, RecordedEndReason, RecordedExchange
 
 VERSION: Final = 1
 _MAGIC: Final = "firsttoken_recording"
@@ -52,9 +52,9 @@ def read_line(number: int, read: Read) -> dict[str, object]:
     return fields
 
 
-def end_line(number: int, ns: int, ending: RecordedEnding, error: str | None) -> dict[str, object]:
+def end_line(number: int, ns: int, end_reason: RecordedEndReason, error: str | None) -> dict[str, object]:
     """The line with which an exchange ends."""
-    fields: dict[str, object] = {"exchange": number, "ns": ns, "end": ending}
+    fields: dict[str, object] = {"exchange": number, "ns": ns, "end": end_reason}
     return fields if error is None else fields | {"error": error}
 
 
@@ -117,7 +117,7 @@ def take_line(exchanges: list[RecordedExchange], fields: Mapping[str, object]) -
     if not 1 <= number <= len(exchanges):
         raise LineError(f"exchange {number} goes on, but has not begun\n{_CUT}")
     exchange = exchanges[number - 1]
-    if exchange.ending is not None:
+    if exchange.end_reason is not None:
         raise LineError(f"exchange {number} goes on, but has ended\n{_CUT}")
     if "end" in fields:
         _take_end(exchange, fields)
@@ -137,11 +137,11 @@ def _exchange(fields: Mapping[str, object]) -> RecordedExchange:
 
 
 def _take_end(exchange: RecordedExchange, fields: Mapping[str, object]) -> None:
-    ending, error = fields["end"], fields.get("error")
-    if ending not in get_args(RecordedEnding):
-        raise LineError(f'"end" is {ending!r}, which is none of: {", ".join(get_args(RecordedEnding))}')
+    end_reason, error = fields["end"], fields.get("error")
+    if end_reason not in get_args(RecordedEndReason):
+        raise LineError(f'"end" is {end_reason!r}, which is none of: {", ".join(get_args(RecordedEndReason))}')
     exchange.ended_ns = _time(fields)
-    exchange.ending = cast("RecordedEnding", ending)
+    exchange.end_reason = cast("RecordedEndReason", end_reason)
     exchange.error = None if error is None else str(error)
 
 

@@ -119,7 +119,7 @@ class _Framing:
     def __init__(self, *, chunked: bool) -> None:
         self._chunked = chunked
         self._left = 0
-        self._line = b""
+        self._connection = b""
 
     def split(self, data: bytes, at: int = 0) -> tuple[_Spans, _Spans]:
         """Where these bytes, from there on, are content, and where the framing has words: extensions, trailers."""
@@ -132,7 +132,7 @@ class _Framing:
                 spans.append((begin, at))
                 self._left -= at - begin
             else:
-                is_size = not self._line.strip(_HEX_DIGITS)
+                is_size = not self._connection.strip(_HEX_DIGITS)
                 at = self._take_size(data, begin)
                 words = data[begin:at]
                 framing_spans.append(
@@ -144,11 +144,11 @@ class _Framing:
 
     def _take_size(self, data: bytes, at: int) -> int:
         end = data.find(b"\n", at) + 1
-        self._line += data[at : end or len(data)]
+        self._connection += data[at : end or len(data)]
         if not end:
-            self._chunked = len(self._line) < _LONGEST_SIZE_LINE
+            self._chunked = len(self._connection) < _LONGEST_SIZE_LINE
             return len(data)
-        size, self._line = self._line.partition(b";")[0].strip(), b""
+        size, self._connection = self._connection.partition(b";")[0].strip(), b""
         try:
             self._left = int(size, 16) if size else 0
         except ValueError:  # a trailer, or no chunk at all

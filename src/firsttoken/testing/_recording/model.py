@@ -9,7 +9,7 @@ from typing import Literal
 
 from firsttoken._protocol.http1 import ResponseParser
 
-RecordedEnding = Literal[
+RecordedEndReason = Literal[
     "complete", "server closed", "server reset", "client closed", "client timeout", "no connection"
 ]
 """How an exchange ended.
@@ -46,7 +46,7 @@ class RecordedExchange:
         request_head: the request's head, as it was sent but for the secrets.
         request_body: its body, likewise.
         reads: what the connection brought, in order, with the exact boundaries.
-        ending: how it ended; None where the recording ended first.
+        end_reason: how it ended; None where the recording ended first.
         ended_ns: when, in nanoseconds since the request was sent.
         error: what the attempt failed with, in words; None where it did not fail.
     """
@@ -57,7 +57,7 @@ class RecordedExchange:
     request_head: bytes
     request_body: bytes
     reads: list[Read] = field(default_factory=list[Read])
-    ending: RecordedEnding | None = None
+    end_reason: RecordedEndReason | None = None
     ended_ns: int | None = None
     error: str | None = None
 

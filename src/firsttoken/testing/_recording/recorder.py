@@ -16,7 +16,7 @@ from firsttoken._protocol.response import ResponseReader
 from firsttoken.errors import ChatCompletionError
 from firsttoken.testing._recording.format import FIRST_LINE, encode_line, end_line, read_line, request_line, take_line
 from firsttoken.testing._recording.masking import MaskedRead, MaskedReads, Redaction
-from firsttoken.testing._recording.model import Read, RecordedEnding, RecordedExchange
+from firsttoken.testing._recording.model import Read, RecordedEndReason, RecordedExchange
 from firsttoken.testing._recording.recording import Recording, RecordingError, StrPath
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ class HeardExchange(ResponseReader):
     def __init__(self, attempt: "Attempt", **settings: object) -> None:
         super().__init__(**settings)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         self._attempt = attempt
-        self._ending: RecordedEnding | None = None
-        self._ended_s = 0.0
+        self._end_reason: RecordedEndReason | None = None
+        self._ended_at = 0.0
 
     def requesting(self, now_s: float) -> None:
         """The request goes out."""
@@ -75,18 +75,18 @@ class HeardExchange(ResponseReader):
 
     def release(self) -> None:
         """Nothing more will be received."""
-        ending, ended_s = self._ending, self._ended_s
-        if self.body_ended and ending != "server closed":
-            ending, ended_s = "complete", clock()
-        elif ending is None and self._attempt.was_sent:
-            ending, ended_s = "client closed", clock()
-        if ending is not None:  # else nothing has happened
-            self._attempt.ended(ending, ended_s, self.core.failure)
+        end_reason, ended_at = self._end_reason, self._ended_at
+        if self.body_ended and end_reason != "server closed":
+            end_reason, ended_at = "complete", clock()
+        elif end_reason is None and self._attempt.was_sent:
+            end_reason, ended_at = "client closed", clock()
+        if end_reason is not None:  # else nothing has happened
+            self._attempt.ended(end_reason, ended_at, self.core.failure)
         super().release()
 
-    def _note(self, ending: RecordedEnding, now_s: float) -> None:
-        if self._ending is None:
-            self._ending, self._ended_s = ending, now_s
+    def _note(self, end_reason: RecordedEndReason, now_s: float) -> None:
+        if self._end_reason is None:
+            self._end_reason, self._ended_at = end_reason, now_s
 
 
 @contextmanager
@@ -114,7 +114,7 @@ def record(
     if not hasattr(client, "_settings"):  # not every caller is typed; and what is in the file stays there
         raise TypeError(f"record() takes a Client or an AsyncClient of firsttoken, not {type(client).__name__}")
     recorder = Recorder(path, redact)
-    with recorder.listening(client):
+    with recorder.attach(client):
         yield recorder.recording
     if recorder.failure is not None:
         raise recorder.failure
@@ -155,7 +155,7 @@ class Recorder:
             self._write(FIRST_LINE)
 
     @contextmanager
-    def listening(self, client: "Client | AsyncClient") -> Generator[None]:
+    def attach(self, client: "Client | AsyncClient") -> Generator[None]:
         """Listen to the calls that a client begins meanwhile; then close the file.
 
         Raises:
@@ -261,18 +261,18 @@ class Attempt:
         self._redaction = redaction
         self._reads = MaskedReads(redaction)
         self._number: int | None = None  # of its exchange; None before it has begun
-        self._sent_s: float | None = None
+        self._sent_at: float | None = None
         self._has_ended = False
 
     @property
     def was_sent(self) -> bool:
         """Whether there was a connection to send the request over."""
-        return self._sent_s is not None
+        return self._sent_at is not None
 
     def sent(self, now_s: float) -> None:
         """The request goes out; once more, where a connection turned out to be stale."""
         with self._recorder.lock:
-            self._sent_s = now_s
+            self._sent_at = now_s
             self._begin()
 
     def read(self, data: bytes, now_s: float) -> None:
@@ -281,7 +281,7 @@ class Attempt:
             if not self._recorder.is_closed:
                 self._write(self._reads.feed(self._ns(now_s), data))
 
-    def ended(self, ending: RecordedEnding, now_s: float, failure: ChatCompletionError | None) -> None:
+    def ended(self, end_reason: RecordedEndReason, now_s: float, failure: ChatCompletionError | None) -> None:
         """Nothing more will come."""
         with self._recorder.lock:
             if self._has_ended:
@@ -290,7 +290,7 @@ class Attempt:
             number = self._begin()
             self.flush()
             error = None if failure is None else self._redaction.masked_text(str(failure))
-            self._recorder.write(end_line(number, self._ns(now_s), ending, error))
+            self._recorder.write(end_line(number, self._ns(now_s), end_reason, error))
             self._recorder.forget(self)
 
     def flush(self) -> None:
@@ -319,4 +319,4 @@ class Attempt:
             self._recorder.write(read_line(number, Read(read.ns, bytes(read.shown), read.head_size)))
 
     def _ns(self, now_s: float) -> int:
-        return 0 if self._sent_s is None else max(0, round((now_s - self._sent_s) * 1e9))
+        return 0 if self._sent_at is None else max(0, round((now_s - self._sent_at) * 1e9))

@@ -78,5 +78,5 @@ class Recording:
         for number, exchange in enumerate(self.exchanges, 1):
             yield request_line(number, exchange)
             yield from (read_line(number, read) for read in exchange.reads)
-            if exchange.ending is not None and exchange.ended_ns is not None:
-                yield end_line(number, exchange.ended_ns, exchange.ending, exchange.error)
+            if exchange.end_reason is not None and exchange.ended_ns is not None:
+                yield end_line(number, exchange.ended_ns, exchange.end_reason, exchange.error)

@@ -15,7 +15,7 @@ from firsttoken.testing._server.journal_entry import Request
 from firsttoken.testing._server.script import Script
 
 if TYPE_CHECKING:
-    from firsttoken.testing._server.response import Answer
+    from firsttoken.testing._server.response import ResponseWriter
 
 
 def replay(recording: Recording | StrPath, *, speed: float = 1.0) -> "Replay":
@@ -73,27 +73,27 @@ class ReplayStep:
     exchange: RecordedExchange
     speed: float
 
-    def play(self, answer: "Answer") -> None:
+    def play(self, response: "ResponseWriter") -> None:
         """Send the reads, and end as was recorded."""
-        started_s = time.monotonic()
-        if answer._entry is not None:
-            answer._entry.status = self.exchange.status  # the journal can't see it in the bytes
+        started_at = time.monotonic()
+        if response._entry is not None:
+            response._entry.status = self.exchange.status  # the journal can't see it in the bytes
         for read in self.exchange.reads:
-            self._wait_until(answer, started_s, read.ns)
-            answer.wire(read.data)
-        if self.exchange.ending in ("client timeout", "client closed"):
-            answer.wait(float("inf"))
-        if self.exchange.ending != "complete":
-            self._wait_until(answer, started_s, self.exchange.ended_ns or 0)
-            answer.leave(reset=self.exchange.ending in ("server reset", "no connection"))
-        answer.end()
+            self._wait_until(response, started_at, read.ns)
+            response.send_wire_bytes(read.data)
+        if self.exchange.end_reason in ("client timeout", "client closed"):
+            response.wait(float("inf"))
+        if self.exchange.end_reason != "complete":
+            self._wait_until(response, started_at, self.exchange.ended_ns or 0)
+            response.disconnect(reset=self.exchange.end_reason in ("server reset", "no connection"))
+        response.end()
         # The client knows from the head whether it may use the connection again, or waits for what an edit took away.
-        answer.keeps_alive = _is_whole(self.exchange)
+        response.keeps_alive = _is_whole(self.exchange)
 
-    def _wait_until(self, answer: "Answer", started_s: float, ns: int) -> None:
-        left_s = started_s + ns / 1e9 / self.speed - time.monotonic()
-        if left_s > 0:
-            answer.wait(left_s)
+    def _wait_until(self, response: "ResponseWriter", started_at: float, ns: int) -> None:
+        remaining_s = started_at + ns / 1e9 / self.speed - time.monotonic()
+        if remaining_s > 0:
+            response.wait(remaining_s)
 
 
 def _is_whole(exchange: RecordedExchange) -> bool:

@@ -1,6 +1,6 @@
 """The steps of a script: each does one thing to the answer under way.
 
-Own what a step puts into the answer. Refuse to know of sockets: that is `_answer`'s.
+Own what a step puts into the response. Refuse to know of sockets: that is `_answer`'s.
 """
 
 from firsttoken.testing._script.content import (
@@ -17,19 +17,31 @@ from firsttoken.testing._script.content import (
     tool_call,
     usage,
 )
-from firsttoken.testing._script.flow import Gate, as_step, forever, pause, split, stall, together
-from firsttoken.testing._script.step import JSON, All, Step, StepLike, reject_uncalled
-from firsttoken.testing._script.wire import close, comment, end, error, head, interim, raw, reset, respond, wire
+from firsttoken.testing._script.flow import Gate, as_step, coalesce, pause, repeat, split, stall
+from firsttoken.testing._script.step import JSON, Step, StepLike, reject_uncalled
+from firsttoken.testing._script.wire import (
+    body_bytes,
+    close,
+    comment,
+    end,
+    error,
+    head,
+    interim,
+    reset,
+    respond,
+    wire_bytes,
+)
 
 __all__ = [
     "JSON",
-    "All",
     "Gate",
     "Step",
     "StepLike",
     "as_step",
+    "body_bytes",
     "chunk",
     "close",
+    "coalesce",
     "comment",
     "delta",
     "done",
@@ -37,14 +49,13 @@ __all__ = [
     "error",
     "event",
     "finish",
-    "forever",
     "head",
     "interim",
     "pause",
-    "raw",
     "reasoning",
     "refusal",
     "reject_uncalled",
+    "repeat",
     "reply",
     "reset",
     "respond",
@@ -52,8 +63,7 @@ __all__ = [
     "split",
     "stall",
     "text",
-    "together",
     "tool_call",
     "usage",
-    "wire",
+    "wire_bytes",
 ]

@@ -8,18 +8,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from firsttoken.testing._script.step import JSON, All, Step
+from firsttoken.testing._script.step import JSON, Step, Steps
 
 if TYPE_CHECKING:
-    from firsttoken.testing._server.response import Answer
+    from firsttoken.testing._server.response import ResponseWriter
 
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
     fields: JSON
 
-    def play(self, answer: "Answer") -> None:
-        answer.chunk(self.fields)
+    def play(self, response: "ResponseWriter") -> None:
+        response.send_chunk(self.fields)
 
 
 def chunk(fields: JSON) -> Step:
@@ -70,7 +70,7 @@ def tool_call(
     pieces = [written[at : at + size] for at in range(0, len(written), size)]
     first = {"index": position, "id": call_id, "type": "function", "function": {"name": name, "arguments": ""}}
     rest = [{"index": position, "function": {"arguments": piece}} for piece in pieces]
-    return All(tuple(delta({"tool_calls": [call]}, index=index) for call in (first, *rest)))
+    return Steps(tuple(delta({"tool_calls": [call]}, index=index) for call in (first, *rest)))
 
 
 def finish(reason: str = "stop", *, index: int = 0) -> Step:
@@ -84,11 +84,11 @@ class _Usage:
     completion_tokens: int
     only_if_asked: bool
 
-    def play(self, answer: "Answer") -> None:
-        if self.only_if_asked and not answer.wants_usage:
+    def play(self, response: "ResponseWriter") -> None:
+        if self.only_if_asked and not response.wants_usage:
             return
         counts = {"prompt_tokens": self.prompt_tokens, "completion_tokens": self.completion_tokens}
-        answer.chunk({"choices": [], "usage": {**counts, "total_tokens": sum(counts.values())}})
+        response.send_chunk({"choices": [], "usage": {**counts, "total_tokens": sum(counts.values())}})
 
 
 def usage(prompt_tokens: int = 9, completion_tokens: int = 12, *, only_if_asked: bool = False) -> Step:
@@ -101,11 +101,11 @@ class _Event:
     data: str | JSON
     name: str
 
-    def play(self, answer: "Answer") -> None:
+    def play(self, response: "ResponseWriter") -> None:
         data = self.data if isinstance(self.data, str) else json.dumps(self.data)
         name = f"event: {self.name}\n" if self.name else ""
         lines = data.replace("\n", "\ndata: ")
-        answer.event(f"{name}data: {lines}\n\n".encode())
+        response.send_event(f"{name}data: {lines}\n\n".encode())
 
 
 def event(data: str | JSON, *, name: str = "") -> Step:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from firsttoken.testing._script.content import chunk, text
-from firsttoken.testing._script.step import All, Step, StepLike, reject_uncalled
-from firsttoken.testing._script.wire import raw
+from firsttoken.testing._script.step import Step, StepLike, Steps, reject_uncalled
+from firsttoken.testing._script.wire import body_bytes
 
 if TYPE_CHECKING:
-    from firsttoken.testing._server.response import Answer
+    from firsttoken.testing._server.response import ResponseWriter
 
 
 def as_step(step: StepLike) -> Step:
@@ -23,7 +23,7 @@ def as_step(step: StepLike) -> Step:
     if isinstance(step, str):
         return text(step)
     if isinstance(step, bytes):
-        return raw(step)
+        return body_bytes(step)
     if isinstance(step, Mapping):
         return chunk(step)
     if isinstance(step, Step):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is typed
@@ -38,8 +38,8 @@ def as_step(step: StepLike) -> Step:
 class _Pause:
     seconds: float
 
-    def play(self, answer: "Answer") -> None:
-        answer.wait(self.seconds)
+    def play(self, response: "ResponseWriter") -> None:
+        response.wait(self.seconds)
 
 
 def pause(seconds: float) -> Step:
@@ -79,22 +79,22 @@ class Gate:
         """
         return self._reached.acquire(timeout=timeout_s)
 
-    def play(self, answer: "Answer") -> None:
+    def play(self, response: "ResponseWriter") -> None:
         """Wait for the test."""
-        answer.flush()
+        response.flush()
         self._reached.release()
-        answer.wait_for(lambda seconds: self._passes.acquire(timeout=seconds))
+        response.wait_for(lambda seconds: self._passes.acquire(timeout=seconds))
 
 
 @dataclass(frozen=True, slots=True)
 class _Split:
     every: int
     gap_s: float
-    inner: All
+    inner: Steps
 
-    def play(self, answer: "Answer") -> None:
-        with answer.cut(self.every, self.gap_s):
-            self.inner.play(answer)
+    def play(self, response: "ResponseWriter") -> None:
+        with response.split_writes(self.every, self.gap_s):
+            self.inner.play(response)
 
 
 def split(every: int, *steps: StepLike, gap_s: float = 0.0) -> Step:
@@ -113,40 +113,40 @@ def split(every: int, *steps: StepLike, gap_s: float = 0.0) -> Step:
     """
     if every < 1:
         raise ValueError(f"pieces must have a byte at least: every={every}")
-    return _Split(every, gap_s, All(tuple(map(as_step, steps))))
+    return _Split(every, gap_s, Steps(tuple(map(as_step, steps))))
 
 
 @dataclass(frozen=True, slots=True)
 class _Together:
-    inner: All
+    inner: Steps
 
-    def play(self, answer: "Answer") -> None:
-        with answer.held():
-            self.inner.play(answer)
+    def play(self, response: "ResponseWriter") -> None:
+        with response.buffered():
+            self.inner.play(response)
 
 
-def together(*steps: StepLike) -> Step:
+def coalesce(*steps: StepLike) -> Step:
     """Play steps, but send all that they send at once, up to the next wait among them.
 
     What is cut by a `split` inside stays together; `split` around it cuts the whole.
     """
-    return _Together(All(tuple(map(as_step, steps))))
+    return _Together(Steps(tuple(map(as_step, steps))))
 
 
 @dataclass(frozen=True, slots=True)
 class _Forever:
-    inner: All
+    inner: Steps
     gap_s: float
 
-    def play(self, answer: "Answer") -> None:
+    def play(self, response: "ResponseWriter") -> None:
         while True:
-            self.inner.play(answer)
-            answer.wait(float("inf") if answer.is_whole else self.gap_s)
+            self.inner.play(response)
+            response.wait(float("inf") if response.is_non_streaming else self.gap_s)
 
 
-def forever(*steps: StepLike, gap_s: float = 0.0) -> Step:
+def repeat(*steps: StepLike, gap_s: float = 0.0) -> Step:
     """Play steps over and over until the client leaves, with a pause of so many seconds in between.
 
     A client that asked for no stream waits for ever: such an answer is never whole.
     """
-    return _Forever(All(tuple(map(as_step, steps))), gap_s)
+    return _Forever(Steps(tuple(map(as_step, steps))), gap_s)

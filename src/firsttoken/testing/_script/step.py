@@ -6,7 +6,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from firsttoken.testing._server.response import Answer
+    from firsttoken.testing._server.response import ResponseWriter
 
 JSON = Mapping[str, object]
 
@@ -15,13 +15,13 @@ JSON = Mapping[str, object]
 class Step(Protocol):
     """One thing that a script does to the answer under way."""
 
-    def play(self, answer: "Answer", /) -> None:
+    def play(self, response: "ResponseWriter", /) -> None:
         """Do it."""
         ...
 
 
 StepLike = Step | str | bytes | JSON
-"""A step; a `str` is `text`, a dict is `chunk`, bytes are `raw`."""
+"""A step; a `str` is `text`, a dict is `chunk`, bytes are `body_bytes`."""
 
 
 def reject_uncalled(value: object) -> None:
@@ -49,12 +49,12 @@ def require_bytes(name: str, data: object) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class All:
+class Steps:
     """Several steps as one."""
 
     steps: tuple[Step, ...]
 
-    def play(self, answer: "Answer") -> None:
+    def play(self, response: "ResponseWriter") -> None:
         """Play them in order."""
         for step in self.steps:
-            step.play(answer)
+            step.play(response)

@@ -8,47 +8,47 @@ from typing import TYPE_CHECKING
 from firsttoken.testing._script.step import JSON, Step, require_bytes
 
 if TYPE_CHECKING:
-    from firsttoken.testing._server.response import Answer
+    from firsttoken.testing._server.response import ResponseWriter
 
 
 @dataclass(frozen=True, slots=True)
 class _Raw:
     data: bytes
 
-    def play(self, answer: "Answer") -> None:
-        answer.body(self.data)
+    def play(self, response: "ResponseWriter") -> None:
+        response.send_body(self.data)
 
 
-def raw(data: bytes) -> Step:
+def body_bytes(data: bytes) -> Step:
     """Send bytes of the body, which need be no event.
 
     Raises:
         TypeError: `data` is no bytes.
     """
-    require_bytes("raw", data)
+    require_bytes("body_bytes", data)
     return _Raw(data)
 
 
 def comment(words: str = "keep-alive") -> Step:
     """Send an SSE comment."""
-    return raw(f": {words}\n\n".encode())
+    return body_bytes(f": {words}\n\n".encode())
 
 
 @dataclass(frozen=True, slots=True)
 class _Wire:
     data: bytes
 
-    def play(self, answer: "Answer") -> None:
-        answer.wire(self.data)
+    def play(self, response: "ResponseWriter") -> None:
+        response.send_wire_bytes(self.data)
 
 
-def wire(data: bytes) -> Step:
+def wire_bytes(data: bytes) -> Step:
     """Put bytes on the connection as they are, outside of HTTP's framing.
 
     Raises:
         TypeError: `data` is no bytes.
     """
-    require_bytes("wire", data)
+    require_bytes("wire_bytes", data)
     return _Wire(data)
 
 
@@ -59,11 +59,11 @@ class _Head:
     framing: str
     interim: bool
 
-    def play(self, answer: "Answer") -> None:
+    def play(self, response: "ResponseWriter") -> None:
         if self.interim:
-            answer.interim(self.status, self.headers)
+            response.send_interim(self.status, self.headers)
         else:
-            answer.begin(self.status, self.headers, self.framing)
+            response.send_head(self.status, self.headers, self.framing)
 
 
 def head(status: int = 200, headers: Mapping[str, str] | None = None, *, framing: str = "chunked") -> Step:
@@ -96,8 +96,8 @@ class _Respond:
     body: bytes
     headers: Mapping[str, str]
 
-    def play(self, answer: "Answer") -> None:
-        answer.respond(self.status, self.body, self.headers)
+    def play(self, response: "ResponseWriter") -> None:
+        response.send_response(self.status, self.body, self.headers)
 
 
 def respond(status: int = 200, body: JSON | str | bytes = b"", headers: Mapping[str, str] | None = None) -> Step:
@@ -132,8 +132,8 @@ def error(
 class _Disconnect:
     how: str
 
-    def play(self, answer: "Answer") -> None:
-        answer.leave(reset=self.how == "reset")
+    def play(self, response: "ResponseWriter") -> None:
+        response.disconnect(reset=self.how == "reset")
 
 
 def close() -> Step:
@@ -153,5 +153,5 @@ def end() -> Step:
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    def play(self, answer: "Answer") -> None:
-        answer.end()
+    def play(self, response: "ResponseWriter") -> None:
+        response.end()

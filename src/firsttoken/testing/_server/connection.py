@@ -1,7 +1,7 @@
 """The server's end of one connection: bytes out and counted, requests in, and the moment at which the client leaves.
 
-Owns the socket. Every wait looks for the client's leaving too, so that no script outlives its client, and for the
-bell, so that none outlives the server.
+Owns the socket. Every wait looks for the client's leaving too, so that no script outlives its client, and for
+wakeup, so that none outlives the server.
 """
 
 import array
@@ -26,7 +26,7 @@ _MAX_WAIT_S = 3600.0
 """How long to wait at once: poll takes no more than 2**31 milliseconds, and a script may."""
 
 
-class ClientLeftError(Exception):
+class ClientDisconnectedError(Exception):
     """The client has closed the connection.
 
     Attributes:
@@ -42,29 +42,29 @@ class ServerClosingError(Exception):
     """The server is being closed."""
 
 
-class Line:
+class ServerConnection:
     """One connection.
 
     Args:
         sock: of the connection.
         number: which connection of the server it is, from 1.
-        bell: rings when the server is being closed.
+        wakeup: is set when the server is being closed.
 
     Attributes:
         number: which connection it is.
     """
 
-    def __init__(self, sock: socket.socket, number: int, bell: WakeupPipe) -> None:
+    def __init__(self, sock: socket.socket, number: int, wakeup: WakeupPipe) -> None:
         sock.setblocking(False)
         self._socket = sock
-        self._bell = bell
+        self._wakeup = wakeup
         self._requests = Requests(number)
         self._counting = threading.Lock()  # who has received bytes finds them counted
         self._sent_bytes = 0
         self._taken_at_close: int | None = None
         # Without a descriptor of its own, as epoll has one; and without a limit on their number, where there is poll.
         self._selector = selectors.SelectSelector() if sys.platform == "win32" else selectors.PollSelector()
-        self._selector.register(bell, selectors.EVENT_READ)
+        self._selector.register(wakeup, selectors.EVENT_READ)
         self._selector.register(sock.fileno(), selectors.EVENT_READ)
         self._awaited = selectors.EVENT_READ
         self.number = number
@@ -85,7 +85,7 @@ class Line:
                 reads = isinstance(want, ssl.SSLWantReadError)
                 self._await(selectors.EVENT_READ if reads else selectors.EVENT_WRITE, None)
             except OSError as error:
-                raise ClientLeftError(was_reset=True) from error
+                raise ClientDisconnectedError(was_reset=True) from error
             else:
                 return
 
@@ -113,7 +113,7 @@ class Line:
         """
         view = memoryview(data)
         while view:
-            if self._bell.has_rung:
+            if self._wakeup.is_set:
                 self._drain()
             try:
                 with self._counting:
@@ -123,7 +123,7 @@ class Line:
                 self._await(selectors.EVENT_WRITE, None)
             except OSError as error:
                 # After a FIN it is EPIPE, on Linux.
-                raise ClientLeftError(was_reset=not isinstance(error, BrokenPipeError)) from error
+                raise ClientDisconnectedError(was_reset=not isinstance(error, BrokenPipeError)) from error
             else:
                 view = view[taken:]
 
@@ -134,14 +134,14 @@ class Line:
             ClientLeftError: the client has left.
             ServerClosingError: the server is being closed.
         """
-        until_s = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds
         while True:
-            left_s = max(0.0, until_s - time.monotonic())
-            if left_s < 0.001:  # poll counts in milliseconds
-                time.sleep(left_s)
-                left_s = 0.0
-            self._receive(min(left_s, _MAX_WAIT_S))
-            if not left_s:
+            remaining_s = max(0.0, deadline - time.monotonic())
+            if remaining_s < 0.001:  # poll counts in milliseconds
+                time.sleep(remaining_s)
+                remaining_s = 0.0
+            self._receive(min(remaining_s, _MAX_WAIT_S))
+            if not remaining_s:
                 return
 
     def wait_for(self, has_come: Callable[[float], bool]) -> None:
@@ -208,7 +208,7 @@ class Line:
             self._selector.modify(self._socket.fileno(), event)
             self._awaited = event
         ready = self._selector.select(seconds)
-        if self._bell.has_rung:
+        if self._wakeup.is_set:
             self._drain()
         return bool(ready)
 
@@ -228,9 +228,9 @@ class Line:
         except (BlockingIOError, ssl.SSLWantReadError):
             return None
         except OSError as error:
-            raise ClientLeftError(was_reset=True) from error
+            raise ClientDisconnectedError(was_reset=True) from error
         if not data:
-            raise ClientLeftError(was_reset=False)
+            raise ClientDisconnectedError(was_reset=False)
         return data
 
     def _drain(self) -> None:

@@ -10,20 +10,20 @@ import time
 from functools import partial
 
 from firsttoken.testing._script import error as refuse_with
-from firsttoken.testing._server.connection import ClientLeftError, Line, ServerClosingError
+from firsttoken.testing._server.connection import ClientDisconnectedError, ServerClosingError, ServerConnection
 from firsttoken.testing._server.journal import Journal
-from firsttoken.testing._server.journal_entry import Ending, LoggedRequest, Request
+from firsttoken.testing._server.journal_entry import EndReason, LoggedRequest, Request
 from firsttoken.testing._server.listener import WakeupPipe
 from firsttoken.testing._server.pace import Pace
 from firsttoken.testing._server.requests import MalformedRequestError
-from firsttoken.testing._server.response import Answer, ScriptEndedError
+from firsttoken.testing._server.response import ResponseWriter, ScriptEndedError
 from firsttoken.testing._server.script import Script, Scripts
 
 _NO_RETRY = {"x-should-retry": "false"}
 _LAST = {"connection": "close"}
 
 
-class Service:
+class ConnectionHandler:
     """What serves the connections of a server.
 
     Args:
@@ -31,24 +31,24 @@ class Service:
         pace: how fast they are played.
         tls: the server's side of TLS; None for none.
         journal: where it is noted.
-        bell: rings when the server is closed.
+        wakeup: is set when the server is closed.
     """
 
     def __init__(
-        self, scripts: Scripts, pace: Pace, tls: ssl.SSLContext | None, journal: Journal, bell: WakeupPipe
+        self, scripts: Scripts, pace: Pace, tls: ssl.SSLContext | None, journal: Journal, wakeup: WakeupPipe
     ) -> None:
         self._scripts = scripts
         self._pace = pace
         self._tls = tls
         self._journal = journal
-        self._bell = bell
+        self._wakeup = wakeup
         self._failures: list[BaseException] = []
         self._threads: list[threading.Thread] = []
 
     def begin(self, sock: socket.socket) -> None:
         """Serve a connection."""
-        line = Line(sock, self._journal._note_connection(), self._bell)
-        thread = threading.Thread(target=self._serve, args=(line,), name="scripted connection", daemon=True)
+        connection = ServerConnection(sock, self._journal._note_connection(), self._wakeup)
+        thread = threading.Thread(target=self._serve, args=(connection,), name="scripted connection", daemon=True)
         self._threads = [thread, *(other for other in self._threads if other.is_alive())]
         thread.start()
 
@@ -61,10 +61,10 @@ class Service:
         return threading.current_thread() in self._threads
 
     def join(self, timeout_s: float) -> None:
-        """Wait for the connections' threads, which the bell has told to end; so many seconds in all, at most."""
-        until_s = time.monotonic() + timeout_s
+        """Wait for the connections' threads, which the wakeup has told to end; so many seconds in all, at most."""
+        deadline = time.monotonic() + timeout_s
         for thread in self._threads:
-            thread.join(max(0.0, until_s - time.monotonic()))
+            thread.join(max(0.0, deadline - time.monotonic()))
         if any(thread.is_alive() for thread in self._threads):
             self._failures.append(RuntimeError("a script's function has not returned: its thread is left behind"))
 
@@ -78,87 +78,87 @@ class Service:
             first.add_note(f"{len(others)} more failed, the last with {others[-1]!r}")
         return first
 
-    def _serve(self, line: Line) -> None:
+    def _serve(self, connection: ServerConnection) -> None:
         """Live through one connection."""
         try:
             if self._tls is not None:
-                line.begin_tls(self._tls)
-            self._serve_requests(line)
-        except ClientLeftError:
-            self._journal._note_left(line.number)
+                connection.begin_tls(self._tls)
+            self._serve_requests(connection)
+        except ClientDisconnectedError:
+            self._journal._note_disconnect(connection.number)
         except ServerClosingError:
             pass
         except BaseException as error:  # noqa: BLE001 - it is raised where the server is closed
             self._failures.append(error)
         finally:
-            line.close()
+            connection.close()
             self._journal._note_connection_ended()
 
-    def _serve_requests(self, line: Line) -> None:
+    def _serve_requests(self, connection: ServerConnection) -> None:
         """Answer the requests of a connection until one of the two ends it."""
         early = self._scripts.take_on_connect()
         if early is not None:
-            self._play_early(early, line)
+            self._play_early(early, connection)
             return
         while True:
             try:
-                request = line.read_request()
+                request = connection.read_request()
             except MalformedRequestError as error:
                 self._journal._note_malformed(error.data)
-                self._play_early(Script((refuse_with(400, str(error), headers=_LAST),)), line)
+                self._play_early(Script((refuse_with(400, str(error), headers=_LAST),)), connection)
                 return
-            if not self._answer(line, request):
+            if not self._answer(connection, request):
                 return
 
-    def _play_early(self, script: Script, line: Line) -> None:
+    def _play_early(self, script: Script, connection: ServerConnection) -> None:
         try:
-            _play(script, Answer(line, None, self._pace))
+            _play(script, ResponseWriter(connection, None, self._pace))
         except ScriptEndedError as ended:
-            line.close(reset=ended.reset, close_notify=False)
+            connection.close(reset=ended.reset, close_notify=False)
 
-    def _answer(self, line: Line, request: Request) -> bool:
+    def _answer(self, connection: ServerConnection, request: Request) -> bool:
         """Answer a request; give whether the connection lives on."""
-        entry = self._journal._note_request(request, line)
-        answer = Answer(line, entry, self._pace, partial(self._journal._note_end, entry, "complete"))
+        entry = self._journal._note_request(request, connection)
+        response = ResponseWriter(connection, entry, self._pace, partial(self._journal._note_end, entry, "complete"))
         try:
-            self._play_for(request, answer)
+            self._play_for(request, response)
         except ScriptEndedError as ended:
-            self._note_cut(answer, entry, "server reset" if ended.reset else "server closed")
-            line.close(reset=ended.reset, close_notify=False)
+            self._note_cut(response, entry, "server reset" if ended.reset else "server closed")
+            connection.close(reset=ended.reset, close_notify=False)
             return False
-        except ClientLeftError as left:
-            self._note_cut(answer, entry, "client reset" if left.was_reset else "client closed")
+        except ClientDisconnectedError as left:
+            self._note_cut(response, entry, "client reset" if left.was_reset else "client closed")
             raise
         except ServerClosingError:
-            self._note_cut(answer, entry, "server closed")
+            self._note_cut(response, entry, "server closed")
             raise
         finally:
-            entry._count_no_more()
-        return answer.keeps_alive
+            entry._freeze_count()
+        return response.keeps_alive
 
-    def _play_for(self, request: Request, answer: Answer) -> None:
+    def _play_for(self, request: Request, response: ResponseWriter) -> None:
         try:
             if request.method == "POST":
-                _play(self._scripts.take(request), answer)
+                _play(self._scripts.take(request), response)
             else:
                 message = f"a scripted server answers POST alone, not {request.method} {request.target}"
-                _play(Script((refuse_with(404, message, kind="invalid_request_error"),)), answer)
-        except (ScriptEndedError, ClientLeftError, ServerClosingError):
+                _play(Script((refuse_with(404, message, kind="invalid_request_error"),)), response)
+        except (ScriptEndedError, ClientDisconnectedError, ServerClosingError):
             raise
         except BaseException as error:  # noqa: BLE001 - it is raised where the server is closed
             self._failures.append(error)
-            if answer.has_begun:
+            if response.headers_sent:
                 raise ScriptEndedError(reset=False) from None
-            refuse_with(500, f"the script failed: {error!r}", headers=_NO_RETRY).play(answer)
+            refuse_with(500, f"the script failed: {error!r}", headers=_NO_RETRY).play(response)
 
-    def _note_cut(self, answer: Answer, entry: LoggedRequest, ending: Ending) -> None:
-        if not answer.is_complete:
-            self._journal._note_end(entry, ending)
+    def _note_cut(self, response: ResponseWriter, entry: LoggedRequest, end_reason: EndReason) -> None:
+        if not response.is_complete:
+            self._journal._note_end(entry, end_reason)
 
 
-def _play(script: Script, answer: Answer) -> None:
+def _play(script: Script, response: ResponseWriter) -> None:
     for step in script.steps:
-        step.play(answer)
+        step.play(response)
     if not script.waits_for_request:
         raise ScriptEndedError(reset=False)
-    answer.end()
+    response.end()

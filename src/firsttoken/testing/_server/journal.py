@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from firsttoken.testing._server.journal_entry import Ending, LoggedRequest, Meter, Request
+from firsttoken.testing._server.journal_entry import EndReason, LoggedRequest, Meter, Request
 
 
 class Journal:
@@ -23,11 +23,11 @@ class Journal:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._started_s = time.monotonic()
+        self._started_at = time.monotonic()
         self._entries: list[LoggedRequest] = []
         self._malformed: list[bytes] = []
         self._connections_opened = 0
-        self._connections_left = 0
+        self._closed_by_client = 0
         self._connections_ended = 0
 
     def __repr__(self) -> str:
@@ -52,7 +52,7 @@ class Journal:
     @property
     def connections_closed_by_client(self) -> int:
         """How many connections clients have closed or reset before the server did."""
-        return self._connections_left
+        return self._closed_by_client
 
     @property
     def connections_open(self) -> int:
@@ -86,7 +86,7 @@ class Journal:
     @property
     def retry_delays_s(self) -> list[float]:
         """For each of `retries`, the seconds from the failed answer's end to the request; 0 where they overlap."""
-        return [max(0.0, again.received_s - (failed.ended_s or 0.0)) for failed, again in _retries(self.entries)]
+        return [max(0.0, again.received_at - (failed.ended_at or 0.0)) for failed, again in _retries(self.entries)]
 
     def wait_until(self, is_so: Callable[["Journal"], bool], timeout_s: float = 5.0) -> bool:
         """Wait until something is so of this journal; give whether it is.
@@ -104,11 +104,13 @@ class Journal:
 
     def wait_until_ended(self, count: int = 1, timeout_s: float = 5.0) -> bool:
         """Wait until so many answers have ended in all, however they did; give whether they have."""
-        return self.wait_until(lambda _: sum(entry.ending is not None for entry in self._entries) >= count, timeout_s)
+        return self.wait_until(
+            lambda _: sum(entry.end_reason is not None for entry in self._entries) >= count, timeout_s
+        )
 
     def wait_for_disconnect(self, connections: int = 1, timeout_s: float = 5.0) -> bool:
         """Wait until clients have closed or reset so many connections in all; give whether they have."""
-        return self.wait_until(lambda _: self._connections_left >= connections, timeout_s)
+        return self.wait_until(lambda _: self._closed_by_client >= connections, timeout_s)
 
     def _note_connection(self) -> int:
         """A connection was made; give its number."""
@@ -119,24 +121,24 @@ class Journal:
 
     def _note_request(self, request: Request, meter: Meter) -> LoggedRequest:
         with self._changed:
-            entry = LoggedRequest(request, len(self._entries) + 1, self._now_s(), meter)
+            entry = LoggedRequest(request, len(self._entries) + 1, self._now(), meter)
             self._entries.append(entry)
             self._changed.notify_all()
             return entry
 
-    def _note_end(self, entry: LoggedRequest, ending: Ending) -> None:
+    def _note_end(self, entry: LoggedRequest, end_reason: EndReason) -> None:
         """An answer ends: to be called before its last bytes go out, so that whatever the client does next is later."""
         with self._changed:
-            entry.ended_s = self._now_s()
-            entry.ending = ending  # last: who sees it finds the time, too
+            entry.ended_at = self._now()
+            entry.end_reason = end_reason  # last: who sees it finds the time, too
             self._changed.notify_all()
 
-    def _note_left(self, connection: int) -> None:
+    def _note_disconnect(self, connection: int) -> None:
         with self._changed:
-            self._connections_left += 1
+            self._closed_by_client += 1
             for entry in self._entries:
                 if entry.request.connection == connection:
-                    entry.left_s = self._now_s()
+                    entry.disconnected_at = self._now()
             self._changed.notify_all()
 
     def _note_connection_ended(self) -> None:
@@ -149,8 +151,8 @@ class Journal:
             self._malformed.append(data[:200])
             self._changed.notify_all()
 
-    def _now_s(self) -> float:
-        return time.monotonic() - self._started_s
+    def _now(self) -> float:
+        return time.monotonic() - self._started_at
 
 
 def _retries(entries: list[LoggedRequest]) -> list[tuple[LoggedRequest, LoggedRequest]]:
@@ -159,7 +161,7 @@ def _retries(entries: list[LoggedRequest]) -> list[tuple[LoggedRequest, LoggedRe
     pairs: list[tuple[LoggedRequest, LoggedRequest]] = []
     for entry in entries:
         earlier = failed.setdefault((entry.request.method, entry.request.target, entry.request.body), deque())
-        if earlier and _was_over(earlier[0], entry.received_s):
+        if earlier and _was_over(earlier[0], entry.received_at):
             pairs.append((earlier.popleft(), entry))
         if entry.has_failed:
             earlier.append(entry)
@@ -168,4 +170,4 @@ def _retries(entries: list[LoggedRequest]) -> list[tuple[LoggedRequest, LoggedRe
 
 def _was_over(failed: LoggedRequest, at_s: float) -> bool:
     """Whether a client knew then that its request had failed; what it ended itself it knew before the server did."""
-    return failed.ended_s is not None and (failed.ended_s <= at_s or failed.was_ended_by_client)
+    return failed.ended_at is not None and (failed.ended_at <= at_s or failed.was_ended_by_client)

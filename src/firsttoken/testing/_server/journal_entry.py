@@ -8,7 +8,7 @@ from firsttoken._json import as_array, as_object, excerpt
 from firsttoken._models.base import Headers
 from firsttoken._protocol.redaction import MASK, holds_secret
 
-Ending = Literal["complete", "client closed", "client reset", "server closed", "server reset"]
+EndReason = Literal["complete", "client closed", "client reset", "server closed", "server reset"]
 """How an answer ended.
 
 "complete": it was sent to its end. "client …": the client closed or reset the connection before that. "server …": the
@@ -105,30 +105,30 @@ class LoggedRequest:
     Attributes:
         request: what the client sent.
         number: which request of the server it is, from 1.
-        received_s: when the request was there.
+        received_at: when the request was there.
         status: of the answer; None as long as there is no head of one (1xx does not count).
-        ending: how the answer ended; None while it is under way.
-        ended_s: when it ended.
-        left_s: when the client closed or reset the connection; None as long as it is there, or where the server was
-            the first to close.
+        end_reason: how the answer ended; None while it is under way.
+        ended_at: when it ended.
+        disconnected_at: when the client closed or reset the connection; None while it is open, or where the server
+            closed it first.
     """
 
-    def __init__(self, request: Request, number: int, received_s: float, meter: Meter) -> None:
+    def __init__(self, request: Request, number: int, received_at: float, meter: Meter) -> None:
         self.request = request
         self.number = number
-        self.received_s = received_s
+        self.received_at = received_at
         self.status: int | None = None
         self.has_error = False
-        self.ending: Ending | None = None
-        self.ended_s: float | None = None
-        self.left_s: float | None = None
+        self.end_reason: EndReason | None = None
+        self.ended_at: float | None = None
+        self.disconnected_at: float | None = None
         self._meter = meter
         self._start_at = meter.sent_bytes
         self._end_at: int | None = None
 
     def __repr__(self) -> str:
         return (
-            f"LoggedRequest({self.request!r}, status={self.status}, ending={self.ending!r}, "
+            f"LoggedRequest({self.request!r}, status={self.status}, end_reason={self.end_reason!r}, "
             f"sent_bytes={self.sent_bytes}, taken_bytes={self.taken_bytes})"
         )
 
@@ -149,14 +149,14 @@ class LoggedRequest:
     @property
     def has_failed(self) -> bool:
         """Whether the answer was none: its status is 400 or more, it was cut, or it held an error event."""
-        was_cut = self.ending is not None and self.ending != "complete"
+        was_cut = self.end_reason is not None and self.end_reason != "complete"
         return was_cut or self.has_error or (self.status or 0) >= 400
 
     @property
     def was_ended_by_client(self) -> bool:
         """Whether it was the client that ended it."""
-        return self.ending in ("client closed", "client reset")
+        return self.end_reason in ("client closed", "client reset")
 
-    def _count_no_more(self) -> None:
+    def _freeze_count(self) -> None:
         """What is sent from now on belongs to another answer."""
         self._end_at = self._meter.sent_bytes

@@ -15,28 +15,28 @@ class WakeupPipe:
     """Something to select on; once it has rung it stays so.
 
     Attributes:
-        has_rung: whether it has.
+        is_set: whether it has.
     """
 
     def __init__(self) -> None:
-        self.has_rung = False
-        self._ear, self._hand = socket.socketpair()
+        self.is_set = False
+        self.reader, self.writer = socket.socketpair()
         self._process = os.getpid()
 
     def fileno(self) -> int:
         """What becomes readable when it rings."""
-        return self._ear.fileno()
+        return self.reader.fileno()
 
-    def ring(self) -> None:
+    def set(self) -> None:
         """Wake all who wait. In a forked child nobody is woken: the threads, and the server, are the parent's."""
         if os.getpid() == self._process:
-            self.has_rung = True
-            self._hand.close()
+            self.is_set = True
+            self.writer.close()
 
     def close(self) -> None:
         """Give up the sockets; nobody may wait any more."""
-        self._hand.close()
-        self._ear.close()
+        self.writer.close()
+        self.reader.close()
 
 
 _JOIN_S = 5.0
@@ -60,7 +60,7 @@ class Port:
     def __init__(
         self, number: int, begin: Callable[[socket.socket], None], fail: Callable[[BaseException], None]
     ) -> None:
-        self._listener = _taken(number)
+        self._listener = _bind(number)
         self.number: int = self._listener.getsockname()[1]
         self._begin = begin
         self._fail = fail
@@ -71,34 +71,34 @@ class Port:
         if self._accepting is None:
             self._listener.listen(1024)
             self._listener.setblocking(False)
-            bell = WakeupPipe()
+            wakeup = WakeupPipe()
             thread = threading.Thread(
-                target=self._accept, args=(self._listener, bell), name="scripted server", daemon=True
+                target=self._accept, args=(self._listener, wakeup), name="scripted server", daemon=True
             )
-            self._accepting = thread, bell
+            self._accepting = thread, wakeup
             thread.start()
 
-    def shut(self) -> None:
+    def stop_listening(self) -> None:
         """Refuse connections; those that are there stay."""
         if self._accepting is not None:
             self.close()
-            self._listener = _taken(self.number)
+            self._listener = _bind(self.number)
 
     def close(self) -> None:
         """Give the port up."""
         if self._accepting is not None:
-            thread, bell = self._accepting
+            thread, wakeup = self._accepting
             self._accepting = None
-            bell.ring()
+            wakeup.set()
             thread.join(_JOIN_S)
-            bell.close()
+            wakeup.close()
         self._listener.close()
 
-    def _accept(self, listener: socket.socket, bell: WakeupPipe) -> None:
+    def _accept(self, listener: socket.socket, wakeup: WakeupPipe) -> None:
         with selectors.SelectSelector() if sys.platform == "win32" else selectors.PollSelector() as selector:
             selector.register(listener, selectors.EVENT_READ)
-            selector.register(bell, selectors.EVENT_READ)
-            while selector.select() and not bell.has_rung:
+            selector.register(wakeup, selectors.EVENT_READ)
+            while selector.select() and not wakeup.is_set:
                 try:
                     sock, _ = listener.accept()
                 except (BlockingIOError, ConnectionError):  # pragma: no cover - some systems forget who has left
@@ -110,7 +110,7 @@ class Port:
                 self._begin(sock)
 
 
-def _taken(number: int) -> socket.socket:
+def _bind(number: int) -> socket.socket:
     listener = socket.socket()
     try:
         if os.name == "posix":  # pragma: no branch - elsewhere it would let two servers share a port

@@ -19,7 +19,7 @@ _NULLS = ("content", "refusal", "finish_reason", "logprobs")
 """What OpenAI writes even where it is null."""
 
 
-def whole_response(stream: bytes) -> tuple[int, bytes, str]:
+def non_streaming_response(stream: bytes) -> tuple[int, bytes, str]:
     """The response that says in one what a stream says: status, body, content type.
 
     Comments and the like are left out, and an end that is missing is no failure. An event that is an error is the

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Literal
 
-from firsttoken.testing._server.connection import Line
+from firsttoken.testing._server.connection import ServerConnection
 from firsttoken.testing._server.journal_entry import LoggedRequest, Request
-from firsttoken.testing._server.non_streaming import EVENT_STREAM, error_in, is_error_body, whole_response
+from firsttoken.testing._server.non_streaming import EVENT_STREAM, error_in, is_error_body, non_streaming_response
 from firsttoken.testing._server.pace import Pace
 
 Framing = Literal["", "chunked", "close", "length"]
@@ -26,53 +26,57 @@ class ScriptEndedError(Exception):
         self.reset = reset
 
 
-class Answer:
+class ResponseWriter:
     """The answer to one request.
 
     Args:
-        line: the connection.
+        connection: the connection.
         entry: of the request in the journal; None where a script does not wait for a request.
         pace: how fast.
         on_end: is called before the answer's last bytes are sent, so that it is noted when the client has them.
 
     Attributes:
-        has_begun: whether bytes of the answer, other than 1xx, have been sent.
+        headers_sent: whether bytes of the answer, other than 1xx, have been sent.
         is_complete: whether all of them have.
         keeps_alive: whether the connection can live on after it.
     """
 
     def __init__(
-        self, line: Line, entry: LoggedRequest | None, pace: Pace, on_end: Callable[[], None] | None = None
+        self,
+        connection: ServerConnection,
+        entry: LoggedRequest | None,
+        pace: Pace,
+        on_end: Callable[[], None] | None = None,
     ) -> None:
-        self.has_begun = False
+        self.headers_sent = False
         self.is_complete = False
         self.keeps_alive = entry is None or entry.request.keeps_alive
-        self._line = line
+        self._connection = connection
         self._entry = entry
         self._request: Request | None = None if entry is None else entry.request
         self._delays_s = pace.delays_s(entry.number if entry is not None else 0)
         self._on_end = on_end
         self._framing: Framing = ""
         self._has_ended = False
-        self._cut: tuple[int, float] | None = None
-        self._held: list[bytes] | None = None
+        self._split: tuple[int, float] | None = None
+        self._buffer: list[bytes] | None = None
         self._fields = _json_of(self._request)
-        self._whole: list[bytes] | None = None
+        self._collected: list[bytes] | None = None
         if self._request is not None and not self._request.is_streamed:
-            self._whole = []
+            self._collected = []
 
     @property
     def wants_usage(self) -> bool:
         """Whether the client asked for the tokens used, as one that asks for no stream always does."""
         options = self._fields.get("stream_options")
-        return self.is_whole or (isinstance(options, Mapping) and options.get("include_usage") is True)  # pyright: ignore[reportUnknownMemberType]
+        return self.is_non_streaming or (isinstance(options, Mapping) and options.get("include_usage") is True)  # pyright: ignore[reportUnknownMemberType]
 
     @property
-    def is_whole(self) -> bool:
+    def is_non_streaming(self) -> bool:
         """Whether the answer is one JSON object, which is sent when the script has come to its end."""
-        return self._whole is not None
+        return self._collected is not None
 
-    def chunk(self, fields: Mapping[str, object]) -> None:
+    def send_chunk(self, fields: Mapping[str, object]) -> None:
         """Send a chunk, with the usual head around these fields."""
         usual: dict[str, object] = {
             "id": f"chatcmpl-{self._entry.number if self._entry is not None else 0}",
@@ -81,91 +85,93 @@ class Answer:
             "model": str(self._fields.get("model", "scripted")),
             "choices": [],
         }
-        self.event(b"data: %s\n\n" % _as_json(usual | dict(fields)))
+        self.send_event(b"data: %s\n\n" % _as_json(usual | dict(fields)))
 
-    def event(self, data: bytes) -> None:
+    def send_event(self, data: bytes) -> None:
         """Send an event, when its time has come."""
         delay_s = next(self._delays_s)
         if delay_s:
             self.wait(delay_s)
-        self.body(data)
+        self.send_body(data)
 
-    def body(self, data: bytes) -> None:
+    def send_body(self, data: bytes) -> None:
         """Send bytes of the body."""
-        if self._whole is not None:
-            self._whole.append(data)
+        if self._collected is not None:
+            self._collected.append(data)
             return
         if not self._framing:
-            self.begin()
+            self.send_head()
         if self._entry is not None and error_in(data) is not None:
             self._entry.has_error = True
         self._put(b"%x\r\n%s\r\n" % (len(data), data) if self._framing == "chunked" and data else data)
 
-    def begin(self, status: int = 200, headers: Mapping[str, str] | None = None, framing: str = "chunked") -> None:
+    def send_head(self, status: int = 200, headers: Mapping[str, str] | None = None, framing: str = "chunked") -> None:
         """Send the head of a stream; to a client of HTTP/1.0, which knows no chunks, of one that a close ends."""
         is_chunked = framing == "chunked" and (self._request is None or self._request.http_version != "1.0")
         self._framing = "chunked" if is_chunked else "close"
         self.keeps_alive = self.keeps_alive and is_chunked
         how = {"transfer-encoding": "chunked"} if is_chunked else {}
-        self._leave_whole(lambda: self._send_head(status, {"content-type": EVENT_STREAM} | how | _lowered(headers)))
+        self._start_streaming(
+            lambda: self._write_head(status, {"content-type": EVENT_STREAM} | how | _lowered(headers))
+        )
 
-    def interim(self, status: int, headers: Mapping[str, str]) -> None:
+    def send_interim(self, status: int, headers: Mapping[str, str]) -> None:
         """Send a 1xx response."""
         self._put(_head(status, headers))
 
-    def respond(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+    def send_response(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
         """Send a whole response."""
-        self._whole = None
+        self._collected = None
         self._framing = "length"
         if self._entry is not None and is_error_body(body):
             self._entry.has_error = True
-        with self.held():
-            self._send_head(status, {"content-length": str(len(body))} | _lowered(headers))
+        with self.buffered():
+            self._write_head(status, {"content-length": str(len(body))} | _lowered(headers))
             self._put(body if self._request is None or self._request.method != "HEAD" else b"")
-            self._begin_end()
+            self._on_end_of_body()
         self.is_complete = True
 
     def end(self) -> None:
         """End the body, if it has not ended."""
         if self._has_ended:
             return
-        if self._whole is not None:
-            status, body, content_type = whole_response(b"".join(self._whole))
-            self.respond(status, body, {"content-type": content_type})
+        if self._collected is not None:
+            status, body, content_type = non_streaming_response(b"".join(self._collected))
+            self.send_response(status, body, {"content-type": content_type})
             return
-        if not self._framing and self.has_begun:
+        if not self._framing and self.headers_sent:
             self.keeps_alive = False  # a head of the script's own making: where the body ends is not known
         elif not self._framing:
-            self.begin()
-        self._begin_end()
+            self.send_head()
+        self._on_end_of_body()
         if self._framing == "chunked":
             self._put(b"0\r\n\r\n")
         self.is_complete = True
 
-    def wire(self, data: bytes) -> None:
+    def send_wire_bytes(self, data: bytes) -> None:
         """Put bytes on the connection, outside of HTTP's framing."""
-        self._leave_whole(lambda: None)
-        self.has_begun = True
+        self._start_streaming(lambda: None)
+        self.headers_sent = True
         self._put(data)
 
     def flush(self) -> None:
         """Send what `held` holds back: before a wait, that it be seen."""
-        if self._held:
-            held, self._held = self._held, None
-            self._put(b"".join(held))
-            self._held = []
+        if self._buffer:
+            buffered, self._buffer = self._buffer, None
+            self._put(b"".join(buffered))
+            self._buffer = []
 
     def wait(self, seconds: float) -> None:
         """Let time pass; looks for the client once at least."""
         self.flush()
-        self._line.wait(seconds)
+        self._connection.wait(seconds)
 
     def wait_for(self, has_come: Callable[[float], bool]) -> None:
         """Wait for something that the test does."""
         self.flush()
-        self._line.wait_for(has_come)
+        self._connection.wait_for(has_come)
 
-    def leave(self, *, reset: bool) -> None:
+    def disconnect(self, *, reset: bool) -> None:
         """Close the connection.
 
         Raises:
@@ -175,60 +181,60 @@ class Answer:
         raise ScriptEndedError(reset=reset)
 
     @contextmanager
-    def cut(self, every: int, gap_s: float) -> Generator[None]:
+    def split_writes(self, every: int, gap_s: float) -> Generator[None]:
         """Send in pieces of so many bytes meanwhile."""
-        before, self._cut = self._cut, (every, gap_s)
+        before, self._split = self._split, (every, gap_s)
         try:
             yield
         finally:
-            self._cut = before
+            self._split = before
 
     @contextmanager
-    def held(self) -> Generator[None]:
+    def buffered(self) -> Generator[None]:
         """Hold back what is sent meanwhile, and send it at once."""
-        if self._held is not None:
+        if self._buffer is not None:
             yield
             return
-        self._held = []
+        self._buffer = []
         try:
             yield
             self.flush()
         finally:
-            self._held = None
+            self._buffer = None
 
-    def _begin_end(self) -> None:
+    def _on_end_of_body(self) -> None:
         self._has_ended = True
         if self._on_end is not None:
             self._on_end()
 
     def _put(self, data: bytes) -> None:
-        if self._held is not None:
-            self._held.append(data)
-        elif self._cut is None:
-            self._line.send(data)
+        if self._buffer is not None:
+            self._buffer.append(data)
+        elif self._split is None:
+            self._connection.send(data)
         else:
-            self._send_cut(data, *self._cut)
+            self._send_split(data, *self._split)
 
-    def _send_cut(self, data: bytes, every: int, gap_s: float) -> None:
+    def _send_split(self, data: bytes, every: int, gap_s: float) -> None:
         for at in range(0, len(data), every):
             if gap_s:
-                self._line.wait(gap_s)
-            self._line.send(data[at : at + every])
+                self._connection.wait(gap_s)
+            self._connection.send(data[at : at + every])
 
-    def _leave_whole(self, begin: Callable[[], None]) -> None:
+    def _start_streaming(self, begin: Callable[[], None]) -> None:
         """The script speaks of the wire: it is played as a stream, whatever the client asked for."""
-        before, self._whole = self._whole, None
+        before, self._collected = self._collected, None
         begin()
         for part in before or ():
-            self.body(part)
+            self.send_body(part)
 
-    def _send_head(self, status: int, headers: Mapping[str, str]) -> None:
-        self.has_begun = True
+    def _write_head(self, status: int, headers: Mapping[str, str]) -> None:
+        self.headers_sent = True
         if self._entry is not None:
             self._entry.status = status
-        self._put(_head(status, self._about_connection() | dict(headers)))
+        self._put(_head(status, self._connection_header() | dict(headers)))
 
-    def _about_connection(self) -> dict[str, str]:
+    def _connection_header(self) -> dict[str, str]:
         if not self.keeps_alive:
             return {"connection": "close"}
         was_asked = self._request is not None and self._request.http_version == "1.0"

@@ -19,12 +19,12 @@ class Script:
     Attributes:
         steps: in order.
         waits_for_request: whether a request is read first; else the steps are played as soon as there is a connection.
-        listens: whether the server takes connections at all.
+        accepts_connections: whether the server takes connections at all.
     """
 
     steps: tuple[Step, ...]
     waits_for_request: bool = True
-    listens: bool = True
+    accepts_connections: bool = True
 
 
 class HasScript:
@@ -76,7 +76,7 @@ def on_connect(*steps: StepLike) -> Script:
 
 def refuse() -> Script:
     """A script that takes no connection: the port refuses them. It must be a server's only script."""
-    return Script((), waits_for_request=False, listens=False)
+    return Script((), waits_for_request=False, accepts_connections=False)
 
 
 class Scripts:
@@ -86,14 +86,14 @@ class Scripts:
         answers: scripts, or functions of the request.
 
     Attributes:
-        listens: whether the server is to take connections.
+        accepts_connections: whether the server is to take connections.
     """
 
     def __init__(self, answers: Iterable[Answering]) -> None:
         self._lock = threading.Lock()
         self._answers: list[Script | Callable[[Request], ScriptLike]] = []
         self._next = 0
-        self.listens = True
+        self.accepts_connections = True
         self.replace(answers)
 
     def replace(self, answers: Iterable[Answering]) -> None:
@@ -104,11 +104,13 @@ class Scripts:
             ValueError: `refuse()` is one of several.
         """
         checked = [_checked(answer) for answer in answers] or [as_script(DEFAULT)]
-        listens = not any(isinstance(answer, Script) and not answer.listens for answer in checked)
-        if not listens and len(checked) > 1:
+        accepts_connections = not any(
+            isinstance(answer, Script) and not answer.accepts_connections for answer in checked
+        )
+        if not accepts_connections and len(checked) > 1:
             raise ValueError("a port that refuses connections has no other scripts: refuse() must stand alone")
         with self._lock:
-            self._answers, self._next, self.listens = checked, 0, listens
+            self._answers, self._next, self.accepts_connections = checked, 0, accepts_connections
 
     def take_on_connect(self) -> Script | None:
         """The next script, if it does not wait for a request."""

@@ -5,7 +5,7 @@ import ssl
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from firsttoken.testing._server.handler import Service
+from firsttoken.testing._server.handler import ConnectionHandler
 from firsttoken.testing._server.journal import Journal
 from firsttoken.testing._server.listener import Port, WakeupPipe
 from firsttoken.testing._server.pace import Pace
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from firsttoken.testing._server.tls import Authority
 
 _JOIN_S = 5.0
-_AT_ONCE = Pace()
+_NO_DELAY = Pace()
 
 
 class ScriptedServer:
@@ -30,7 +30,7 @@ class ScriptedServer:
     Every POST is answered by a script, whatever its path; other requests get a 404, use up no script, and are in the
     journal too. A request that asks for no stream gets the same script as one JSON object, when it has come to its
     end: the chunks folded, comments and the like left out, an error event as a response with its status. A script with
-    a `head()`, a `respond()` or a `wire()` is played as it is.
+    a `head()`, a `respond()` or a `wire_bytes()` is played as it is.
 
     What a script, or a function that gives one, raises is answered with a 500 (or a closed connection, where the answer
     had begun), and raised when the server is closed.
@@ -59,7 +59,7 @@ class ScriptedServer:
     """A key to give to clients, none of it secret; the server takes any."""
 
     def __init__(
-        self, *answers: Answering, pace: Pace = _AT_ONCE, tls: bool | ssl.SSLContext = False, port: int = 0
+        self, *answers: Answering, pace: Pace = _NO_DELAY, tls: bool | ssl.SSLContext = False, port: int = 0
     ) -> None:
         if not isinstance(pace, Pace):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is typed
             raise TypeError(f"pace must be a Pace, not {type(pace).__name__}; hint: as in Pace(gap_s=0.1)")
@@ -68,15 +68,15 @@ class ScriptedServer:
         context = tls if isinstance(tls, ssl.SSLContext) else self._own_tls() if tls else None
         self._scheme = "http" if context is None else "https"
         self._scripts = Scripts(answers)
-        self._bell = WakeupPipe()
-        self._service = Service(self._scripts, pace, context, self.journal, self._bell)
+        self._wakeup = WakeupPipe()
+        self._handler = ConnectionHandler(self._scripts, pace, context, self.journal, self._wakeup)
         self._process = os.getpid()
         self._is_started = False
         self._is_closed = False
         try:
-            self._port = Port(port, self._service.begin, self._service.fail)
+            self._port = Port(port, self._handler.begin, self._handler.fail)
         except OSError:
-            self._bell.close()
+            self._wakeup.close()
             raise
         self.port = self._port.number
 
@@ -118,7 +118,7 @@ class ScriptedServer:
         self._require_port()
         self._scripts.replace(answers)
         if self._is_started:
-            self._open_or_shut()
+            self._apply_accepting()
 
     def start(self) -> Self:
         """Take connections; entering the context does. A server that has started stays so.
@@ -128,7 +128,7 @@ class ScriptedServer:
         """
         self._require_port()
         self._is_started = True
-        self._open_or_shut()
+        self._apply_accepting()
         return self
 
     def close(self) -> None:
@@ -141,7 +141,7 @@ class ScriptedServer:
             RuntimeError: it is a script or a function of this server that would close it; nothing is closed.
         """
         self._stop()
-        failure = self._service.take_failure()
+        failure = self._handler.take_failure()
         if failure is not None:
             raise failure
 
@@ -155,7 +155,7 @@ class ScriptedServer:
             self.close()
             return
         self._stop()
-        failure = self._service.take_failure()
+        failure = self._handler.take_failure()
         if failure is not None and failure is not error:
             error.add_note(f"the scripted server's script had failed: {failure!r}")
 
@@ -183,23 +183,23 @@ class ScriptedServer:
         if self._is_closed:
             raise RuntimeError("the server was closed, and its port is given up; hint: make a new one")
 
-    def _open_or_shut(self) -> None:
-        if self._scripts.listens:
+    def _apply_accepting(self) -> None:
+        if self._scripts.accepts_connections:
             self._port.open()
         else:
-            self._port.shut()
+            self._port.stop_listening()
 
     def _stop(self) -> None:
         if self._is_closed:
             return
-        if self._service.is_in_script():  # it would wait for itself
+        if self._handler.is_in_script():  # it would wait for itself
             raise RuntimeError("a script can't close its own server; hint: close it where it was started")
         self._is_closed = True
         self._port.close()
-        self._bell.ring()
+        self._wakeup.set()
         if os.getpid() == self._process:
-            self._service.join(_JOIN_S)
-        self._bell.close()
+            self._handler.join(_JOIN_S)
+        self._wakeup.close()
         if self._authority is not None:
             self._authority.close()
 

@@ -11,7 +11,9 @@ from firsttoken.testing import FAULTS, Fault, Request, done, finish, reasoning, 
 LEFT_EARLY = ("break", "stop", "close", "cancel")
 """Ways in which a caller leaves a stream before its end."""
 
-PLAYABLE = {fault.name: fault for fault in FAULTS if fault.script.waits_for_request and fault.script.listens}
+PLAYABLE = {
+    fault.name: fault for fault in FAULTS if fault.script.waits_for_request and fault.script.accepts_connections
+}
 """The faults that a server which serves everybody can play: those of one request."""
 
 LARGE = ("huge-event", "endless-event")
@@ -24,7 +26,7 @@ IMPATIENCE = Timeout(connect_s=30, first_chunk_s=0.3, idle_s=0.3)
 
 
 @dataclass(frozen=True)
-class Job:
+class Scenario:
     """One stream.
 
     Attributes:
@@ -46,7 +48,7 @@ class Job:
     @property
     def timeout(self) -> Timeout:
         fault = self.fault
-        return IMPATIENCE if fault is not None and fault.needs_deadline and not fault.is_whole else LONG
+        return IMPATIENCE if fault is not None and fault.needs_deadline and not fault.is_complete else LONG
 
     @property
     def text(self) -> str:
@@ -55,11 +57,11 @@ class Job:
         return " ".join(f"{self.number}.{word}" for word in range(words))
 
 
-def jobs(count: int) -> list[Job]:
+def scenarios(count: int) -> list[Scenario]:
     """So many streams: six of ten are good, two bad, and two left early; every fault comes in its turn."""
     chance = random.Random(count)
     small = sorted(PLAYABLE.keys() - set(LARGE))
-    made: list[Job] = []
+    made: list[Scenario] = []
     for number in range(count):
         draw = chance.random()
         if draw < 0.6:
@@ -69,36 +71,36 @@ def jobs(count: int) -> list[Job]:
             kind = f"fault {names[number % len(names)]}"
         else:
             kind = chance.choice(LEFT_EARLY)
-        made.append(Job(number, kind))
+        made.append(Scenario(number, kind))
     return made
 
 
 def script_for(request: Request) -> Any:
     """What the server makes of a request."""
     number, _, kind = str(request.json["user"]).partition("/")
-    job = Job(int(number), kind)
+    scenario = Scenario(int(number), kind)
     if kind == "tools":
-        thought, call = reasoning("Let me see."), tool_call("resolve_host", {"words": job.text}, fragments=5)
+        thought, call = reasoning("Let me see."), tool_call("resolve_host", {"words": scenario.text}, fragments=5)
         return [role(), thought, call, finish("tool_calls"), done()]
-    return job.fault or reply(job.text)
+    return scenario.fault or reply(scenario.text)
 
 
-def complaint(job: Job, completion: ChatCompletion | None, failure: ChatCompletionError | None) -> str | None:
+def check(scenario: Scenario, completion: ChatCompletion | None, failure: ChatCompletionError | None) -> str | None:
     """What is wrong with the outcome of a stream that was read to its end; None where it is what it must be."""
-    fault = job.fault
-    if fault is not None and not fault.is_whole:
-        return _complaint_of_failure(fault, failure)
+    fault = scenario.fault
+    if fault is not None and not fault.is_complete:
+        return _check_failure(fault, failure)
     if failure is not None or completion is None:
         return f"a good stream failed: {failure!r}"
-    if job.kind == "tools":
+    if scenario.kind == "tools":
         calls = completion.choices[0].message.tool_calls or []
         said = [call.function.arguments for call in calls if call.function is not None]
-        return None if said == [f'{{"words": "{job.text}"}}'] else f"the tool call came as {said}"
-    wanted = job.text if fault is None else fault.text
+        return None if said == [f'{{"words": "{scenario.text}"}}'] else f"the tool call came as {said}"
+    wanted = scenario.text if fault is None else fault.text
     return None if completion.text == wanted else f"{completion.text!r} came instead of {wanted!r}"
 
 
-def _complaint_of_failure(fault: Fault, failure: ChatCompletionError | None) -> str | None:
+def _check_failure(fault: Fault, failure: ChatCompletionError | None) -> str | None:
     if failure is None:
         return "half an answer passed for a whole one"
     text = "" if failure.partial is None else failure.partial.text

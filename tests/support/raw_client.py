@@ -24,7 +24,7 @@ def post(*, stream: bool = True, path: str = "/v1/chat/completions", **headers: 
     return f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n{lines}\r\n".encode() + body
 
 
-class Bare:
+class RawClient:
     """One connection to a server."""
 
     def __init__(self, server: ScriptedServer, *, receive_buffer_bytes: int | None = None) -> None:
@@ -77,7 +77,7 @@ class Bare:
 
 def asked(server: ScriptedServer, *, stream: bool = True, **headers: str) -> bytes:
     """The answer to one request, all of its bytes."""
-    with Bare(server) as client:
+    with RawClient(server) as client:
         client.send(post(stream=stream, connection="close", **headers))
         return client.read_all()
 

@@ -10,7 +10,7 @@ from tests.support.server import Server
 TIMEOUT_S = 110.0
 
 
-class Use(NamedTuple):
+class ResourceUsage(NamedTuple):
     """What a call has used, and come to.
 
     Attributes:
@@ -26,7 +26,9 @@ class Use(NamedTuple):
     failure: str | None
 
 
-def use_of(server: Server, shell: str, *, style: str = "stream", calls: int = 1, most_chunks: int = 0) -> list[Use]:
+def measure(
+    server: Server, shell: str, *, style: str = "stream", calls: int = 1, most_chunks: int = 0
+) -> list[ResourceUsage]:
     """What calls use, one after the other, in a fresh process; each stops at so many chunks, if it gets there."""
     ended = subprocess.run(
         [sys.executable, "-m", "tests.limits.reader", shell, style, server.base_url, str(calls), str(most_chunks)],
@@ -35,4 +37,4 @@ def use_of(server: Server, shell: str, *, style: str = "stream", calls: int = 1,
         check=True,
         timeout=TIMEOUT_S,
     )
-    return [Use(**json.loads(line)) for line in ended.stdout.splitlines()]
+    return [ResourceUsage(**json.loads(line)) for line in ended.stdout.splitlines()]

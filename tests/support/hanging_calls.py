@@ -16,17 +16,17 @@ from tests.support.tls import client_context, server_context
 
 
 @dataclass
-class Stall:
+class HangingCall:
     """A call that will wait: with these settings, in this function, at this server (None: there is none to ask)."""
 
     base_url: str
-    inside: str
+    frame_name: str
     server: Server | None = None
     settings: dict[str, Any] = field(default_factory=dict[str, Any])
     request: ChatCompletionRequest = REQUEST
 
 
-PLACES = ["lookup", "connect", "handshake", "proxy", "send", "head", "chunk", "tls head", "tls chunk", "backoff"]
+HANG_POINTS = ["lookup", "connect", "handshake", "proxy", "send", "head", "chunk", "tls head", "tls chunk", "backoff"]
 
 
 @contextmanager
@@ -91,7 +91,7 @@ def _busy(peer: Peer) -> None:
 
 
 @contextmanager
-def stall(place: str) -> Generator[Stall]:
+def hanging_call(place: str) -> Generator[HangingCall]:
     """A call that waits at one of `PLACES`."""
     with ExitStack() as stack:
 
@@ -100,29 +100,29 @@ def stall(place: str) -> Generator[Stall]:
 
         if place == "lookup":
             stack.enter_context(_endless_lookup())
-            yield Stall("http://stalled.test/v1", "resolve")
+            yield HangingCall("http://stalled.test/v1", "resolve")
         elif place == "connect":
-            yield Stall(f"http://127.0.0.1:{stack.enter_context(full_backlog())}/v1", "_connect_to")
+            yield HangingCall(f"http://127.0.0.1:{stack.enter_context(full_backlog())}/v1", "_connect_to")
         elif place == "handshake":
             server = serve(_silent)
-            yield Stall(f"https://127.0.0.1:{server.port}/v1", "start_tls", server)
+            yield HangingCall(f"https://127.0.0.1:{server.port}/v1", "start_tls", server)
         elif place == "proxy":
             server = serve(_silent)
             settings = {"proxy": f"http://127.0.0.1:{server.port}"}
-            yield Stall("https://stalled.test/v1", "_open_tunnel", server, settings)
+            yield HangingCall("https://stalled.test/v1", "_open_tunnel", server, settings)
         elif place == "send":
             server = serve(_deaf)
-            yield Stall(server.base_url, "send", None, {}, chat_completion_request("m", "x" * 20_000_000))
+            yield HangingCall(server.base_url, "send", None, {}, chat_completion_request("m", "x" * 20_000_000))
         elif place == "backoff":
             server = serve(_busy)
-            yield Stall(server.base_url, "_retry_or_raise", server, {"max_retries": 1})
+            yield HangingCall(server.base_url, "_retry_or_raise", server, {"max_retries": 1})
         else:
             tls = place.startswith("tls ")
             server = serve(_head if place.endswith("head") else _chunk, tls=tls)
-            yield Stall(server.base_url, "recv", server, {"ssl_context": client_context()} if tls else {})
+            yield HangingCall(server.base_url, "recv", server, {"ssl_context": client_context()} if tls else {})
 
 
-def wait_until_inside(thread: threading.Thread, function: str) -> None:
+def wait_until_in_frame(thread: threading.Thread, function: str) -> None:
     """Wait until a thread is in a function of this name, and stays there."""
     pace = threading.Event()
     for _ in range(int(WAIT_S / 0.01)):

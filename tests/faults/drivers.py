@@ -40,7 +40,7 @@ class Outcome:
     failure: ChatCompletionError | None = None
     whole: ChatCompletion | None = None
     state: str | None = None
-    took_s: float = 0.0
+    elapsed_s: float = 0.0
     has_left: bool = False
 
     @property
@@ -49,7 +49,7 @@ class Outcome:
         return "".join(chunk.text for chunk in self.chunks)
 
 
-Way = Callable[[ScriptedServer, Timeout, int], Outcome]
+Driver = Callable[[ScriptedServer, Timeout, int], Outcome]
 """Asks a server, with these deadlines and so many retries."""
 
 
@@ -72,7 +72,7 @@ def sync_iterator(server: ScriptedServer, timeout: Timeout, max_retries: int) ->
             outcome.failure = failure
         else:
             outcome.whole = stream.completion
-        outcome.took_s = time.monotonic() - started_s
+        outcome.elapsed_s = time.monotonic() - started_s
         outcome.state = stream.state
         assert next(stream, None) is None
         outcome.has_left = _has_left(server, outcome)
@@ -87,7 +87,7 @@ def sync_callback(server: ScriptedServer, timeout: Timeout, max_retries: int) ->
             outcome.whole = client.chat_completion_stream(REQUEST, outcome.chunks.append)
         except ChatCompletionError as failure:
             outcome.failure = failure
-        outcome.took_s = time.monotonic() - started_s
+        outcome.elapsed_s = time.monotonic() - started_s
         outcome.has_left = _has_left(server, outcome)
     return outcome
 
@@ -100,7 +100,7 @@ def sync_blocking(server: ScriptedServer, timeout: Timeout, max_retries: int) ->
             outcome.whole = client.chat_completion(REQUEST)
         except ChatCompletionError as failure:
             outcome.failure = failure
-        outcome.took_s = time.monotonic() - started_s
+        outcome.elapsed_s = time.monotonic() - started_s
         outcome.has_left = _has_left(server, outcome)
     return outcome
 
@@ -118,7 +118,7 @@ def async_iterator(server: ScriptedServer, timeout: Timeout, max_retries: int) -
                 outcome.failure = failure
             else:
                 outcome.whole = stream.completion
-            outcome.took_s = time.monotonic() - started_s
+            outcome.elapsed_s = time.monotonic() - started_s
             outcome.state = stream.state
             assert await anext(stream, None) is None
             outcome.has_left = await asyncio.to_thread(_has_left, server, outcome)
@@ -141,7 +141,7 @@ def async_callback(server: ScriptedServer, timeout: Timeout, max_retries: int) -
                 outcome.whole = await client.chat_completion_stream(REQUEST, take)
             except ChatCompletionError as failure:
                 outcome.failure = failure
-            outcome.took_s = time.monotonic() - started_s
+            outcome.elapsed_s = time.monotonic() - started_s
             outcome.has_left = await asyncio.to_thread(_has_left, server, outcome)
         return outcome
 
@@ -157,15 +157,15 @@ def async_blocking(server: ScriptedServer, timeout: Timeout, max_retries: int) -
                 outcome.whole = await client.chat_completion(REQUEST)
             except ChatCompletionError as failure:
                 outcome.failure = failure
-            outcome.took_s = time.monotonic() - started_s
+            outcome.elapsed_s = time.monotonic() - started_s
             outcome.has_left = await asyncio.to_thread(_has_left, server, outcome)
         return outcome
 
     return asyncio.run(ask())
 
 
-STREAMED: tuple[Way, ...] = (sync_iterator, sync_callback, async_iterator, async_callback)
-BLOCKING: tuple[Way, ...] = (sync_blocking, async_blocking)
+STREAMED: tuple[Driver, ...] = (sync_iterator, sync_callback, async_iterator, async_callback)
+BLOCKING: tuple[Driver, ...] = (sync_blocking, async_blocking)
 
 
 def _client(server: ScriptedServer, timeout: Timeout, max_retries: int) -> Client:
