@@ -2,6 +2,8 @@
 
 set windows-shell := ["powershell.exe", "-NoLogo", "-Command"]
 
+core_tests := "tests/protocol tests/models tests/properties tests/quirks"
+
 _list:
     @just --list --unsorted
 
@@ -9,24 +11,27 @@ _list:
 ask *WORDS:
     uv run firsttoken ask {{ WORDS }}
 
-# run the tests: just test tests/sync -k deadline
+# run the tests, a process for each core; in this one: just test -n0 tests/behaviour -k deadline
 test *ARGS:
-    uv run --group bench --group lint --group web pytest {{ ARGS }}
+    uv run --group test pytest -n auto --maxprocesses 8 --dist loadgroup {{ ARGS }}
 
-# run the tests and measure what they cover
+# run the tests and measure what they cover: all of the core by its own tests, and most of the rest by all
 coverage:
-    uv run --group bench coverage erase
-    uv run --group bench --group lint --group web coverage run -m pytest
-    uv run --group bench coverage combine --quiet
-    uv run --group bench coverage report
+    uv run --group test coverage erase
+    uv run --group test coverage run -m pytest -n auto --maxprocesses 8 --dist loadgroup {{ core_tests }}
+    uv run --group test coverage combine --quiet
+    uv run --group test coverage report --include="src/firsttoken/_protocol/*,src/firsttoken/_models/*" --fail-under=100
+    uv run --group test coverage run -m pytest -n auto --maxprocesses 8 --dist loadgroup {{ prepend("--ignore=", core_tests) }}
+    uv run --group test coverage combine --quiet --append
+    uv run --group test coverage report
 
 # check style, layers and types
 lint:
-    uv run --group lint --group bench ruff format --check
-    uv run --group lint --group bench ruff check
-    uv run --group lint --group bench lint-imports --no-logo --no-cache
-    uv run --group lint --group bench mypy
-    uv run --group lint --group bench pyright
+    uv run --group test ruff format --check
+    uv run --group test ruff check
+    uv run --group test lint-imports --no-logo --no-cache
+    uv run --group test mypy
+    uv run --group test pyright
 
 # bring the code into shape
 format:

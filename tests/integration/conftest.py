@@ -1,5 +1,6 @@
 """Fixtures that these tests share."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ def litellm(
 
     def tell(text: str) -> None:
         with capture.global_and_fixture_disabled():
-            print(f"\n{text}", flush=True)
+            print(f"\n{text}", file=sys.stderr, flush=True)  # the standard output of a worker of xdist is not shown
 
     python = environment(tell)
     folder = tmp_path_factory.mktemp("litellm")

@@ -23,7 +23,12 @@ from tests.support.clients import MakeClient
 from tests.support.litellm import LiteLLM
 
 # The first run installs LiteLLM, which may take longer than a test may, and has its own limit.
-pytestmark = [pytest.mark.model, pytest.mark.litellm, pytest.mark.timeout(120, func_only=True)]
+pytestmark = [
+    pytest.mark.model,
+    pytest.mark.litellm,
+    pytest.mark.timeout(120, func_only=True),
+    pytest.mark.xdist_group("litellm"),  # one proxy for all
+]
 
 STYLES: dict[str, Callable[[Client, ChatCompletionRequest], ChatCompletion]] = {
     "blocking": lambda client, request: client.chat_completion(request),

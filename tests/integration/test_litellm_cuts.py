@@ -15,7 +15,12 @@ from tests.support.litellm import LiteLLM
 from tests.support.server import EVENT_STREAM, WAIT_S, Peer, Server, chunk, event, respond_sequentially
 from tests.support.services import free_port
 
-pytestmark = [pytest.mark.model, pytest.mark.litellm, pytest.mark.timeout(120, func_only=True)]
+pytestmark = [
+    pytest.mark.model,
+    pytest.mark.litellm,
+    pytest.mark.timeout(120, func_only=True),
+    pytest.mark.xdist_group("litellm"),  # one proxy for all
+]
 
 Serve = Callable[[Peer], None]
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 FILE = Path(__file__).with_name("public_api.py")
 CHECKERS = {
     "mypy": ("mypy", "--strict", "--warn-unused-ignores", "--follow-imports=silent"),
-    "pyright": ("pyright",),
+    "pyright": ("pyright", "--pythonpath", sys.executable),
 }
 each_checker = pytest.mark.parametrize(
     "name",
