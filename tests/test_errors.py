@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import traceback
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from firsttoken.errors import (
     StreamTruncatedError,
     status_error_class,
 )
+from firsttoken.types import Headers, ResponseInfo
 from tests.support.core import run
 from tests.support.server import chunk, event
 
@@ -50,17 +52,26 @@ def test_every_error_pickles_and_copies_with_all_it_has(kind: type[Exception]) -
     again = [pickle.loads(pickle.dumps(error, protocol)) for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1)]
     for twin in (*again, copy.copy(error), copy.deepcopy(error)):
         assert type(twin) is kind
-        assert str(twin) == str(error) == "what failed\nhint: what to do"
+        assert str(twin) == str(error) == "what failed"
+        assert getattr(twin, "hint", "") == "what to do"
         assert vars(twin) == vars(error)
         assert twin.args == error.args
-        assert twin.__notes__ == ["a note"]
+        assert twin.__notes__ == ["hint: what to do", "a note"]
+        twin.add_note("another")
+        assert error.__notes__ == ["hint: what to do", "a note"]
 
 
 @pytest.mark.parametrize("kind", CLASSES)
-def test_the_hint_is_the_end_of_the_message(kind: type[Exception]) -> None:
-    assert str(an_error(kind)).splitlines() == ["what failed", "hint: what to do"]
+def test_a_message_is_one_line_and_the_hint_is_apart(kind: type[Exception]) -> None:
+    error = an_error(kind)
+    assert (str(error), error.hint) == ("what failed", "what to do")
+    assert "".join(traceback.format_exception(error)).splitlines()[-2:] == [
+        f"{kind.__module__}.{kind.__qualname__}: what failed",
+        "hint: what to do",
+    ]
     if kind is not APITimeoutError:
-        assert str(kind("what failed")) == "what failed"
+        plain: Any = kind("what\r\nfailed")
+        assert (str(plain), plain.hint) == ("what failed", None)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +92,10 @@ def test_errors_are_also_the_built_in_ones_that_they_mean(kind: type[Exception],
 
 def test_what_a_new_error_holds() -> None:
     error = ChatCompletionError("x")
-    assert vars(error) == {"partial": None, "chunks_received": 0, "request_id": None}
+    assert vars(error) == {"partial": None, "chunks_received": 0, "attempts": 0, "response": None, "request_id": None}
+    assert (error.headers, error.hint) == ({}, None)
+    error.response = ResponseInfo(status=200, headers=Headers({"X-RateLimit-Remaining": "3"}))
+    assert error.headers["x-ratelimit-remaining"] == "3"
     assert not error.retryable
     assert APIConnectionError("x").retryable
     assert [APITimeoutError("x", phase=phase).retryable for phase in ("connect", "first_chunk", "idle", "total")] == [

@@ -11,6 +11,7 @@ import pytest
 from firsttoken import STOP, ChatCompletionChunk, Client, Timeout, errors
 from firsttoken.errors import APIStatusError, APITimeoutError, ChatCompletionError, ConfigurationError
 from tests.support.clients import KEY, REQUEST, clean_env, drain, failure_of
+from tests.support.errors import message_of
 from tests.support.httpx2_clients import ClientOver, client_over
 from tests.support.server import DONE, chunk, completion, event
 
@@ -150,7 +151,7 @@ def test_redirects_are_not_followed(client_over: ClientOver) -> None:
     moved = httpx2.Response(307, headers={"location": "http://elsewhere.test/v1/chat/completions"})
     with pytest.raises(APIStatusError, match="the server answered 307") as caught:
         client_over(answering(moved), http={"follow_redirects": True}).chat_completion(REQUEST)
-    assert "elsewhere.test" in str(caught.value)
+    assert "elsewhere.test" in message_of(caught.value)
 
 
 MEANINGS: dict[str, tuple[Exception, type[Exception], str, bool]] = {
@@ -228,7 +229,7 @@ def test_what_httpx2_raises_becomes_ours(client_over: ClientOver, name: str, sty
     client = client_over(answering(error))
     with pytest.raises(kind) as caught:
         client.chat_completion(REQUEST) if style == "whole" else next(client.chat_completion_stream(REQUEST))
-    assert str(caught.value).startswith(words)
+    assert message_of(caught.value).startswith(words)
     assert caught.value.__cause__ is error
     assert getattr(caught.value, "retryable", False) == retryable
 
@@ -257,7 +258,7 @@ def test_a_broken_stream_hands_out_what_came(client_over: ClientOver, name: str)
     assert texts == ["Hel"]
     assert type(failure) is kind
     assert isinstance(failure, ChatCompletionError)
-    assert str(failure) == words
+    assert message_of(failure) == words
     assert failure.partial is not None
     assert (failure.partial.text, failure.chunks_received, stream.state) == ("Hel", 1, "failed")
 
@@ -265,7 +266,7 @@ def test_a_broken_stream_hands_out_what_came(client_over: ClientOver, name: str)
 def test_a_body_that_ends_early_is_truncated(client_over: ClientOver) -> None:
     failure = failure_of(client_over(answering(stream_of(event(chunk("Hel"))))).chat_completion_stream(REQUEST))
     assert type(failure) is errors.StreamTruncatedError
-    assert "the stream ended" in str(failure)
+    assert "the stream ended" in message_of(failure)
 
 
 def test_failures_that_may_pass_are_retried(client_over: ClientOver) -> None:
@@ -319,7 +320,7 @@ def test_a_compressed_stream_is_decoded(client_over: ClientOver) -> None:
     assert drain(client_over(answering(answer)).chat_completion_stream(REQUEST)) == (["Hel", "lo"], None)
     cut = httpx2.Response(200, headers=EVENTS | {"content-encoding": "gzip"}, stream=Body(body[:-9]))
     failure = failure_of(client_over(answering(cut)).chat_completion_stream(REQUEST))
-    assert str(failure) == "the compressed body ended before its data did"
+    assert message_of(failure) == "the compressed body ended before its data did"
 
 
 def test_a_hook_that_refuses_a_status(client_over: ClientOver) -> None:

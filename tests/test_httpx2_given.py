@@ -75,10 +75,10 @@ for kind in (Client, AsyncClient):
     try:
         kind("k", "http://x", http_client=object())
     except ConfigurationError as error:
-        print(error)
+        print(error, error.hint, sep=" hint: ")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    said = "http_client takes a client of httpx2, which is not installed\nhint: pip install 'firsttoken[httpx2]'\n"
+    said = "http_client takes a client of httpx2, which is not installed hint: pip install 'firsttoken[httpx2]'\n"
     assert done.stdout == said * 2
 
 

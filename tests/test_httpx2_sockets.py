@@ -16,6 +16,7 @@ import pytest
 from firsttoken import AsyncClient, Client, Timeout
 from firsttoken.errors import APIConnectionError, APITimeoutError, RateLimitError, StreamTruncatedError
 from tests.support.clients import KEY, REQUEST, clean_env, drain, failure_of
+from tests.support.errors import message_of
 from tests.support.hanging_calls import full_backlog
 from tests.support.httpx2_clients import ClientOver, client_over
 from tests.support.server import EVENT_STREAM, Peer, Server, chunk, event, respond_sequentially
@@ -68,7 +69,7 @@ def test_a_cut(client_over: ClientOver) -> None:
         texts, failure = drain(client_over(server).chat_completion_stream(REQUEST))
     assert texts == ["Hel"]
     assert type(failure) is StreamTruncatedError
-    assert str(failure) == "the connection was closed before the end of the response"
+    assert message_of(failure) == "the connection was closed before the end of the response"
     assert failure.partial is not None
     assert failure.partial.text == "Hel"
 
@@ -86,7 +87,7 @@ def test_a_reset(client_over: ClientOver) -> None:
         seen.set()
         failure = failure_of(stream)
     assert type(failure) is APIConnectionError
-    assert str(failure) == f"lost the connection to 127.0.0.1:{server.port}: Connection reset by peer"
+    assert message_of(failure) == f"lost the connection to 127.0.0.1:{server.port}: Connection reset by peer"
     assert isinstance(failure.__cause__, httpx2.ReadError)
     assert failure.partial is not None
 
@@ -95,7 +96,7 @@ def test_nobody_listens(client_over: ClientOver) -> None:
     with Server(silent) as server:
         pass
     failure = failure_of(client_over(server).chat_completion_stream(REQUEST))
-    assert str(failure) == (
+    assert message_of(failure) == (
         f"no connection to 127.0.0.1:{server.port}: Connection refused\n"
         "hint: does the server run, and is this its port?"
     )
@@ -109,7 +110,7 @@ def test_an_answer_that_is_no_http(client_over: ClientOver) -> None:
 
     with Server(serve) as server:
         failure = failure_of(client_over(server).chat_completion_stream(REQUEST))
-    assert str(failure).startswith("the server does not answer in HTTP: illegal status line")
+    assert message_of(failure).startswith("the server does not answer in HTTP: illegal status line")
 
 
 def test_a_server_that_hangs_up_is_asked_again(client_over: ClientOver) -> None:
@@ -181,7 +182,7 @@ def test_no_deadline_is_late(client_over: ClientOver, place: str) -> None:
     assert got == list(texts)
     assert isinstance(failure, APITimeoutError)
     assert failure.phase == ("idle" if texts else "first_chunk")
-    assert f"from 127.0.0.1:{server.port} within 0.2 s" in str(failure)
+    assert f"from 127.0.0.1:{server.port} within 0.2 s" in message_of(failure)
 
 
 def test_the_total_includes_everything(client_over: ClientOver) -> None:
@@ -197,7 +198,7 @@ def test_connecting_has_a_deadline(client_over: ClientOver) -> None:
         client = client_over(f"http://127.0.0.1:{port}/v1", timeout=Timeout(connect_s=SHORT_S))
         failure = failure_of(client.chat_completion_stream(REQUEST))
     assert isinstance(failure, APITimeoutError)
-    assert str(failure) == f"no connection to 127.0.0.1:{port} within 0.2 s (connect_s)"
+    assert message_of(failure) == f"no connection to 127.0.0.1:{port} within 0.2 s (connect_s)"
     assert failure.phase == "connect"
     assert failure.retryable
 

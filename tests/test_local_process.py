@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from firsttoken.local import LocalServer, LocalServerError
+from tests.support.errors import message_of
 from tests.support.local_model import ask, package
 from tests.support.processes import Watch, has_exited, run_python, start_python
 
@@ -131,8 +132,8 @@ def test_a_file_that_is_no_model_shows_the_servers_log(tmp_path: Path) -> None:
         LocalServer(tmp_path / "no.gguf")
     assert caught.value.reason == "its process ended with status 1"
     assert "invalid magic characters: 'hell', expected 'GGUF'" in caught.value.log
-    assert str(caught.value).startswith("the local server did not start: its process ended with status 1\n  | ")
-    assert str(caught.value).endswith(
+    assert message_of(caught.value).startswith("the local server did not start: its process ended with status 1\n  | ")
+    assert message_of(caught.value).endswith(
         "\nhint: the file must be a whole GGUF model, of a kind that this llama.cpp knows"
     )
 
@@ -143,7 +144,9 @@ def test_a_taken_port_is_said() -> None:
         with pytest.raises(LocalServerError) as caught:
             LocalServer(port=port)
     assert f"couldn't bind HTTP server socket, hostname: 127.0.0.1, port: {port}" in caught.value.log
-    assert str(caught.value).endswith("\nhint: another program may hold that port; port 0 takes one that is free")
+    assert message_of(caught.value).endswith(
+        "\nhint: another program may hold that port; port 0 takes one that is free"
+    )
 
 
 def test_a_server_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -151,7 +154,7 @@ def test_a_server_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     with pytest.raises(LocalServerError) as caught:
         LocalServer(start_timeout_s=0.2)
-    assert str(caught.value) == "the local server did not start: no answer within 0.2 s"
+    assert message_of(caught.value) == "the local server did not start: no answer within 0.2 s"
 
 
 def test_a_broken_installation_shows_its_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

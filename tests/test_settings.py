@@ -10,6 +10,7 @@ from firsttoken._client.config import ClientConfig
 from firsttoken._client.prepared import PreparedRequest
 from firsttoken._version import __version__
 from firsttoken.errors import ConfigurationError
+from tests.support.errors import message_of
 
 KEY = "sk-0123456789abcdef"
 REQUEST = chat_completion_request("m", "Hi")
@@ -96,7 +97,7 @@ def test_a_key_is_needed_for_openai_alone() -> None:
     for api_key in (None, ""):
         with pytest.raises(ConfigurationError) as caught:
             made(api_key=api_key)
-        assert str(caught.value) == (
+        assert message_of(caught.value) == (
             "there is no key for api.openai.com\nhint: set OPENAI_API_KEY or pass api_key=; "
             "for another server set OPENAI_BASE_URL or pass base_url="
         )
@@ -130,8 +131,8 @@ def test_headers_of_the_call_go_before_those_of_the_client_and_these_before_ours
 def test_a_key_with_a_line_break_is_refused_without_showing_it(given: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError) as caught:
         made(**given)
-    assert "hint: was it copied with a new line at its end?" in str(caught.value)
-    assert KEY not in str(caught.value)
+    assert "hint: was it copied with a new line at its end?" in message_of(caught.value)
+    assert KEY not in message_of(caught.value)
 
 
 def test_a_key_is_in_no_repr() -> None:
@@ -201,7 +202,7 @@ def test_what_is_no_number_of_choices(n: Any) -> None:
     for given in fields:
         with pytest.raises(ConfigurationError) as caught:
             planned(made(api_key=KEY), chat_completion_request("m", "Hi", **given))
-        assert str(caught.value) == f"n must be an int of 1 or more: {n!r}"
+        assert message_of(caught.value) == f"n must be an int of 1 or more: {n!r}"
 
 
 @pytest.mark.parametrize(
@@ -220,7 +221,7 @@ def test_what_is_no_number_of_choices(n: Any) -> None:
 def test_arguments_of_the_wrong_type(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         planned(made(**({"api_key": KEY} | given)))
-    assert str(caught.value) == message
+    assert message_of(caught.value) == message
 
 
 @pytest.mark.parametrize(
@@ -237,14 +238,14 @@ def test_limits_are_checked(given: dict[str, Any], message: str) -> None:
     for call in (lambda: made(api_key=KEY, **given), lambda: planned(settings, **given)):
         with pytest.raises(ConfigurationError) as caught:
             call()
-        assert str(caught.value) == message
+        assert message_of(caught.value) == message
 
 
 def test_the_wrong_method_for_a_request() -> None:
     request = chat_completion_request("m", "Hi", stream=True)
     with pytest.raises(ConfigurationError) as caught:
         planned(made(api_key=KEY), request, streamed=False)
-    assert str(caught.value) == (
+    assert message_of(caught.value) == (
         "chat_completion waits for the whole answer, but request.stream is True\n"
         "hint: use chat_completion_stream(request), or leave stream out"
     )
@@ -255,7 +256,9 @@ def test_the_wrong_method_for_a_field_of_the_servers_own() -> None:
     request = chat_completion_request("m", "Hi", extra={"stream": True})
     with pytest.raises(ConfigurationError) as caught:
         planned(made(api_key=KEY), request, streamed=False)
-    assert str(caught.value).startswith('chat_completion waits for the whole answer, but request.extra["stream"] is')
+    assert message_of(caught.value).startswith(
+        'chat_completion waits for the whole answer, but request.extra["stream"] is'
+    )
     request = chat_completion_request("m", "Hi", extra={"stream": False})
     assert json.loads(planned(made(api_key=KEY), request).body)["stream"] is True
 
@@ -263,7 +266,7 @@ def test_the_wrong_method_for_a_field_of_the_servers_own() -> None:
 def test_what_is_no_request() -> None:
     with pytest.raises(ConfigurationError) as caught:
         planned(made(api_key=KEY), {"model": "m"})
-    assert str(caught.value) == (
+    assert message_of(caught.value) == (
         "a request must be a ChatCompletionRequest, not dict\n"
         "hint: make one with chat_completion_request(model, messages, …)"
     )

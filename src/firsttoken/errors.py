@@ -2,7 +2,8 @@
 
 ::
 
-    ChatCompletionError                      .partial .chunks_received .request_id .retryable
+    ChatCompletionError                      .partial .chunks_received .attempts .hint
+    │                                        .response .headers .request_id .retryable
     ├── APIStatusError                       an error response, by HTTP status or inside the stream
     │   │                                    .status .code .type .param .body .retry_after_s .in_stream
     │   ├── BadRequestError 400
@@ -21,12 +22,15 @@
     ConfigurationError(ValueError)           no key, bad URL, wrong method for the request
 
 Every exception that leaves a call or an iteration is one of these, except what the caller's own code raised,
-`KeyboardInterrupt` and `CancelledError`. They pickle, and hold no secret. A message may end in lines `hint: …`.
+`KeyboardInterrupt` and `CancelledError`. They pickle, and hold no secret. `str(error)` is one line; `error.hint` says
+what to do about it, where that is known, and a traceback shows it as a note.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from firsttoken._models.base import ResponseInfo
     from firsttoken._models.completion import ChatCompletion
 
 __all__ = [
@@ -55,8 +59,25 @@ TimeoutPhase = Literal["connect", "first_chunk", "idle", "total"]
 RETRYABLE_STATUSES = frozenset({408, 409, 429})
 
 
-class _PicklableError(Exception):
-    """Pickles by attributes: an exception's own way calls `__init__` with `args`, which keyword arguments defeat."""
+_HINT = "hint: "
+
+
+class _BaseError(Exception):
+    """A message of one line, and a hint.
+
+    Pickles by attributes: an exception's own way calls `__init__` with `args`, which keyword arguments defeat.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(" ".join(message.splitlines()))
+        if hint:
+            self.add_note(_HINT + hint)
+
+    @property
+    def hint(self) -> str | None:
+        """What to do about it; None where nothing is known. It is the note that a traceback shows."""
+        notes: list[str] = getattr(self, "__notes__", [])
+        return next((note.removeprefix(_HINT) for note in notes if note.startswith(_HINT)), None)
 
     def __reduce__(self) -> "tuple[object, ...]":
         return _unpickle, (type(self), self.args, self.__dict__)
@@ -66,15 +87,19 @@ def _unpickle(cls: type[BaseException], args: tuple[object, ...], attributes: di
     error = cls.__new__(cls, *args)
     error.args = args
     error.__dict__.update(attributes)
+    if "__notes__" in attributes:
+        error.__notes__ = [*error.__notes__]  # a note of the copy is not one of the original
     return error
 
 
-class ChatCompletionError(_PicklableError):
+class ChatCompletionError(_BaseError):
     """A call or a stream failed.
 
     Attributes:
         partial: the completion of the chunks that were yielded before; None where there was none.
         chunks_received: how many chunks were yielded before.
+        attempts: how often the request was sent, or tried to be; 0 where the error is not of a call.
+        response: status and headers of the response; None where its head had not come.
         request_id: the server's name for the request, where it gave one.
         retryable: whether the same request may well succeed when it is sent again. firsttoken has tried it
             `max_retries` times by itself where nothing had been yielded yet.
@@ -83,10 +108,17 @@ class ChatCompletionError(_PicklableError):
     retryable = False
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(f"{message}\nhint: {hint}" if hint else message)
+        super().__init__(message, hint=hint)
         self.partial: ChatCompletion | None = None
         self.chunks_received = 0
+        self.attempts = 0
+        self.response: ResponseInfo | None = None
         self.request_id: str | None = None
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers of the response (`x-ratelimit-…` and the like), names case-insensitive; empty without one."""
+        return {} if self.response is None else self.response.headers
 
 
 class APIStatusError(ChatCompletionError):
@@ -205,11 +237,8 @@ class RefusalError(ChatCompletionError):
         self.refusal = refusal
 
 
-class ConfigurationError(_PicklableError, ValueError):
+class ConfigurationError(_BaseError, ValueError):
     """The call can't be made as it is: no key, a bad URL or header, a request that needs the other method."""
-
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(f"{message}\nhint: {hint}" if hint else message)
 
 
 _BY_STATUS: dict[int, type[APIStatusError]] = {

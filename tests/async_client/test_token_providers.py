@@ -8,6 +8,7 @@ from firsttoken import AsyncClient, Client, Timeout, chat_completion_request
 from firsttoken.errors import APITimeoutError, ConfigurationError
 from tests.async_client.conftest import Run
 from tests.support.clients import REQUEST
+from tests.support.errors import message_of
 from tests.support.server import Peer, Server, completion, respond_sequentially
 
 
@@ -61,7 +62,7 @@ def test_a_deadline_ends_the_waiting_for_it(run: Run, timeout: Timeout, phase: s
         client = AsyncClient(provider, "http://127.0.0.1:9/v1", timeout=timeout)
         with pytest.raises(APITimeoutError) as caught:
             await client.chat_completion(REQUEST)
-        assert str(caught.value) == f"no token from the token provider within 0.02 s ({setting})"
+        assert message_of(caught.value) == f"no token from the token provider within 0.02 s ({setting})"
         assert caught.value.phase == phase
         assert provider.cancelled
 
@@ -120,4 +121,6 @@ def test_the_sync_client_takes_none_that_is_awaited() -> None:
     client = Client(lambda: Later(), "http://127.0.0.1:9/v1")  # type: ignore[arg-type, return-value]  # pyright: ignore[reportArgumentType]
     with pytest.raises(ConfigurationError) as caught:
         client.chat_completion(chat_completion_request("m", "Hi"))
-    assert str(caught.value) == ("the token provider must give a str, not Later\nhint: an async one is for AsyncClient")
+    assert message_of(caught.value) == (
+        "the token provider must give a str, not Later\nhint: an async one is for AsyncClient"
+    )

@@ -20,6 +20,7 @@ from firsttoken.errors import (
 )
 from firsttoken.events import FinishedEvent, TextEvent
 from tests.support.clients import KEY, REQUEST, drain
+from tests.support.errors import message_of
 from tests.support.server import Peer, Server, chunk, completion, respond_sequentially
 from tests.support.sync_adapter import BlockingAsyncClient
 
@@ -105,7 +106,7 @@ def test_a_key_of_openai_alone_is_none_for_azure(azure_of: AzureOf, monkeypatch:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     with pytest.raises(ConfigurationError) as caught:
         azure_of(endpoint="https://res.openai.azure.com")
-    assert str(caught.value) == (
+    assert message_of(caught.value) == (
         "there is no key for Azure OpenAI\n"
         "hint: set AZURE_OPENAI_API_KEY, or pass api_key= or token_provider=; OPENAI_API_KEY is not sent there"
     )
@@ -127,7 +128,7 @@ def test_a_key_of_openai_alone_is_none_for_azure(azure_of: AzureOf, monkeypatch:
 def test_what_can_not_be_used(azure_of: AzureOf, options: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         azure_of(**options)
-    assert str(caught.value).startswith(words)
+    assert message_of(caught.value).startswith(words)
 
 
 def test_a_gateways_own_key_is_enough(azure_of: AzureOf) -> None:
@@ -261,7 +262,7 @@ def test_an_error_is_read(azure_of: AzureOf, name: str) -> None:
         _, failure = drain(azure_of(server, api_key=KEY, max_retries=2).chat_completion_stream(REQUEST))
     assert isinstance(failure, APIStatusError)
     assert type(failure) is kind
-    assert str(failure).splitlines()[0] == f"the server answered {words}"
+    assert message_of(failure).splitlines()[0] == f"the server answered {words}"
     assert failure.body == body
     assert failure.code == body.get("error", {}).get("code")
     assert failure.retry_after_s == (86400 if name == "too many" else None)
@@ -284,7 +285,7 @@ def test_a_key_that_is_repeated_is_in_no_error(azure_of: AzureOf) -> None:
 
     with Server(respond_sequentially(refuse)) as server:
         _, failure = drain(azure_of(server, api_key=KEY).chat_completion_stream(REQUEST))
-    assert "the key [redacted] is unknown" in str(failure)
+    assert "the key [redacted] is unknown" in message_of(failure)
     assert KEY not in json.dumps(
-        [str(failure), repr(failure), repr(vars(failure)), pickle.dumps(failure).decode("latin-1")]
+        [message_of(failure), repr(failure), repr(vars(failure)), pickle.dumps(failure).decode("latin-1")]
     )

@@ -5,6 +5,7 @@ import pytest
 from firsttoken.errors import ConfigurationError, StreamTruncatedError
 from firsttoken.events import FinishedEvent, StreamEvent, TextEvent
 from tests.support.clients import REQUEST, MakeClient
+from tests.support.errors import message_of
 from tests.support.server import Peer, Server, chunk, event, respond_sequentially
 
 HELLO: list[StreamEvent] = [
@@ -84,7 +85,7 @@ def test_chunks_taken_otherwise_are_an_error_not_a_gap(make_client: MakeClient) 
         next(stream)
         with pytest.raises(ConfigurationError) as caught:
             next(stream.iter_events())
-        assert str(caught.value) == (
+        assert message_of(caught.value) == (
             "iter_events has seen 0 of the 1 chunks that this stream has handed out\n"
             "hint: read the stream with iter_events() alone: an event of the others would be missing"
         )

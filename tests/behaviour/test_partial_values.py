@@ -17,6 +17,7 @@ from firsttoken.errors import (
     StreamTruncatedError,
 )
 from tests.support.clients import REQUEST, MakeClient
+from tests.support.errors import message_of
 from tests.support.server import DONE, WAIT_S, Peer, Server, chunk, event, respond_sequentially
 
 TEXT = '{"name": "Rome", "people": 2800, "rivers": ["Tiber", "Aniene"]}'
@@ -159,7 +160,7 @@ def test_the_last_value_of_a_long_answer_has_all_of_it(make_client: MakeClient, 
     else:
         assert stream.state == "failed"
         assert failure is not None
-        assert "'{nothing'" in str(failure)
+        assert "'{nothing'" in message_of(failure)
         assert failure.chunks_received == 2
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from firsttoken.errors import APIConnectionError, APIStatusError, ChatCompletionError, ResponseFormatError
 from tests.support.clients import KEY, REQUEST, MakeClient, drain, failure_of
+from tests.support.errors import message_of
 from tests.support.server import Peer, Server, completion, respond_sequentially
 from tests.support.tls import client_context, server_context
 
@@ -51,7 +52,7 @@ def pump(source: socket.socket, sink: socket.socket) -> None:
 
 
 def shown(failure: ChatCompletionError) -> str:
-    return "\n".join([str(failure), repr(failure), repr(vars(failure)), repr(pickle.dumps(failure))])
+    return "\n".join([message_of(failure), repr(failure), repr(vars(failure)), repr(pickle.dumps(failure))])
 
 
 def test_https_goes_through_a_tunnel(make_client: MakeClient) -> None:
@@ -126,8 +127,8 @@ def test_a_proxy_that_wants_a_password(make_client: MakeClient, scheme: str) -> 
     assert isinstance(failure, APIStatusError)
     assert failure.status == 407
     refusal = f"the proxy 127.0.0.1:{proxy.port} refused CONNECT: 407 Proxy Authentication Required"
-    assert str(failure).startswith(refusal if scheme == "https" else "the server answered 407 Proxy")
-    assert str(failure).endswith("hint: the proxy wants a user and a password: http://user:password@host:port")
+    assert message_of(failure).startswith(refusal if scheme == "https" else "the server answered 407 Proxy")
+    assert message_of(failure).endswith("hint: the proxy wants a user and a password: http://user:password@host:port")
     assert PASSWORD not in shown(failure)
     assert CREDENTIALS not in shown(failure)
     assert len(proxy.requests) == 1
@@ -152,7 +153,7 @@ def test_a_proxy_that_hangs_up(make_client: MakeClient) -> None:
         client = make_client("https://api.test/v1", proxy=f"http://user:{PASSWORD}@127.0.0.1:{proxy.port}")
         failure = failure_of(client.chat_completion_stream(REQUEST))
     assert isinstance(failure, APIConnectionError)
-    assert str(failure) == (
+    assert message_of(failure) == (
         f"no connection to api.test:443 through the proxy 127.0.0.1:{proxy.port}: "
         f"the proxy 127.0.0.1:{proxy.port} closed the connection"
     )

@@ -11,6 +11,7 @@ import pytest
 from firsttoken import errors
 from firsttoken.errors import APIStatusError, BadRequestError, ResponseFormatError, StreamTruncatedError
 from tests.support.clients import KEY, REQUEST, MakeClient, drain, failure_of
+from tests.support.errors import message_of
 from tests.support.server import EVENT_STREAM, Peer, Server, chunk, completion, event, respond_sequentially
 
 Answer = Callable[[Peer], None]
@@ -58,8 +59,8 @@ def test_every_status_has_its_class(make_client: MakeClient, status: int, style:
             client.chat_completion(REQUEST) if style == "whole" else next(client.chat_completion_stream(REQUEST))
     failure = caught.value
     assert type(failure) is getattr(errors, CLASSES[status])
-    assert str(failure).startswith(f"the server answered {status}")
-    assert ": because" in str(failure)
+    assert message_of(failure).startswith(f"the server answered {status}")
+    assert ": because" in message_of(failure)
     assert (failure.status, failure.type, failure.code, failure.param) == (status, "a_type", "a_code", "a_param")
     assert failure.body == {"error": error}
     assert failure.request_id == "req_1"
@@ -82,14 +83,14 @@ def test_bodies_of_refusals(make_client: MakeClient, body: bytes, content_type: 
     with Server(respond_sequentially(respond(400, body, content_type))) as server:
         failure = failure_of(make_client(server).chat_completion_stream(REQUEST))
     assert isinstance(failure, BadRequestError)
-    assert str(failure).startswith(f"the server answered 400 Bad Request{words}")
+    assert message_of(failure).startswith(f"the server answered 400 Bad Request{words}")
 
 
 def test_a_refusal_cut_short_is_still_the_refusal(make_client: MakeClient) -> None:
     with Server(raw(b'HTTP/1.1 400 No\r\ncontent-length: 99\r\n\r\n{"error": "too')) as server:
         failure = failure_of(make_client(server).chat_completion_stream(REQUEST))
     assert isinstance(failure, BadRequestError)
-    assert '{"error": "too' in str(failure)
+    assert '{"error": "too' in message_of(failure)
 
 
 @pytest.mark.parametrize("coding", ["br", "gzip"])
@@ -98,7 +99,7 @@ def test_a_refusal_that_can_not_be_read_is_still_one(make_client: MakeClient, co
     with Server(respond_sequentially(refusal, refusal)) as server:
         failure = failure_of(make_client(server, max_retries=1).chat_completion_stream(REQUEST))
     assert isinstance(failure, errors.RateLimitError)
-    assert str(failure) == "the server answered 429 Too Many Requests"
+    assert message_of(failure) == "the server answered 429 Too Many Requests"
 
 
 def test_a_refusal_whose_body_never_ends(make_client: MakeClient) -> None:
@@ -112,7 +113,7 @@ def test_a_refusal_whose_body_never_ends(make_client: MakeClient) -> None:
         failure = failure_of(make_client(server).chat_completion_stream(REQUEST))
         assert server.was_left()
     assert isinstance(failure, BadRequestError)
-    assert len(str(failure)) < 1000
+    assert len(message_of(failure)) < 1000
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -123,7 +124,7 @@ def test_a_redirect_is_an_error_and_the_key_goes_nowhere(make_client: MakeClient
             failure = failure_of(make_client(server, max_retries=2).chat_completion_stream(REQUEST))
     assert isinstance(failure, APIStatusError)
     assert failure.status == status
-    assert f"redirects to {target!r} are not followed, to avoid sending the key to another host" in str(failure)
+    assert f"redirects to {target!r} are not followed, to avoid sending the key to another host" in message_of(failure)
     assert other.connections == 0
 
 
@@ -145,9 +146,16 @@ def test_a_key_that_the_server_repeats_is_shown_nowhere(make_client: MakeClient,
         stream = client.chat_completion_stream(REQUEST)
         failure = failure_of(stream)
         assert server.requests[0].headers["authorization"] == f"Bearer {KEY}"
-    shown = [str(failure), repr(failure), repr(vars(failure)), repr(pickle.dumps(failure)), repr(client), repr(stream)]
+    shown = [
+        message_of(failure),
+        repr(failure),
+        repr(vars(failure)),
+        repr(pickle.dumps(failure)),
+        repr(client),
+        repr(stream),
+    ]
     assert not any(KEY in text for text in shown)
-    assert "[redacted]" in str(failure)
+    assert "[redacted]" in message_of(failure)
 
 
 def test_failures_pickle(make_client: MakeClient) -> None:
@@ -155,7 +163,7 @@ def test_failures_pickle(make_client: MakeClient) -> None:
         failure = failure_of(make_client(server).chat_completion_stream(REQUEST))
     copy = pickle.loads(pickle.dumps(failure))
     assert type(copy) is type(failure)
-    assert str(copy) == str(failure)
+    assert str(copy) == message_of(failure)
     assert copy.partial == failure.partial
     assert copy.chunks_received == 1
 
@@ -197,8 +205,8 @@ def test_a_200_that_is_neither(make_client: MakeClient, name: str) -> None:
         failure = failure_of(stream)
     assert isinstance(failure, ResponseFormatError)
     assert isinstance(failure, ValueError)
-    assert str(failure).startswith(words)
-    assert len(str(failure)) < 500
+    assert message_of(failure).startswith(words)
+    assert len(message_of(failure)) < 500
     assert len(server.requests) == 1
     assert stream.state == "failed"
 
@@ -209,7 +217,7 @@ def test_a_json_error_in_a_200(make_client: MakeClient) -> None:
         for _ in range(2):
             failure = failure_of(make_client(server).chat_completion_stream(REQUEST))
             assert isinstance(failure, errors.NotFoundError)
-            assert str(failure) == "error response with status 200: no such model"
+            assert message_of(failure) == "error response with status 200: no such model"
             assert failure.in_stream
 
 
@@ -224,7 +232,7 @@ def test_a_stream_for_the_blocking_call(make_client: MakeClient) -> None:
         with pytest.raises(ResponseFormatError) as caught:
             make_client(server).chat_completion(REQUEST)
         assert server.was_left()
-    assert str(caught.value) == (
+    assert message_of(caught.value) == (
         "the server streamed its answer though no stream was asked for\n"
         "hint: use chat_completion_stream with this server"
     )
@@ -285,8 +293,8 @@ def test_http_that_is_broken(make_client: MakeClient, name: str) -> None:
         failure = failure_of(make_client(server, max_retries=2).chat_completion_stream(REQUEST))
         assert server.was_left()
     assert isinstance(failure, ResponseFormatError)
-    assert str(failure).startswith(words)
-    assert len(str(failure)) < 500
+    assert message_of(failure).startswith(words)
+    assert len(message_of(failure)) < 500
     assert failure.partial is None
     assert server.connections == 1
 
@@ -330,7 +338,7 @@ def test_a_compressed_stream_that_was_cut(make_client: MakeClient) -> None:
         texts, failure = drain(make_client(server).chat_completion_stream(REQUEST))
     assert texts == ["Hel", "lo"]
     assert isinstance(failure, StreamTruncatedError)
-    assert str(failure) == "the compressed body ended before its data did"
+    assert message_of(failure) == "the compressed body ended before its data did"
     assert failure.partial is not None
     assert failure.partial.text == "Hello"
 

@@ -19,6 +19,7 @@ from firsttoken.errors import (
     StreamTruncatedError,
 )
 from tests.support.clients import REQUEST, MakeClient, drain, failure_of
+from tests.support.errors import message_of
 from tests.support.server import WAIT_S, Peer, Server, chunk, completion, event, respond_sequentially
 
 AT_ONCE = {"retry-after-ms": "0"}
@@ -94,7 +95,7 @@ def test_an_error_behind_a_chunk_is_not_retried(make_client: MakeClient) -> None
         assert server.was_left()
     assert texts == ["Hel"]
     assert isinstance(failure, InternalServerError)
-    assert str(failure) == "the server reported an error inside the stream: boom"
+    assert message_of(failure) == "the server reported an error inside the stream: boom"
     assert failure.in_stream
     assert failure.status == 500
     assert failure.partial is not None
@@ -116,7 +117,7 @@ def test_insufficient_quota_is_never_retried(make_client: MakeClient, field: str
         failure = failure_of(make_client(server, max_retries=2).chat_completion_stream(REQUEST))
     assert isinstance(failure, RateLimitError)
     assert not failure.retryable
-    assert str(failure) == "the server answered 429 Too Many Requests: You exceeded your current quota"
+    assert message_of(failure) == "the server answered 429 Too Many Requests: You exceeded your current quota"
 
 
 @pytest.mark.parametrize(
@@ -202,7 +203,7 @@ def test_nobody_listens(make_client: MakeClient) -> None:
         port = reserved.getsockname()[1]
         with pytest.raises(APIConnectionError) as caught:
             make_client(f"http://127.0.0.1:{port}/v1").chat_completion(REQUEST)
-    assert str(caught.value) == (
+    assert message_of(caught.value) == (
         f"no connection to 127.0.0.1:{port}: Connection refused\nhint: does the server run, and is this its port?"
     )
     assert isinstance(caught.value.__cause__, ConnectionRefusedError)
@@ -228,7 +229,7 @@ def test_a_connection_closed_without_an_answer_says_so(make_client: MakeClient) 
     with Server(lambda peer: (peer.read_request(), None)[1]) as server:
         failure = failure_of(make_client(server).chat_completion_stream(REQUEST))
     assert isinstance(failure, APIConnectionError)
-    assert str(failure) == (
+    assert message_of(failure) == (
         f"lost the connection to 127.0.0.1:{server.port}: the server closed the connection without an answer"
     )
 
@@ -347,7 +348,7 @@ def test_a_reused_connection_that_began_to_answer_is_not_replaced(make_client: M
         assert drain(client.chat_completion_stream(REQUEST))[1] is None
         failure = failure_of(client.chat_completion_stream(REQUEST))
     assert isinstance(failure, StreamTruncatedError)
-    assert str(failure) == "the connection was closed before the end of the response"
+    assert message_of(failure) == "the connection was closed before the end of the response"
     assert server.connections == 1
 
 
@@ -369,7 +370,7 @@ def test_a_reused_connection_that_is_lost_behind_the_head_is_not_replaced(make_c
             headed.set()
             failure = failure_of(stream)
     assert isinstance(failure, APIConnectionError)
-    assert str(failure) == f"lost the connection to 127.0.0.1:{server.port}: Connection reset by peer"
+    assert message_of(failure) == f"lost the connection to 127.0.0.1:{server.port}: Connection reset by peer"
     assert server.connections == 1
 
 

@@ -12,6 +12,7 @@ from firsttoken.testing import FAULTS, Fault, ScriptedServer
 from tests.faults import drivers, expected, page
 from tests.faults.drivers import LONG, Driver, Outcome, timeout_for
 from tests.faults.expected import DEADLINE_S, Expected
+from tests.support.errors import message_of
 
 _BEFORE_THE_HEAD = [fault for fault in FAULTS if fault.where == "before the head"]
 _LONGEST_S = 5.0
@@ -34,7 +35,7 @@ def check_failure(fault: Fault, wanted: Expected, outcome: Outcome, port: int) -
     failure = outcome.failure
     assert type(failure) is wanted.kind
     assert failure is not None
-    message = str(failure).replace(f"127.0.0.1:{port}", "SERVER")
+    message = message_of(failure).replace(f"127.0.0.1:{port}", "SERVER")
     pattern = ".*".join(map(re.escape, wanted.words.split("…")))
     assert re.fullmatch(pattern, message, re.DOTALL)
     assert outcome.whole is None

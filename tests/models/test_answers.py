@@ -22,6 +22,7 @@ from firsttoken.types import (
     Timing,
     ToolCall,
 )
+from tests.support.errors import message_of
 
 
 class City(msgspec.Struct):
@@ -57,7 +58,7 @@ def test_arguments_that_are_no_object_are_refused(arguments: str) -> None:
     call = ToolCall(function=FunctionCall(name="get_weather", arguments=arguments))
     with pytest.raises(ResponseFormatError, match="the arguments of get_weather can't be read as ") as caught:
         call.parse()
-    assert repr(arguments) in str(caught.value)
+    assert repr(arguments) in message_of(caught.value)
 
 
 def test_no_prefix_of_arguments_is_taken_for_the_whole() -> None:
@@ -108,7 +109,7 @@ def test_calls_of_an_answer_that_is_not_whole_are_kept_back(
     with pytest.raises(StreamTruncatedError) as caught:
         _ = completion.tool_calls
     said = f"the answer is not complete, so its tool calls may be cut: {why}"
-    assert str(caught.value) == said
+    assert message_of(caught.value) == said
     assert caught.value.partial is completion
     assert (caught.value.chunks_received, caught.value.request_id) == (3, "req_1")
     assert completion.choices[0].message.tool_calls == [CALL]
@@ -122,7 +123,7 @@ def test_a_value_of_an_answer_that_is_not_whole_is_kept_back(
     completion = answer(finish, complete=complete, content='{"name":"Rome"}')
     with pytest.raises(StreamTruncatedError) as caught:
         completion.parse(City)
-    assert str(caught.value) == f"the answer is not complete, so it can't be parsed: {why}"
+    assert message_of(caught.value) == f"the answer is not complete, so it can't be parsed: {why}"
     assert caught.value.partial is completion
 
 
@@ -139,7 +140,7 @@ def test_content_that_does_not_fit_is_quoted_with_its_place() -> None:
     completion = answer(content='{"name":1}')
     with pytest.raises(ResponseFormatError) as caught:
         completion.parse(City)
-    assert str(caught.value) == (
+    assert message_of(caught.value) == (
         "the answer can't be read as City: Expected `str`, got `int` - at `$.name`: '{\"name\":1}'"
     )
     assert caught.value.partial is completion
@@ -149,7 +150,7 @@ def test_a_refusal_is_raised_in_the_models_words() -> None:
     completion = answer(content=None, refusal="I can't help with that.")
     with pytest.raises(RefusalError) as caught:
         completion.parse(City)
-    assert str(caught.value) == "the model refused: I can't help with that."
+    assert message_of(caught.value) == "the model refused: I can't help with that."
     assert caught.value.refusal == "I can't help with that."
     assert caught.value.partial is completion
     twin = pickle.loads(pickle.dumps(caught.value))
@@ -163,15 +164,15 @@ def test_a_refusal_is_raised_in_the_models_words() -> None:
 def test_an_answer_without_content_has_no_value(message: dict[str, Any], words: str) -> None:
     with pytest.raises(ResponseFormatError) as caught:
         answer(**message).parse(City)
-    assert str(caught.value).startswith("the answer has no content")
-    assert str(caught.value).endswith(words)
+    assert message_of(caught.value).startswith("the answer has no content")
+    assert message_of(caught.value).endswith(words)
     assert caught.value.partial is not None
 
 
 def test_without_a_type_there_is_nothing_to_parse_into() -> None:
     with pytest.raises(ConfigurationError) as caught:
         answer(content="{}").parse()
-    assert str(caught.value) == (
+    assert message_of(caught.value) == (
         "the request has no type for its answer\n"
         "hint: completion.parse(SomeType), or chat_completion_request(…, response_format=SomeType)"
     )

@@ -16,6 +16,7 @@ from firsttoken.types import (
     function_tool,
     user_message,
 )
+from tests.support.errors import message_of
 
 
 def test_text_is_one_user_message() -> None:
@@ -84,4 +85,4 @@ def test_tools_that_are_dicts_stay_what_they_are() -> None:
 def test_tools_must_be_a_sequence(tools: Any) -> None:
     with pytest.raises(ConfigurationError, match="tools must be a sequence of dicts and functions, not ") as caught:
         chat_completion_request("m", "Hi", tools=tools)
-    assert str(caught.value).endswith("\nhint: as in tools=[get_weather]")
+    assert message_of(caught.value).endswith("\nhint: as in tools=[get_weather]")

@@ -6,6 +6,7 @@ import pytest
 
 from firsttoken._protocol.azure import AzureResource
 from firsttoken.errors import ConfigurationError
+from tests.support.errors import message_of
 
 ENDPOINT = "https://res.openai.azure.com"
 
@@ -72,11 +73,11 @@ HINT = "\nhint: give what is before /openai, as in https://my-resource.openai.az
 def test_what_can_not_be_used(arguments: Any, words: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         AzureResource(*arguments)
-    assert str(caught.value).startswith(words)
+    assert message_of(caught.value).startswith(words)
 
 
 @pytest.mark.parametrize("model", [None, "", ".", 3])
 def test_a_model_that_is_no_deployment(model: object) -> None:
     with pytest.raises(ConfigurationError) as caught:
         AzureResource(ENDPOINT, None, "2024-10-21").endpoint_for(model)
-    assert str(caught.value) == f"the model, which names the deployment, must be a name, not {model!r}"
+    assert message_of(caught.value) == f"the model, which names the deployment, must be a name, not {model!r}"

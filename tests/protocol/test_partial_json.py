@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from firsttoken._protocol.partial_json import ALWAYS_PARSE_BYTES, STEPS, PartialJSON
 from firsttoken.errors import ConfigurationError, ResponseFormatError
+from tests.support.errors import message_of
 
 VALUES: Any = st.recursive(
     st.none()
@@ -84,7 +85,7 @@ def test_what_is_no_json_is_refused_and_quoted(text: str) -> None:
     growing.add(text)
     with pytest.raises(ResponseFormatError, match="the answer is not JSON") as caught:
         growing.update()
-    assert repr(text) in str(caught.value)
+    assert repr(text) in message_of(caught.value)
     assert isinstance(caught.value.__cause__, ValueError)
 
 
@@ -95,7 +96,7 @@ def test_what_stands_behind_a_value_is_refused_at_the_end(text: str) -> None:
     assert growing.update()
     with pytest.raises(ResponseFormatError, match=r"the answer is not JSON \(trailing characters") as caught:
         growing.update(is_complete=True)
-    assert repr(text) in str(caught.value)
+    assert repr(text) in message_of(caught.value)
 
 
 def test_a_text_that_ends_too_early_keeps_its_value() -> None:
@@ -154,7 +155,7 @@ def test_jiter_is_asked_for_where_it_is_missing(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "jiter", None)
     with pytest.raises(ConfigurationError) as caught:
         PartialJSON()
-    assert str(caught.value) == (
+    assert message_of(caught.value) == (
         "the value of an unfinished answer needs jiter, which is not installed\n"
         "hint: pip install 'firsttoken[structured]'"
     )

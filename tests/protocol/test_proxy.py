@@ -8,6 +8,7 @@ import pytest
 from firsttoken._protocol.proxy import Proxy, connect_head, is_bypassed, proxy_for
 from firsttoken._protocol.url import Origin
 from firsttoken.errors import ConfigurationError
+from tests.support.errors import message_of
 
 HTTPS, HTTP = Origin("https", "api.test", 443), Origin("http", "api.test", 80)
 
@@ -103,7 +104,7 @@ def test_a_password_that_the_environment_could_not_decode() -> None:
 def test_what_is_no_proxy_is_refused_without_showing_it(url: str, message: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         proxy_for(HTTPS, None, {"HTTPS_PROXY": url})
-    assert str(caught.value) == message
+    assert message_of(caught.value) == message
     assert caught.value.__cause__ is None
 
 
@@ -115,7 +116,7 @@ def test_a_proxy_that_is_no_text_or_has_no_port() -> None:
     for given, message in wrong:
         with pytest.raises(ConfigurationError) as caught:
             proxy_for(HTTPS, given, {})
-        assert str(caught.value) == message
+        assert message_of(caught.value) == message
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from firsttoken._protocol.redaction import scrub, secrets_of_headers, secrets_of
 from firsttoken._protocol.response import not_a_completion
 from firsttoken._protocol.server_error import status_error
 from firsttoken.errors import APIStatusError, ResponseFormatError
+from tests.support.errors import message_of
 
 SECRET = "sk-secret-0123456789"
 
@@ -49,7 +50,7 @@ def test_a_secret_is_masked_wherever_an_error_shows_it() -> None:
         hint=f"not {SECRET}",
     )
     scrub(error, (SECRET,))
-    assert str(error) == "no such key: [redacted]\nhint: not [redacted]"
+    assert message_of(error) == "no such key: [redacted]\nhint: not [redacted]"
     assert (error.code, error.type, error.param) == ("c [redacted]", "t [redacted]", None)
     assert error.body == {"error": [{"message": "key [redacted]!", "[redacted]": 1, "n": 5}, None]}
 
@@ -57,17 +58,17 @@ def test_a_secret_is_masked_wherever_an_error_shows_it() -> None:
 def test_all_secrets_are_masked_and_an_empty_one_masks_nothing() -> None:
     error = ResponseFormatError("one two")
     scrub(error, ("", "one", "two"))
-    assert str(error) == "[redacted] [redacted]"
+    assert message_of(error) == "[redacted] [redacted]"
 
 
 def test_a_secret_that_a_quotation_cuts_is_masked_too() -> None:
     for length in range(8, len(SECRET)):
         error = ResponseFormatError(f"not JSON: 'the key {SECRET[:length]}'…")
         scrub(error, (SECRET,))
-        assert str(error) == "not JSON: 'the key [redacted]'…"
+        assert message_of(error) == "not JSON: 'the key [redacted]'…"
     error = ResponseFormatError(f"not JSON: 'the key {SECRET[:7]}'…")
     scrub(error, (SECRET,))
-    assert str(error) == "not JSON: 'the key sk-secr'…"
+    assert message_of(error) == "not JSON: 'the key sk-secr'…"
 
 
 @pytest.mark.parametrize("before", ["", "it's ", 'a "quoted" ', 'it\'s "both" '])
@@ -84,7 +85,7 @@ def test_a_cut_anywhere_shows_nothing(before: str, shown: int) -> None:
     for error in errors:
         scrub(error, (SECRET,))
         assert SECRET[:8] not in repr(error) + str(getattr(error, "body", ""))
-        assert "[redacted]" in str(error)
+        assert "[redacted]" in message_of(error)
 
 
 def test_of_secrets_that_begin_alike_the_longest_run_is_masked() -> None:
@@ -92,14 +93,14 @@ def test_of_secrets_that_begin_alike_the_longest_run_is_masked() -> None:
     for secrets in ((one, two), (two, one)):
         error = ResponseFormatError(f"{two} {one}! {two[:10]}")
         scrub(error, secrets)
-        assert str(error) == "[redacted] [redacted]! [redacted]"
+        assert message_of(error) == "[redacted] [redacted]! [redacted]"
 
 
 def test_runs_that_overlap_are_masked_as_one() -> None:
     secret = "abcabcabcabc12345"
     error = ResponseFormatError(f"<abc{secret}>")
     scrub(error, (secret,))
-    assert str(error) == "<[redacted]>"
+    assert message_of(error) == "<[redacted]>"
 
 
 @pytest.mark.parametrize("secret", ["back\\slash-secret", 'it\'s-a-"password"', "a\\'b\"c-password"])
@@ -107,7 +108,7 @@ def test_a_secret_with_quotes_is_found_in_a_quotation(secret: str) -> None:
     for before in ("", "it's ", '"', "'\""):
         error = ResponseFormatError(f"not JSON: {before + secret!r}")
         scrub(error, (secret,))
-        assert str(error).endswith(("[redacted]'", '[redacted]"'))
+        assert message_of(error).endswith(("[redacted]'", '[redacted]"'))
 
 
 def test_names_and_the_request_id_are_masked() -> None:
@@ -121,11 +122,11 @@ def test_names_and_the_request_id_are_masked() -> None:
 def test_words_that_begin_as_the_secret_does_stay() -> None:
     error = ResponseFormatError("keys begin with sk-sec, as secret-0123 does not")
     scrub(error, (SECRET,))
-    assert str(error) == "keys begin with sk-sec, as secret-0123 does not"
+    assert message_of(error) == "keys begin with sk-sec, as secret-0123 does not"
 
 
 def test_other_errors_have_a_message_alone() -> None:
     error = ResponseFormatError("no secret")
     scrub(error, (SECRET,))
-    assert str(error) == "no secret"
+    assert message_of(error) == "no secret"
     assert not hasattr(error, "body")

@@ -26,6 +26,7 @@ from firsttoken.types import (
     tool_message,
     user_message,
 )
+from tests.support.errors import message_of
 
 
 def sent(*messages: Any, stream: bool = False, **fields: Any) -> dict[str, Any]:
@@ -187,7 +188,7 @@ def test_messages_that_were_set_to_text_later() -> None:
 def test_what_are_no_messages(messages: Any) -> None:
     with pytest.raises(ConfigurationError) as caught:
         encode_body(chat_completion_request("m", messages), stream=True)
-    assert str(caught.value) == (
+    assert message_of(caught.value) == (
         f"messages must be a str or a sequence of messages, not {type(messages).__name__}\n"
         'hint: as in messages=[user_message("Hi")]'
     )
@@ -221,14 +222,14 @@ def test_what_is_no_json_is_refused(prompt: str, value: Any) -> None:
     request = ChatCompletionRequest(model="m", messages=prompt, extra={"x": value})
     with pytest.raises(ConfigurationError) as caught:
         encode_body(request, stream=True)
-    assert str(caught.value).startswith("the request can't be encoded as JSON: ")
+    assert message_of(caught.value).startswith("the request can't be encoded as JSON: ")
     assert caught.value.__cause__ is not None
 
 
 def test_a_message_that_holds_itself_is_refused() -> None:
     with pytest.raises(ConfigurationError) as caught:
         sent({"role": "user", "content": _circle()})
-    assert str(caught.value) == "a message of the request holds itself, or is nested too deeply"
+    assert message_of(caught.value) == "a message of the request holds itself, or is nested too deeply"
 
 
 # Headers
@@ -242,7 +243,7 @@ def test_headers_get_lower_case_names() -> None:
 def test_what_is_no_name_of_a_header(name: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         check_headers({name: "v"})
-    assert str(caught.value) == f"invalid header name: {name!r}"
+    assert message_of(caught.value) == f"invalid header name: {name!r}"
 
 
 @pytest.mark.parametrize(
@@ -260,14 +261,14 @@ def test_what_is_no_name_of_a_header(name: str) -> None:
 def test_what_are_no_headers(headers: Any, message: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         check_headers(headers)
-    assert str(caught.value) == message
+    assert message_of(caught.value) == message
 
 
 @pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding", "Connection"])
 def test_headers_of_the_framing_are_ours(name: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         check_headers({name: "v"})
-    assert str(caught.value) == f"the header {name.lower()} is set by firsttoken: it can't be given"
+    assert message_of(caught.value) == f"the header {name.lower()} is set by firsttoken: it can't be given"
 
 
 @pytest.mark.parametrize(
@@ -277,7 +278,7 @@ def test_a_value_that_would_break_the_head_is_refused_without_showing_it(value: 
     for check in (lambda: check_header_value("api_key", value), lambda: check_headers({"API_key": value})):
         with pytest.raises(ConfigurationError) as caught:
             check()
-        assert str(caught.value) == (
+        assert message_of(caught.value) == (
             "the value of api_key has a line break, a blank at an end "
             "or a character that is not printable ASCII\nhint: was it copied with a new line at its end?"
         )
@@ -286,7 +287,7 @@ def test_a_value_that_would_break_the_head_is_refused_without_showing_it(value: 
 def test_a_value_that_is_no_text() -> None:
     with pytest.raises(ConfigurationError) as caught:
         check_header_value("x", 5)  # pyright: ignore[reportArgumentType]
-    assert str(caught.value) == "the value of x must be a str, not int"
+    assert message_of(caught.value) == "the value of x must be a str, not int"
     assert check_header_value("x", "a\tb c") == "a\tb c"
 
 

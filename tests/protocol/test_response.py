@@ -22,6 +22,7 @@ from firsttoken.errors import (
     StreamTruncatedError,
 )
 from tests.support.core import cut_every, drain
+from tests.support.errors import message_of
 from tests.support.exchange import NOW_S, SECRET, drain_all, new_exchange, response
 from tests.support.server import DONE, chunk, completion, event
 
@@ -143,7 +144,7 @@ HINT = "\nhint: is base_url the address of the API? Most end in /v1"
 def test_a_200_that_is_no_completion(headers: dict[str, str], body: bytes, message: str, streamed: bool) -> None:
     failure = failure_of(received(response(200, headers, body), streamed=streamed))
     assert isinstance(failure, ResponseFormatError)
-    assert str(failure) == message
+    assert message_of(failure) == message
 
 
 @pytest.mark.parametrize("streamed", [True, False])
@@ -153,21 +154,21 @@ def test_a_200_that_is_an_error(streamed: bool) -> None:
         failure = failure_of(received(response(200, {"content-type": content_type}, body), streamed=streamed))
         assert isinstance(failure, RateLimitError)
         assert failure.in_stream
-        assert str(failure) == "error response with status 200: no"
+        assert message_of(failure) == "error response with status 200: no"
 
 
 def test_an_empty_stream_is_truncated() -> None:
     for body in (b"", b"\r\n"):
         failure = failure_of(received(response(200, SSE, body)))
         assert isinstance(failure, StreamTruncatedError)
-        assert str(failure) == "the stream ended before its first chunk"
+        assert message_of(failure) == "the stream ended before its first chunk"
         assert failure.request_id == "req_1"
 
 
 def test_a_stream_that_nobody_asked_for() -> None:
     failure = failure_of(received(response(200, SSE, BODY), streamed=False))
     assert isinstance(failure, ResponseFormatError)
-    assert str(failure) == (
+    assert message_of(failure) == (
         "the server streamed its answer though no stream was asked for\n"
         "hint: use chat_completion_stream with this server"
     )
@@ -177,7 +178,7 @@ def test_a_body_without_an_end_is_bounded(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(exchange_module, "MAX_BODY_BYTES", 1000)
     failure = failure_of(received(response(200, {}, b"{" + b" " * 1000), streamed=False))
     assert isinstance(failure, ResponseFormatError)
-    assert str(failure) == "the response is larger than 1000 bytes"
+    assert message_of(failure) == "the response is larger than 1000 bytes"
 
 
 # Refusals
@@ -189,7 +190,7 @@ def test_a_refusal(streamed: bool) -> None:
     exchange = received(response(429, {"retry-after": "7", "x-request-id": "req_2"}, body), streamed=streamed)
     failure = failure_of(exchange)
     assert isinstance(failure, RateLimitError)
-    assert str(failure) == "the server answered 429 Too Many Requests: slow down"
+    assert message_of(failure) == "the server answered 429 Too Many Requests: slow down"
     assert (failure.retry_after_s, failure.request_id, failure.in_stream) == (7, "req_2", False)
     assert exchange.reusable
 
@@ -211,7 +212,7 @@ def test_a_refusal_counts_though_its_words_do_not_come(ending: str) -> None:
         exchange.expire(until_s)
     failure = failure_of(exchange)
     assert isinstance(failure, InternalServerError)
-    assert str(failure) == "the server answered 503 Service Unavailable: 'busy'"
+    assert message_of(failure) == "the server answered 503 Service Unavailable: 'busy'"
     assert exchange.opened
     assert not exchange.reusable
 
@@ -237,7 +238,7 @@ def test_a_connection_that_ends_early() -> None:
     exchange = received(response(200, SSE, BODY)[:-40], eof=True)
     failure = failure_of(exchange)
     assert isinstance(failure, StreamTruncatedError)
-    assert str(failure) == "the connection was closed before the end of the response"
+    assert message_of(failure) == "the connection was closed before the end of the response"
     assert [made.text for made in drain(exchange.core)] == ["Hello"]
     assert failure.partial is not None
     assert failure.request_id == "req_1"
@@ -279,14 +280,14 @@ def test_letting_go() -> None:
 def test_a_key_that_the_server_repeats_is_in_no_failure(status: int) -> None:
     for body in (json.dumps({"error": {"message": f"bad key {SECRET}"}}).encode(), f"<p>{SECRET}".encode()):
         failure = failure_of(received(response(status, {}, body), secrets=(SECRET,)))
-        assert "[redacted]" in str(failure)
-        assert SECRET not in str(failure) + repr(vars(failure))
+        assert "[redacted]" in message_of(failure)
+        assert SECRET not in message_of(failure) + repr(vars(failure))
 
 
 def test_a_key_inside_a_stream_is_in_no_failure() -> None:
     body = HELLO + event({"error": {"message": SECRET}})
     failure = failure_of(received(response(200, SSE, body), secrets=(SECRET,)))
-    assert str(failure) == "the server reported an error inside the stream: [redacted]"
+    assert message_of(failure) == "the server reported an error inside the stream: [redacted]"
     late = received(response(200, SSE, b"data: " + SECRET.encode(), framing="eof"), eof=True, secrets=(SECRET,))
     assert SECRET not in str(failure_of(late))
 
@@ -323,7 +324,7 @@ def test_what_is_no_progress_does_not_move_the_deadline_of_the_first_chunk() -> 
     assert silence(exchange) == NOW_S + 60
     failure = failure_of(exchange)
     assert isinstance(failure, APITimeoutError)
-    assert str(failure) == "no first chunk with anything in it from test:80 within 60 s (first_chunk_s)"
+    assert message_of(failure) == "no first chunk with anything in it from test:80 within 60 s (first_chunk_s)"
 
 
 @pytest.mark.parametrize(("away_s", "idle_until_s"), [(0.0, 50.0), (5.0, 55.0), (500.0, 71.0)])
@@ -338,7 +339,7 @@ def test_only_progress_moves_the_deadline_and_time_spent_elsewhere_does_not_coun
     assert silence(exchange) == NOW_S + idle_until_s
     failure = failure_of(exchange)
     assert isinstance(failure, APITimeoutError)
-    assert str(failure) == "no chunk with anything in it from test:80 within 30 s (idle_s)"
+    assert message_of(failure) == "no chunk with anything in it from test:80 within 30 s (idle_s)"
 
 
 def test_before_the_head_the_first_chunk_is_waited_for() -> None:

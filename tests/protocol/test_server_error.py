@@ -17,6 +17,7 @@ from firsttoken.errors import (
     RateLimitError,
     UnprocessableEntityError,
 )
+from tests.support.errors import message_of
 
 BODIES: dict[str, tuple[Any, str]] = {
     "OpenAI": ({"error": {"message": "no", "type": "t", "code": "c", "param": "p"}}, "no"),
@@ -36,7 +37,7 @@ BODIES: dict[str, tuple[Any, str]] = {
 def test_the_words_of_each_shape_are_in_the_message(name: str) -> None:
     body, words = BODIES[name]
     error = status_error(400, {}, json.dumps(body).encode(), 0.0)
-    assert str(error) == f"the server answered 400 Bad Request: {words}"
+    assert message_of(error) == f"the server answered 400 Bad Request: {words}"
     assert error.body == body
     assert not error.in_stream
     in_stream = stream_error(body)
@@ -65,13 +66,13 @@ def test_the_words_of_each_shape_are_in_the_message(name: str) -> None:
 )
 def test_a_body_without_words_is_quoted(body: bytes, words: str, kept: object) -> None:
     error = status_error(503, {}, body, 0.0)
-    assert str(error) == f"the server answered 503 Service Unavailable{words}"
+    assert message_of(error) == f"the server answered 503 Service Unavailable{words}"
     assert error.body == kept
 
 
 def test_long_details_are_cut() -> None:
     error = status_error(422, {}, json.dumps({"detail": ["x" * 5000]}).encode(), 0.0)
-    assert str(error) == f"the server answered 422 Unprocessable {_phrase_422()}: ['{'x' * 998}"
+    assert message_of(error) == f"the server answered 422 Unprocessable {_phrase_422()}: ['{'x' * 998}"
 
 
 def _phrase_422() -> str:
@@ -127,7 +128,7 @@ def test_the_status_of_an_error_inside_a_stream_is_found_wherever_it_stands(valu
     error = stream_error(value)
     assert type(error) is RateLimitError
     assert error.status == 429
-    assert str(error) == "the server reported an error inside the stream: no"
+    assert message_of(error) == "the server reported an error inside the stream: no"
 
 
 @pytest.mark.parametrize("code", [None, "x", "", 200, 399, 600, 4290, "4xx", "\uff1400", "4²2", True, 429.5, [429]])
@@ -155,7 +156,7 @@ def test_what_is_no_status_is_none(code: object) -> None:
 )
 def test_an_error_inside_a_stream_without_a_message(value: object, words: str) -> None:
     error = stream_error(value)
-    assert str(error) == f"the server reported an error inside the stream: {words}"
+    assert message_of(error) == f"the server reported an error inside the stream: {words}"
     assert error.body == value
 
 
@@ -226,7 +227,7 @@ def test_the_wait_that_was_asked_for_is_an_attribute() -> None:
     ],
 )
 def test_the_hint_says_what_to_do(status: int, headers: dict[str, str], message: str) -> None:
-    assert str(status_error(status, headers, b"", 0.0)) == message
+    assert message_of(status_error(status, headers, b"", 0.0)) == message
 
 
 @pytest.mark.parametrize(

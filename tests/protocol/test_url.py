@@ -6,6 +6,7 @@ import pytest
 
 from firsttoken._protocol.url import Origin, chat_completions_endpoint, split_url
 from firsttoken.errors import ConfigurationError
+from tests.support.errors import message_of
 
 
 @pytest.mark.parametrize(
@@ -68,8 +69,8 @@ USER = "base_url holds a user or a password\nhint: use api_key= or default_heade
 def test_what_is_no_base_url(base_url: Any, message: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         chat_completions_endpoint(base_url)
-    assert str(caught.value) == message
-    assert "sk-1" not in str(caught.value) + str(caught.value.__cause__)
+    assert message_of(caught.value) == message
+    assert "sk-1" not in message_of(caught.value) + str(caught.value.__cause__)
 
 
 @pytest.mark.parametrize("smuggled", ["https://x/\r\nhost: evil", "https://x\r\n.evil/", "https://x/?a=\r\nb: c"])

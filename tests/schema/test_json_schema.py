@@ -10,6 +10,7 @@ import pytest
 from firsttoken._schema.json_schema import object_schema
 from firsttoken.errors import ConfigurationError
 from firsttoken.types import json_schema_format
+from tests.support.errors import message_of
 
 _T = TypeVar("_T")
 
@@ -146,7 +147,7 @@ def test_what_refers_to_itself_keeps_its_definition(type_: object, name: str) ->
 def test_an_answer_must_be_an_object(type_: object) -> None:
     with pytest.raises(ConfigurationError) as caught:
         json_schema_format(type_)
-    said = str(caught.value)
+    said = message_of(caught.value)
     if type_ != Point | Size:
         assert said.startswith("an answer must be a JSON object, not ")
         assert said.endswith("\nhint: put it into a field of a msgspec.Struct, a dataclass or a TypedDict")
@@ -168,5 +169,5 @@ def test_an_answer_must_be_an_object(type_: object) -> None:
 def test_a_type_without_a_schema_is_refused(type_: object, words: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         json_schema_format(type_)
-    assert words in str(caught.value)
-    assert "hint: it must be a msgspec.Struct, a dataclass, a TypedDict or a pydantic model" in str(caught.value)
+    assert words in message_of(caught.value)
+    assert "hint: it must be a msgspec.Struct, a dataclass, a TypedDict or a pydantic model" in message_of(caught.value)

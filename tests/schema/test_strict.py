@@ -15,6 +15,7 @@ import pytest
 from firsttoken._schema.json_schema import object_schema
 from firsttoken._schema.strict import strict_schema
 from firsttoken.errors import ConfigurationError
+from tests.support.errors import message_of
 
 
 class Point(msgspec.Struct):
@@ -185,5 +186,5 @@ def test_what_can_not_be_said_is_refused_with_its_place(given: dict[str, object]
     schema: dict[str, object] = {"type": "object", "properties": {"a": given}}
     with pytest.raises(ConfigurationError) as caught:
         strict_schema(schema, "T")
-    assert str(caught.value).startswith(f"T has no strict JSON schema: at `{path}` it allows {what}")
-    assert "hint: declare it more narrowly, or make the schema yourself with strict=False" in str(caught.value)
+    assert message_of(caught.value).startswith(f"T has no strict JSON schema: at `{path}` it allows {what}")
+    assert "hint: declare it more narrowly, or make the schema yourself with strict=False" in message_of(caught.value)

@@ -39,7 +39,8 @@ kind, message, retryable = "", "", False
 try:
     read(chat_completion_request("test-model", "Why is the sky blue?"))
 except ChatCompletionError as error:
-    kind, message, retryable = type(error).__name__, str(error), error.retryable
+    message = "\\n".join([str(error), *getattr(error, "__notes__", ())])
+    kind, retryable = type(error).__name__, error.retryable
 print(json.dumps([texts, kind, message, retryable]))
 """
 

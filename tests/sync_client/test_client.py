@@ -14,6 +14,7 @@ import pytest
 from firsttoken import ChatCompletionStream, Client, Timeout, chat_completion_request
 from firsttoken.errors import APIConnectionError, APITimeoutError, ConfigurationError
 from tests.support.clients import KEY, REQUEST, MakeClient, drain
+from tests.support.errors import message_of
 from tests.support.processes import start_python
 from tests.support.server import WAIT_S, Peer, Server, chunk, completion, respond_sequentially
 from tests.support.tls import client_context, server_context
@@ -87,8 +88,8 @@ def test_a_client_that_can_not_be_made(name: str) -> None:
     settings: dict[str, Any] = {"base_url": "http://127.0.0.1:1/v1"} | options
     with pytest.raises(ConfigurationError) as caught:
         Client(**settings)
-    assert str(caught.value).startswith(words)
-    assert KEY not in str(caught.value)
+    assert message_of(caught.value).startswith(words)
+    assert KEY not in message_of(caught.value)
 
 
 def test_a_call_that_can_not_be_made(make_client: MakeClient) -> None:
@@ -217,7 +218,9 @@ def test_a_forked_child_uses_the_client_and_does_no_harm(make_client: MakeClient
             texts, failure = drain(stream)
             assert texts == []
             assert isinstance(failure, APIConnectionError)
-            assert "belongs to the process that opened it\nhint: a forked child can use the same client" in str(failure)
+            assert "belongs to the process that opened it\nhint: a forked child can use the same client" in message_of(
+                failure
+            )
             assert failure.partial is not None
             assert failure.partial.text == "Hel"
             assert failure.chunks_received == 1

@@ -12,6 +12,7 @@ import pytest
 from firsttoken import Client
 from firsttoken.errors import APIConnectionError, ConfigurationError
 from tests.support.clients import KEY, REQUEST, MakeClient, drain, failure_of
+from tests.support.errors import message_of
 from tests.support.server import WAIT_S, Peer, Server, completion, respond_sequentially
 from tests.support.tls import authority, client_context, server_context
 
@@ -61,22 +62,24 @@ def refusal(client: Client, server: Server) -> APIConnectionError:
     assert isinstance(failure.__cause__, ssl.SSLCertVerificationError)
     assert server.requests == []
     assert server.connections == 1
-    assert str(failure).startswith(f"no connection to localhost:{server.port}: ")
+    assert message_of(failure).startswith(f"no connection to localhost:{server.port}: ")
     return failure
 
 
 def test_an_authority_that_nobody_knows(make_client: MakeClient) -> None:
     with Server(respond_sequentially(), tls=server_context()) as server:
         failure = refusal(make_client(server, max_retries=2), server)
-    assert "unable to get local issuer certificate\nhint: the certificate is not trusted; SSL_CERT_FILE" in str(failure)
+    assert "unable to get local issuer certificate\nhint: the certificate is not trusted; SSL_CERT_FILE" in message_of(
+        failure
+    )
 
 
 @pytest.mark.usefixtures("certificate_file")
 def test_a_certificate_for_another_name(make_client: MakeClient) -> None:
     with Server(respond_sequentially(), tls=server_context("example.org")) as server:
         failure = refusal(make_client(server, max_retries=2), server)
-    assert "Hostname mismatch, certificate is not valid for 'localhost'." in str(failure)
-    assert "hint: the certificate is for another name; is the host of base_url the server's own?" in str(failure)
+    assert "Hostname mismatch, certificate is not valid for 'localhost'." in message_of(failure)
+    assert "hint: the certificate is for another name; is the host of base_url the server's own?" in message_of(failure)
 
 
 @pytest.mark.usefixtures("certificate_file")
@@ -84,7 +87,9 @@ def test_a_certificate_that_has_expired(make_client: MakeClient) -> None:
     context = server_context("localhost", not_after=datetime(2020, 1, 2, tzinfo=UTC))
     with Server(respond_sequentially(), tls=context) as server:
         failure = refusal(make_client(server, max_retries=2), server)
-    assert "certificate has expired\nhint: the certificate has expired; is this machine's clock right?" in str(failure)
+    assert "certificate has expired\nhint: the certificate has expired; is this machine's clock right?" in message_of(
+        failure
+    )
 
 
 def test_a_server_without_tls(make_client: MakeClient) -> None:
@@ -97,8 +102,8 @@ def test_a_server_without_tls(make_client: MakeClient) -> None:
         failure = failure_of(make_client(f"https://127.0.0.1:{server.port}/v1").chat_completion_stream(REQUEST))
         assert server.was_left()
     assert isinstance(failure, APIConnectionError)
-    assert str(failure).startswith(f"no connection to 127.0.0.1:{server.port}: ")
-    assert str(failure).endswith(
+    assert message_of(failure).startswith(f"no connection to 127.0.0.1:{server.port}: ")
+    assert message_of(failure).endswith(
         "\nhint: the server does not speak TLS there; does base_url begin with https:// by mistake?"
     )
 
@@ -107,7 +112,7 @@ def test_a_server_with_tls_where_none_is_expected(make_client: MakeClient) -> No
     with Server(respond_sequentially(), tls=server_context()) as server:
         failure = failure_of(make_client(f"http://127.0.0.1:{server.port}/v1").chat_completion_stream(REQUEST))
     assert isinstance(failure, APIConnectionError | ValueError)
-    assert KEY not in str(failure)
+    assert KEY not in message_of(failure)
     assert server.requests == []
 
 
@@ -123,7 +128,7 @@ def test_ssl_cert_file_that_can_not_be_read(
         client = make_client(server, max_retries=2)
         with pytest.raises(ConfigurationError) as caught:
             client.chat_completion(REQUEST) if style == "whole" else next(client.chat_completion_stream(REQUEST))
-    assert str(caught.value).startswith(f"SSL_CERT_FILE can't be read: {str(certificate_file)!r} (")
+    assert message_of(caught.value).startswith(f"SSL_CERT_FILE can't be read: {str(certificate_file)!r} (")
 
 
 def test_a_stream_that_can_not_be_made_has_failed(make_client: MakeClient, certificate_file: Path) -> None:
@@ -181,6 +186,6 @@ def test_what_is_not_tls_in_the_middle_of_a_stream(make_client: MakeClient) -> N
         texts, failure = drain(make_client(server, ssl_context=client_context()).chat_completion_stream(REQUEST))
     assert texts == ["Hel"]
     assert isinstance(failure, APIConnectionError)
-    assert str(failure).startswith(f"lost the connection to localhost:{server.port}: ")
+    assert message_of(failure).startswith(f"lost the connection to localhost:{server.port}: ")
     assert failure.partial is not None
     assert failure.partial.text == "Hel"

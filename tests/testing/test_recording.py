@@ -35,6 +35,7 @@ from firsttoken.testing import (
 from firsttoken.testing._recording.model import RecordedEndReason
 from tests.support.clients import REQUEST, MakeClient, drain, make_client
 from tests.support.core import run
+from tests.support.errors import message_of
 
 __all__ = ["make_client"]
 
@@ -396,7 +397,7 @@ BROKEN = [
 def test_a_file_that_is_wrong_says_where(tmp_path: Path, lines: list[str], words: str) -> None:
     with pytest.raises(RecordingError) as caught:
         load(tmp_path, *lines)
-    assert str(caught.value).startswith(f"{tmp_path / 'it.jsonl'}:{words}")
+    assert message_of(caught.value).startswith(f"{tmp_path / 'it.jsonl'}:{words}")
 
 
 # Without a connection.

@@ -14,7 +14,7 @@ from firsttoken import (
 )
 from firsttoken._cli.status import EXPECTED_ERRORS, Status, status_of
 from firsttoken._cli.target import Target, resolve_target
-from firsttoken._cli.terminal import Answer, OutputError, note, waiting
+from firsttoken._cli.terminal import Answer, OutputError, message_of, note, waiting
 from firsttoken.errors import APIStatusError
 
 __all__ = ["Question", "ask", "report", "write_answer"]
@@ -84,7 +84,7 @@ def report(error: Exception, hint: str = "") -> Status:
     """Says what has failed, one of `EXPECTED_ERRORS`; gives the exit status."""
     status = status_of(error)
     incomplete = "the answer is incomplete: " if status is Status.TRUNCATED else ""
-    note(f"firsttoken: {incomplete}{error}{hint}")
+    note(f"firsttoken: {incomplete}{message_of(error)}{hint}")
     return status
 
 

@@ -4,7 +4,7 @@ import signal
 from typing import NoReturn
 
 from firsttoken._cli.status import Status, status_of
-from firsttoken._cli.terminal import Answer, OutputError, note, waiting
+from firsttoken._cli.terminal import Answer, OutputError, message_of, note, waiting
 from firsttoken.errors import ConfigurationError
 from firsttoken.local import LocalServer, LocalServerError
 
@@ -20,7 +20,7 @@ def serve(model_path: str | None, host: str, port: int) -> Status:
         with server:
             return _serve(server)
     except (ConfigurationError, LocalServerError) as error:
-        note(f"firsttoken: {error}")
+        note(f"firsttoken: {message_of(error)}")
         return status_of(error)
     except OutputError as error:
         return error.report()

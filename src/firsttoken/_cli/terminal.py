@@ -15,7 +15,7 @@ import click
 
 from firsttoken._cli.status import Status
 
-__all__ = ["Answer", "OutputError", "note", "read_stdin", "waiting"]
+__all__ = ["Answer", "OutputError", "message_of", "note", "read_stdin", "waiting"]
 
 _SILENT_WAIT_S: Final = 1.0
 _ECHO_OF_CTRL_C: Final = len("^C")
@@ -64,6 +64,11 @@ class Answer:
         """After an answer that is not whole: ends the line on a terminal; a pipe gets what came and nothing else."""
         if not self._at_line_start and _stdout().isatty():
             self.write("\n")
+
+
+def message_of(error: Exception) -> str:
+    """The message of an error and, on a line of its own, its hint."""
+    return "\n".join([str(error), *getattr(error, "__notes__", ())])
 
 
 def note(text: str) -> None:

@@ -53,6 +53,8 @@ def scrub(error: ChatCompletionError, secrets: tuple[str, ...]) -> None:
     """Mask each secret, and each longer beginning of one, wherever an error shows it."""
     spellings = {spelling for secret in secrets if secret for spelling in _escaped_forms(secret)}
     error.args = tuple(_scrubbed(arg, spellings) for arg in error.args)
+    notes: list[str] = getattr(error, "__notes__", [])
+    notes[:] = [_masked(note, spellings) for note in notes]  # the hint is one
     if error.request_id is not None:
         error.request_id = _masked(error.request_id, spellings)
     if isinstance(error, APIStatusError):
