@@ -1,19 +1,40 @@
 """Clients of all kinds: the server is a real one, so each of them streams through it, and notices what goes wrong."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
 
 import httpx2
 import pytest
 
 from firsttoken import AsyncClient, Client, chat_completion_request
 from firsttoken.errors import RateLimitError, StreamTruncatedError
-from firsttoken.testing import Gate, ScriptedServer, done, error, finish, reasoning, role, stall, tool_call, usage
+from firsttoken.testing import (
+    FAULTS,
+    Fault,
+    Gate,
+    ScriptedServer,
+    done,
+    error,
+    finish,
+    reasoning,
+    role,
+    stall,
+    tool_call,
+    usage,
+)
+from tests.support import openai_node
 
 openai = pytest.importorskip("openai", reason="the official client is in the group bench")
 
 REQUEST = chat_completion_request("m", "hi")
 MESSAGES = [{"role": "user", "content": "hi"}]
 TOOL_CALL = [role(), reasoning("Hm."), tool_call("now", {"zone": "UTC"}), finish("tool_calls"), usage(3, 4), done()]
+
+COMPLETE = [fault for fault in FAULTS if fault.is_complete and not fault.needs_deadline]
+UNREADABLE = {"ok-completion", "blank-data", "no-choices", "other-types"}
+"""What openai's clients refuse, whatever else is right: no stream, no data, no choices, an index that is a text."""
 
 
 def test_ours_streams_and_waits() -> None:
@@ -130,3 +151,33 @@ def test_httpx2_streams_through_it() -> None:
         with client.stream("POST", f"{server.base_url}/chat/completions", json=body) as response:
             assert response.status_code == 200
             assert '"content":"Hello"' in "".join(response.iter_text())
+
+
+@pytest.fixture(scope="module")
+def official() -> Iterator[Any]:
+    with openai.OpenAI(api_key="sk-any", max_retries=0) as client:
+        yield client
+
+
+def read_with_the_official_helper(client: Any) -> str | None:
+    try:
+        with client.chat.completions.stream(model="m", messages=MESSAGES) as stream:
+            return str(stream.get_final_completion().choices[0].message.content)
+    except (openai.OpenAIError, ValueError, AssertionError, AttributeError, TypeError):
+        return None
+
+
+@pytest.mark.parametrize("fault", COMPLETE)
+def test_what_is_complete_can_be_read_by_the_official_helper(fault: Fault, official: Any) -> None:
+    refused = {*UNREADABLE, "nulls"}
+    with ScriptedServer(fault) as server:
+        read = read_with_the_official_helper(official.with_options(base_url=server.base_url))
+    assert read == (None if fault.name in refused else fault.text)
+
+
+def test_what_is_complete_can_be_read_by_the_official_client_for_node() -> None:
+    refused = {*UNREADABLE, "not-a-number", "interim-then-answer", "no-finish-reason"}
+    with ExitStack() as stack:
+        servers = {fault.name: stack.enter_context(ScriptedServer(fault)) for fault in COMPLETE}
+        read = openai_node.read_all({name: server.base_url for name, server in servers.items()})
+    assert read == {fault.name: None if fault.name in refused else fault.text for fault in COMPLETE}

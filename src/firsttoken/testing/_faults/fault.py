@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from firsttoken.testing._script import Step, StepLike, as_step, coalesce, done, finish, role, text
+from firsttoken.testing._script import JSON, Step, StepLike, as_step, coalesce, done, finish, role, text
 from firsttoken.testing._server.script import HasScript, Script
 
 if TYPE_CHECKING:
@@ -87,12 +87,21 @@ ANSWER_END = coalesce(finish(), done())
 """The end of it."""
 
 
-def chunk_json(content: str, finish_reason: str | None = None) -> bytes:
-    """The JSON of a chunk, for those who put it on the wire themselves."""
-    choice = {"index": 0, "delta": {"content": content}, "finish_reason": finish_reason}
-    return json.dumps({"choices": [choice]}, ensure_ascii=False).encode()
+def chunk_json(delta: str | JSON, finish_reason: str | None = None) -> bytes:
+    """The JSON of a chunk, for those who put it on the wire themselves; a `str` is a piece of text.
+
+    It has all that a real one has: clients that check their input refuse less.
+    """
+    fields = {"content": delta} if isinstance(delta, str) else delta
+    choice = {"index": 0, "delta": fields, "logprobs": None, "finish_reason": finish_reason}
+    usual = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1_700_000_000, "model": "scripted"}
+    return json.dumps({**usual, "choices": [choice]}, ensure_ascii=False).encode()
 
 
-def make_event(content: str, finish_reason: str | None = None) -> bytes:
+def make_event(delta: str | JSON, finish_reason: str | None = None) -> bytes:
     """A chunk's event."""
-    return b"data: %s\n\n" % chunk_json(content, finish_reason)
+    return b"data: %s\n\n" % chunk_json(delta, finish_reason)
+
+
+ROLE_EVENT = make_event({"role": "assistant", "content": ""})
+FINISH_EVENT = make_event({}, "stop")

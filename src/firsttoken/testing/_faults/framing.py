@@ -3,7 +3,17 @@
 import zlib
 from collections.abc import Callable
 
-from firsttoken.testing._faults.fault import ANSWER_END, ANSWER_START, READ_S, Fault, LazyStep, make_event, make_script
+from firsttoken.testing._faults.fault import (
+    ANSWER_END,
+    ANSWER_START,
+    FINISH_EVENT,
+    READ_S,
+    ROLE_EVENT,
+    Fault,
+    LazyStep,
+    make_event,
+    make_script,
+)
 from firsttoken.testing._script import (
     Step,
     StepLike,
@@ -31,7 +41,7 @@ from firsttoken.testing._script import (
 _GREETING = "Grüße, Welt 🌍"
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
 _DONE = b"data: [DONE]\n\n"
-_FINISHED = make_event("Hel") + make_event("lo", "stop") + _DONE
+_FINISHED = ROLE_EVENT + make_event("Hel") + make_event("lo") + FINISH_EVENT + _DONE
 
 
 def _benign(name: str, what: str, *steps: StepLike, text: str = "Hello", never_ends: bool = False) -> Fault:
@@ -53,7 +63,7 @@ def _huge() -> Step:
 
 
 _UMLAUT = make_event("Grüß")
-_EMOJI = make_event("e, Welt 🌍", "stop")
+_EMOJI = make_event("e, Welt 🌍")
 _HTTP_CHUNK = b"%x\r\n%s\r\n" % (len(make_event("lo")), make_event("lo"))
 _CRLF = make_event("Hel").replace(b"\n", b"\r\n")
 
@@ -62,14 +72,16 @@ CUTS = (
     _benign(
         "split-in-character",
         "cuts in the middle of the UTF-8 of two characters",
+        role(),
         *_apart(_UMLAUT, _UMLAUT.index("ü".encode()) + 1),
         *_apart(_EMOJI, _EMOJI.index("🌍".encode()) + 1, _EMOJI.index("🌍".encode()) + 3),
-        done(),
+        ANSWER_END,
         text=_GREETING,
     ),
     _benign(
         "split-in-crlf",
         "cuts between CR and LF",
+        role(),
         *_apart(_CRLF, len(_CRLF) - 3, len(_CRLF) - 1),
         text("lo"),
         ANSWER_END,
@@ -77,7 +89,7 @@ CUTS = (
     _benign(
         "split-in-framing",
         "cuts in the middle of an HTTP chunk's size, and of the CRLF behind it and behind the chunk",
-        coalesce(head(), text("Hel")),
+        coalesce(role(), text("Hel")),
         *_apart(_HTTP_CHUNK, 1, _HTTP_CHUNK.index(b"\n"), len(_HTTP_CHUNK) - 1, send=wire_bytes),
         ANSWER_END,
     ),
@@ -111,6 +123,7 @@ GRAMMAR = (
         "comments",
         "sends comments between the events",
         comment(),
+        role(),
         text("Hel"),
         comment(),
         text("lo"),
@@ -126,6 +139,7 @@ GRAMMAR = (
     _benign(
         "blank-data",
         "sends events without data",
+        role(),
         text("Hel"),
         body_bytes(b"data:\n\ndata: \n\nevent: ping\n\n"),
         text("lo"),
@@ -134,6 +148,7 @@ GRAMMAR = (
     _benign(
         "multi-line-data",
         "sends an event's data in two lines",
+        role(),
         body_bytes(make_event("Hel").replace(b', "delta"', b',\ndata: "delta"')),
         text("lo"),
         ANSWER_END,

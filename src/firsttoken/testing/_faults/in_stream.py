@@ -7,6 +7,7 @@ from firsttoken.testing._faults.fault import (
     ANSWER_START,
     GAP_S,
     READ_S,
+    ROLE_EVENT,
     Fault,
     LazyStep,
     make_event,
@@ -118,7 +119,9 @@ CUTS = (
     _fault(
         "one-choice-cut",
         "ends the body when one of two choices has finished",
+        role(),
         text("Hel"),
+        role(index=1),
         text("Good", index=1),
         text("lo"),
         finish(),
@@ -217,7 +220,7 @@ MALFORMED = (
 )
 """What comes can't be read."""
 
-_FIRST = make_event("Hel")
+_FIRST = ROLE_EVENT + make_event("Hel")
 _CUT_AT = len(_FIRST) + 20
 
 
