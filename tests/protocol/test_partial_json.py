@@ -157,5 +157,5 @@ def test_jiter_is_asked_for_where_it_is_missing(monkeypatch: pytest.MonkeyPatch)
         PartialJSON()
     assert message_of(caught.value) == (
         "the value of an unfinished answer needs jiter, which is not installed\n"
-        "hint: pip install 'firsttoken[structured]'"
+        "hint: in a clone of firsttoken: pip install '.[structured]'"
     )

@@ -45,7 +45,9 @@ def _run(argv: Sequence[str] | None) -> int:
     try:
         import click
     except ModuleNotFoundError:
-        sys.stderr.write("firsttoken: the command needs the package click\nhint: pip install 'firsttoken[cli]'\n")
+        from firsttoken._version import install_hint
+
+        sys.stderr.write(f"firsttoken: the command needs the package click\nhint: {install_hint('cli')}\n")
         return 3
     from firsttoken._cli.commands import command
 

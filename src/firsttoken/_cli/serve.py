@@ -16,7 +16,7 @@ def serve(model_path: str | None, host: str, port: int) -> Status:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         with waiting("starting the local model ..."):
-            server = LocalServer(model_path, host=host, port=port)
+            server = LocalServer(model_path, host=host, port=port, secret_path=False)  # for other programs
         with server:
             return _serve(server)
     except (ConfigurationError, LocalServerError) as error:

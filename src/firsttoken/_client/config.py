@@ -14,7 +14,7 @@ from firsttoken._protocol.redaction import secrets_of_headers
 from firsttoken._protocol.request import check_header_value, check_headers, encode_body
 from firsttoken._protocol.url import Endpoint, chat_completions_endpoint
 from firsttoken._schema.parsing import response_type
-from firsttoken._version import __version__
+from firsttoken._version import __version__, install_hint
 from firsttoken.errors import ConfigurationError
 
 OPENAI_BASE_URL = "https://api.openai.com/v1"
@@ -200,7 +200,7 @@ def check_http_client(http_client: object, wanted: Literal["Client", "AsyncClien
         import httpx2
     except ImportError as error:
         raise ConfigurationError(
-            "http_client takes a client of httpx2, which is not installed", hint="pip install 'firsttoken[httpx2]'"
+            "http_client takes a client of httpx2, which is not installed", hint=install_hint("httpx2")
         ) from error
     if not isinstance(http_client, getattr(httpx2, wanted)):
         kind = type(http_client)

@@ -1,7 +1,7 @@
 """What runs in the process of a `firsttoken.local.LocalServer`: llama.cpp's server, tied to the parent by a pipe.
 
-Standard input is the lifeline: nothing is ever written to it, and its end means that the parent is gone. Standard
-output takes one line, the server's address; from then on it is the log, as standard error is. (Linux's
+Standard input is the pipe from the parent: nothing is ever written to it, and its end means that the parent has ended.
+Standard output takes one line, the server's address; from then on it is the log, as standard error is. (Linux's
 `prctl(PR_SET_PDEATHSIG)` is no substitute: it fires when the *thread* that started the process ends.)
 """
 
@@ -28,9 +28,10 @@ def serve(
     threads: int,
     host: str,
     port: int,
+    api_prefix: str = "",
     chat_template: str | None = None,
 ) -> NoReturn:
-    """Serves until the parent is gone. Exits with status 1, the reasons in the log, where the server can't start."""
+    """Serve until the parent is gone. Exits with status 1, the reasons in the log, where the server can't start."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     report = os.dup(_REPORT)
     os.dup2(_LOG, _REPORT)
@@ -39,14 +40,19 @@ def serve(
     params.n_parallel = parallel
     params.hostnames = [host]
     params.port = port
+    params.api_prefix = api_prefix
     if chat_template is not None:
         params.chat_template = chat_template
     server = _load(params)
-    os.write(report, f"{server.listening_address}\n".encode())
-    os.close(report)
-    os.read(PARENT_PIPE, 1)
-    # An orderly end waits for the answers under way, which nobody hears any more.
-    os._exit(0)
+    try:
+        os.write(report, f"{server.listening_address}{api_prefix}\n".encode())
+        os.close(report)
+        os.read(PARENT_PIPE, 1)
+    except BrokenPipeError:
+        pass  # the parent ended while the model was loading
+    finally:
+        # Python's own end deadlocks now and then while llama.cpp's threads run, and waits for answers nobody reads.
+        os._exit(0)
 
 
 def _params(model_path: str, model_name: str, threads: int) -> Any:
@@ -54,7 +60,7 @@ def _params(model_path: str, model_name: str, threads: int) -> Any:
     params.model.path = model_path
     params.model_alias = {model_name}
     # Reading a prompt gains from every processor. Writing hardly does (113 tokens/s on one of two processors, 130 on
-    # both), but suffers when another program is busy: its threads wait for each other for every token.
+    # both), and slows down when another program is busy: its threads wait for each other for every token.
     params.cpuparams.n_threads = max(1, threads // 2)
     params.cpuparams_batch.n_threads = threads
     params.verbosity = _ERRORS_ONLY
@@ -81,10 +87,13 @@ def _load(params: Any) -> Any:
 
 
 def _end_with_parent_by_signal(*, on: bool) -> None:
-    """Has the kernel end this process with the lifeline: a model loads with the GIL held, so no thread could."""
+    """Have the kernel end this process with the parent's: a model loads with the GIL held, so no thread can."""
     if sys.platform == "linux":  # pragma: no branch
         import fcntl
+        import select
 
         flags = fcntl.fcntl(PARENT_PIPE, fcntl.F_GETFL)
         fcntl.fcntl(PARENT_PIPE, fcntl.F_SETOWN, os.getpid())
         fcntl.fcntl(PARENT_PIPE, fcntl.F_SETFL, flags | os.O_ASYNC if on else flags & ~os.O_ASYNC)
+        if on and select.select([PARENT_PIPE], [], [], 0)[0]:  # the parent ended before: no signal will come
+            os._exit(0)

@@ -1,7 +1,6 @@
 """The process of a `firsttoken.local.LocalServer`, seen from the parent: its start, its log, its end.
 
-Owned here: that the process starts or that it is said why not, that it never outlives this one (see `_local_child`),
-and that a forked child of this one does not keep it alive. Nothing is known here of HTTP.
+It never outlives this process (see `child`), and a forked child of this process does not keep it alive.
 """
 
 import os
@@ -12,6 +11,7 @@ import threading
 import time
 import warnings
 import weakref
+from collections.abc import Mapping
 from typing import IO, Final, cast
 
 from firsttoken.local import LocalServerError
@@ -23,9 +23,19 @@ _WINDOWS_WAIT_S: Final = 0.25
 
 _FLAGS: Final = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) | getattr(subprocess, "CREATE_NO_WINDOW", 0)
 
-# GNU OpenMP's threads wait for each other by spinning. On processors that others use too, that is ruin: two servers of
+# GNU OpenMP's threads wait for each other by spinning. On processors that others use too, that is slow: two servers of
 # two threads each on two processors took 28 s for 60 tokens, and with a short spin 1 s; alone, both take 0.45 s.
 OMP_ENV: Final = {"GOMP_SPINCOUNT": "1000"}
+
+_ENV_NAMES: Final = (
+    *("PATH", "HOME", "TMPDIR", "TEMP", "TMP", "TZ", "LANG", "LANGUAGE", "USER", "LD_LIBRARY_PATH", "LD_PRELOAD"),
+    *("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "PATHEXT", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "PROGRAMDATA"),
+)
+_ENV_PREFIXES: Final = (
+    *("LC_", "PYTHON", "COVERAGE_", "DYLD_", "XDG_", "NUMBER_OF_PROCESSORS", "PROCESSOR_"),
+    *("OMP_", "GOMP_", "KMP_", "GGML_", "CUDA_", "NVIDIA_", "HIP_", "HSA_", "ROCR_", "VK_", "ONEAPI_", "SYCL_", "ZE_"),
+)
+"""What Python, OpenMP and llama.cpp's back ends read. Keys, tokens and proxies have no business in that process."""
 
 # With the parent's own sys.path the child finds what the parent finds, however that was arranged.
 _BOOTSTRAP: Final = """\
@@ -37,11 +47,21 @@ serve(**settings)
 """
 
 
+def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What of an environment the server's process gets."""
+    kept = {
+        name: value
+        for name, value in environment.items()
+        if name.upper() in _ENV_NAMES or name.upper().startswith(_ENV_PREFIXES)
+    }
+    return OMP_ENV | kept
+
+
 class ServerProcess:
-    """One process that runs `_local_child.serve` with these settings.
+    """One process that runs `child.serve` with these settings.
 
     Raises:
-        LocalServerError: the system would not start a process.
+        LocalServerError: the system did not start a process.
     """
 
     def __init__(self, settings: dict[str, object]) -> None:
@@ -52,17 +72,17 @@ class ServerProcess:
             self._process = subprocess.Popen(  # noqa: S603 - this interpreter, our own arguments
                 [sys.executable, "-P", "-c", _BOOTSTRAP, json.dumps({"sys_path": [*map(str, sys.path)], **settings})],
                 bufsize=0,
-                stdin=subprocess.PIPE,  # the lifeline: its end tells the child that this process is gone
+                stdin=subprocess.PIPE,  # PARENT_PIPE: its end tells the child that this process has ended
                 stdout=subprocess.PIPE,  # one line, the address
                 stderr=self._log,
-                env=OMP_ENV | os.environ,
+                env=child_environment(os.environ),
                 start_new_session=True,  # Ctrl-C in the terminal is for this process to handle
                 creationflags=_FLAGS,
             )
         except BaseException as error:
             self._log.close()
             if isinstance(error, OSError):
-                raise LocalServerError(f"no process for it: {error}") from error
+                raise LocalServerError(f"can't start a process: {error}") from error
             raise
         self.pid = self._process.pid
         _live.add(self)
@@ -94,7 +114,7 @@ class ServerProcess:
                 address = report.read().decode().strip()
         finally:
             deadline.cancel()
-            deadline.join()  # it holds the lifeline as long as it lives
+            deadline.join()  # it holds the process's pipes as long as it lives
         if address and not expired.is_set():
             return address
         status = self._process.wait()
@@ -109,15 +129,17 @@ class ServerProcess:
         return self._process.wait()
 
     def end(self) -> None:
-        """Ends the process at once. May be called again, from any thread."""
-        # The server has nothing to save, so nothing is gained by asking it kindly and waiting.
+        """End the process at once. May be called again, from any thread."""
+        # The server has nothing to save, so there is nothing to wait for.
         self._process.kill()
         self._process.wait()
         self._close_files()
 
     def detach_after_fork(self) -> None:
-        """In a forked child: lets go of the lifeline, which would keep the server running past the parent's end."""
-        self._process.returncode = 0  # to `subprocess` it is gone, so `end` does nothing to the parent's process
+        """In a forked child: close the pipe, which would keep the server running past the parent's end."""
+        self._process.returncode = (
+            0  # `subprocess` takes it for ended, so that `end` does nothing to the parent's process
+        )
         self._close_files()
 
     def _log_tail(self) -> str:
@@ -132,20 +154,20 @@ class ServerProcess:
 
 
 def _open_log() -> IO[bytes]:
-    """A file: a pipe would have to be read all the time, and the server would stall where it is not."""
+    """A file: a pipe would have to be read all the time, or the server stalls."""
     try:
         return tempfile.TemporaryFile()
     except OSError as error:
-        raise LocalServerError(f"no file for its log: {error}") from error
+        raise LocalServerError(f"can't create a file for its log: {error}") from error
 
 
 _live: "weakref.WeakSet[ServerProcess]" = weakref.WeakSet()
 
 
-def _disown_all() -> None:
+def _detach_all() -> None:
     for process in _live:
         process.detach_after_fork()
 
 
 if sys.platform != "win32":  # pragma: no branch
-    os.register_at_fork(after_in_child=_disown_all)
+    os.register_at_fork(after_in_child=_detach_all)

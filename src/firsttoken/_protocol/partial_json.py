@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from firsttoken._json import excerpt
+from firsttoken._version import install_hint
 from firsttoken.errors import ConfigurationError, ResponseFormatError
 
 ALWAYS_PARSE_BYTES = 16 * 1024
@@ -99,7 +100,7 @@ def _load_parser() -> "Callable[[bytes, Literal['trailing-strings', False]], obj
     except ImportError as error:
         raise ConfigurationError(
             "the value of an unfinished answer needs jiter, which is not installed",
-            hint="pip install 'firsttoken[structured]'",
+            hint=install_hint("structured"),
         ) from error
 
     def parse(data: bytes, partial_mode: Literal["trailing-strings", False]) -> object:

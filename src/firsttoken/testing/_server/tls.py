@@ -4,6 +4,8 @@ import ssl
 import tempfile
 from pathlib import Path
 
+from firsttoken._version import install_hint
+
 
 class Authority:
     """An authority that vouches for "localhost" and 127.0.0.1, and that nobody else knows.
@@ -16,7 +18,7 @@ class Authority:
         try:
             import trustme
         except ImportError as error:
-            message = "a server with TLS needs trustme, which is not installed; hint: pip install 'firsttoken[testing]'"
+            message = f"a server with TLS needs trustme, which is not installed; hint: {install_hint('testing')}"
             raise ImportError(message) from error
         self._ca = trustme.CA()
         self._folder: tempfile.TemporaryDirectory[str] | None = None
