@@ -17,6 +17,7 @@ DOORS = [
     "firsttoken.sansio",
     "firsttoken.local",
     "firsttoken.testing",
+    "firsttoken.batch",
     "firsttoken.web",
 ]
 PROMISED = {

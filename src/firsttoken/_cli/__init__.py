@@ -1,10 +1,11 @@
-"""The command `firsttoken`: `ask`, `replay` and `serve`.
+"""The command `firsttoken`: `ask`, `batch`, `replay` and `serve`.
 
 ::
 
     __init__.py   main: from the first instruction on, Ctrl-C is status 130 and no traceback
     commands.py   names, options and help, by click; parsed here, done elsewhere
     ask.py        a question to its answer on stdout
+    batch.py      a file of prompts to a file of answers
     record.py     what `ask` records of it
     replay.py     a recording to its answer on stdout, or to any client
     target.py     where a question goes: OpenAI, another server, the local model

@@ -118,6 +118,117 @@ def replay(file: str, speed: float, stats: bool, serve: bool, port: int | None) 
     return serve_file(file, speed, port or 0) if serve else replay_file(file, speed, stats=stats)
 
 
+def _concurrency(_context: click.Context, _option: click.Parameter, value: str) -> int | None:
+    if value == "auto":
+        return None
+    if not value.isdecimal() or int(value) < 1:
+        raise click.BadParameter(f"{value!r} is neither a number above 0 nor auto.")
+    return int(value)
+
+
+def _shard(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    number, _, count = value.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise click.BadParameter(f"{value!r} is not I/N, as in 1/4 to 4/4.")
+    return int(number), int(count)
+
+
+def _template(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    if value is None or not value.startswith("@"):
+        return value
+    from pathlib import Path
+
+    try:
+        return Path(value[1:]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.BadParameter(f"{value[1:]} can't be read: {error}.") from error
+
+
+@command.command(epilog=HELP)
+@click.argument("input", metavar="IN")
+@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), metavar="OUT", help="The output.")
+@click.option("-m", "--model", metavar="NAME", help="The model of all rows. Default: each row's own.")
+@click.option("--base-url", metavar="URL", help="The server, up to and with /v1. Default: $OPENAI_BASE_URL.")
+@click.option("-s", "--system", metavar="TEXT", help="Instructions for the model, for rows that have none.")
+@click.option("--template", callback=_template, metavar="TEXT", help="The prompt, with {fields} of the row; or @FILE.")
+@click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="For rows that set no limit.")
+@click.option("--temperature", type=click.FloatRange(0, 2), metavar="T", help="For rows that set none.")
+@click.option(
+    "--concurrency", default="auto", callback=_concurrency, metavar="auto|N", help="Requests at once. Default: auto."
+)
+@click.option(
+    "--max-concurrency", type=click.IntRange(min=1), default=512, metavar="N", help="The most for auto. Default: 512."
+)
+@click.option("--rpm", type=click.FloatRange(0, min_open=True), metavar="N", help="Requests per minute.")
+@click.option("--tpm", type=click.FloatRange(0, min_open=True), metavar="N", help="Tokens per minute.")
+@click.option("--retry-errors", is_flag=True, help="Send rows again whose result in OUT is an error.")
+@click.option("--ordered", is_flag=True, help="At the end, put OUT into the order of IN.")
+@click.option("--shard", callback=_shard, metavar="I/N", help="Only the I-th of N parts of IN; each needs its own OUT.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N rows.")
+@click.option("--dry-run", is_flag=True, help="Check IN and OUT, count, and send nothing.")
+@click.option("--prices", is_flag=True, help="Show what it costs. Needs the extra batch.")
+def batch(
+    input: str,  # noqa: A002 - the word for it
+    output: str,
+    model: str | None,
+    base_url: str | None,
+    system: str | None,
+    template: str | None,
+    max_tokens: int | None,
+    temperature: float | None,
+    concurrency: int | None,
+    max_concurrency: int,
+    rpm: float | None,
+    tpm: float | None,
+    retry_errors: bool,
+    ordered: bool,
+    shard: tuple[int, int] | None,
+    limit: int | None,
+    dry_run: bool,
+    prices: bool,
+) -> int:
+    """Send each row of IN, and write its answer or its error to OUT, one line each.
+
+    IN has JSON lines, or is a .csv, .tsv or .parquet file; - is standard input. A row is a line of OpenAI's Batch API,
+    or has the field messages or prompt, or those of the --template. OUT is what OpenAI's Batch API writes, in the order
+    of completion.
+
+    Run again, it goes on where it was: rows that OUT has are not sent again. Ctrl-C finishes what is in flight.
+    """
+    for name, value in (("IN", input), ("OUT", output), ("--model", model), ("--base-url", base_url)):
+        _require_text(name, value)
+    for name, value in (("--system", system), ("--template", template)):
+        _require_text(name, value)
+
+    from firsttoken._cli.batch import BatchOptions
+    from firsttoken._cli.batch import batch as run_batch
+
+    return run_batch(
+        BatchOptions(
+            input=input,
+            output=output,
+            model=model,
+            base_url=base_url,
+            system=system,
+            template=template,
+            max_tokens=max_tokens,
+            temperature=temperature,
+            concurrency=concurrency,
+            max_concurrency=max_concurrency,
+            rpm=rpm,
+            tpm=tpm,
+            retry_errors=retry_errors,
+            ordered=ordered,
+            shard=shard,
+            limit=limit,
+            dry_run=dry_run,
+            prices=prices,
+        )
+    )
+
+
 def _joined(context: str, prompt: str) -> str:
     text = "\n\n".join(part for part in (context.strip("\n"), prompt) if part.strip())
     if text:

@@ -30,7 +30,8 @@ from weakref import WeakValueDictionary
 from firsttoken._protocol.limits import STOPPED, LimiterState, Outcome
 from firsttoken.errors import ConfigurationError
 
-_BYTES_PER_TOKEN: Final = 4
+BYTES_PER_TOKEN: Final = 4
+"""Of JSON in most languages, roughly."""
 
 
 class Permit:
@@ -314,7 +315,7 @@ class Limiter:
 
 def estimated_tokens(body: bytes) -> int:
     """What a request may use, by its size."""
-    return len(body) // _BYTES_PER_TOKEN
+    return len(body) // BYTES_PER_TOKEN
 
 
 def _require_above_zero(name: str, value: float | None) -> None:

@@ -1,0 +1,1 @@
+"""`firsttoken.batch`, against the scripted server."""
