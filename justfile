@@ -41,6 +41,10 @@ lint:
     uv run --group test mypy
     uv run --group test pyright
 
+# build wheel and sdist into dist/, twice for the same bytes; check them, and the wheel on each Python that is here
+package:
+    uvx nox -s package wheel
+
 # check GitHub's workflows; the first run fetches actionlint from its releases
 workflows:
     uvx zizmor --offline .github

@@ -1,6 +1,6 @@
 """The version, and how to install this: apart, so that nothing else must be imported to know it."""
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 
 def install_hint(extra: str) -> str:
