@@ -9,8 +9,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from firsttoken import AsyncClient, Client, chat_completion_request
-from firsttoken.testing import ScriptedServer, close, done, error, finish
+from firsttoken import AsyncClient, Client, Timeout, chat_completion_request
+from firsttoken.errors import APITimeoutError, ConfigurationError
+from firsttoken.testing import FAULTS, ChatServer, ScriptedServer, done, error, finish, stall
 
 REQUEST = chat_completion_request("m", "hi")
 
@@ -18,7 +19,19 @@ REQUEST = chat_completion_request("m", "hi")
 def run(folder: Path, code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a file of tests as a user does, with warnings as errors."""
     (folder / "test_it.py").write_text(code, encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "--strict-markers", "-p", "no:cacheprovider"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-W",
+        "error",
+        "--strict-markers",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:asyncio",
+    ]
     return subprocess.run(
         [*command, *arguments, "test_it.py"],
         capture_output=True,
@@ -48,6 +61,37 @@ def test_clients_on_asyncio_find_it_too(chat_server: ScriptedServer) -> None:
     assert chat_server.journal.connections_opened == 1
 
 
+@pytest.mark.parametrize("ours", [Timeout(), Timeout(first_chunk_s=None, idle_s=60), Timeout(idle_s=0.1)])
+def test_clients_of_the_code_under_test_wait_no_longer_than_it_says(chat_server: ChatServer, ours: Timeout) -> None:
+    chat_server.max_wait_s = 0.2
+    chat_server.set_scripts(["Hel", stall()])
+    with pytest.raises(APITimeoutError, match=rf"{min(0.2, ours.idle_s or 1)} s \(idle_s\)"):
+        Client(timeout=ours).chat_completion_stream(REQUEST, lambda _: None)
+    chat_server.set_scripts([stall()])
+    with pytest.raises(APITimeoutError, match=r"0\.2 s"):
+        Client().chat_completion(REQUEST, timeout=ours)
+
+
+def test_without_a_longest_wait_deadlines_are_the_codes_own(chat_server: ChatServer) -> None:
+    chat_server.max_wait_s = 0.1
+    assert (chat_server.max_wait_s, os.environ["FIRSTTOKEN_MAX_WAIT_S"]) == (0.1, "0.1")
+    chat_server.max_wait_s = None
+    assert chat_server.max_wait_s is None
+    assert "FIRSTTOKEN_MAX_WAIT_S" not in os.environ
+
+
+@pytest.mark.parametrize("wrong", [0, -1, float("nan")])
+def test_a_longest_wait_is_above_zero(chat_server: ChatServer, wrong: float) -> None:
+    with pytest.raises(ConfigurationError, match="FIRSTTOKEN_MAX_WAIT_S must be a number of seconds above 0"):
+        chat_server.max_wait_s = wrong
+
+
+def test_a_longest_wait_that_is_no_number_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIRSTTOKEN_MAX_WAIT_S", "soon")
+    with pytest.raises(ConfigurationError, match="FIRSTTOKEN_MAX_WAIT_S must be a number of seconds above 0: 'soon'"):
+        Client(base_url="http://127.0.0.1:9").chat_completion(REQUEST)
+
+
 @pytest.fixture
 def _behind_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
@@ -73,18 +117,13 @@ def test_who_uses_no_proxy_at_all_still_uses_none() -> None:
     assert os.environ["NO_PROXY"] == "*"
 
 
-def test_the_docs_own_test_passes(chat_server: ScriptedServer) -> None:
+def test_the_docs_own_tests_pass(tmp_path: Path) -> None:
     page = Path(__file__).parents[2] / "docs" / "how-to" / "test-failure-handling.md"
-    (code,) = [part for part in page.read_text(encoding="utf-8").split("```") if "def test_a_cut_answer" in part]
-    namespace: dict[str, object] = {
-        "Client": Client,
-        "chat_completion_request": chat_completion_request,
-        "close": close,
-    }
-    exec(code.removeprefix("python"), namespace)
-    test = namespace["test_a_cut_answer_is_shown_as_one"]
-    assert callable(test)
-    test(chat_server)
+    tests = [
+        part.removeprefix("python") for part in page.read_text(encoding="utf-8").split("```") if "def test_" in part
+    ]
+    done = run(tmp_path, "\n".join(tests).replace('"fault", FAULTS', '"fault", FAULTS[::4]'))
+    assert f"{1 + len(FAULTS[::4])} passed" in done.stdout, done.stdout[-4000:]
 
 
 OF_A_USER = """
@@ -115,6 +154,66 @@ def test_the_environment_is_put_back_and_a_script_that_fails_fails_the_test(tmp_
     done = run(tmp_path, OF_A_USER, OPENAI_API_KEY="sk-before")
     assert "3 passed, 1 error" in done.stdout, done.stdout
     assert "ERROR test_it.py::test_three - AssertionError: the wrong model" in done.stdout
+
+
+EVERY_FAULT = """
+import asyncio
+
+import pytest
+from firsttoken import AsyncClient, Client, chat_completion_request
+from firsttoken.errors import ChatCompletionError
+from firsttoken.testing import FAULTS
+
+REQUEST = chat_completion_request("m", "hi")
+
+def ask():
+    return Client().chat_completion_stream(REQUEST, lambda _: None).text
+
+async def ask_async():
+    async with AsyncClient() as client:
+        return (await client.chat_completion_stream(REQUEST, lambda _: None)).text
+
+@pytest.fixture(params=[fault for fault in FAULTS if not fault.is_retried])
+def fault(request, chat_server):
+    chat_server.max_wait_s = 0.2
+    chat_server.set_scripts(request.param)
+    return request.param
+
+def check(fault, text, error):
+    assert text == (fault.text if fault.is_complete else None)
+    if not fault.is_complete:
+        assert (error.partial.text if error.partial else "") == fault.text
+"""
+SYNC = """
+def test_it(fault):
+    try:
+        check(fault, ask(), None)
+    except ChatCompletionError as error:
+        check(fault, None, error)
+"""
+ASYNC = """
+@pytest.mark.{mark}
+async def test_it(fault):
+    try:
+        check(fault, await ask_async(), None)
+    except ChatCompletionError as error:
+        check(fault, None, error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "arguments"),
+    [
+        (SYNC, []),
+        (SYNC, ["-n", "2"]),
+        (ASYNC.format(mark="asyncio"), ["-p", "asyncio", "-o", "asyncio_default_fixture_loop_scope=function"]),
+        (ASYNC.format(mark="anyio"), ["-k", "asyncio"]),
+    ],
+    ids=["sync", "xdist", "pytest-asyncio", "anyio"],
+)
+def test_code_under_test_is_put_through_every_fault_in_seconds(tmp_path: Path, code: str, arguments: list[str]) -> None:
+    done = run(tmp_path, EVERY_FAULT + code, *arguments)
+    assert f"{sum(not fault.is_retried for fault in FAULTS)} passed" in done.stdout, done.stdout[-4000:]
 
 
 def test_who_does_not_ask_for_it_pays_next_to_nothing(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Mapping
 from typing import Literal, Protocol
 
+from msgspec.structs import replace
+
 from firsttoken._client.prepared import PreparedRequest, Recorder, TokenProvider
 from firsttoken._models.request import ChatCompletionRequest
 from firsttoken._models.timeout import Timeout
@@ -132,7 +134,7 @@ class ClientConfig:
             body=encode_body(request, stream=streamed),
             streamed=streamed,
             expected_choices=_check_n(extra.get("n", request.n)),
-            timeout=self.timeout if timeout is None else check_timeout(timeout),
+            timeout=limited_timeout(self.timeout if timeout is None else check_timeout(timeout), os.environ),
             max_retries=self.max_retries if max_retries is None else check_max_retries(max_retries),
             client_headers={} if self.http_client is None else self.http_client.headers,
             response_type=response_type(request.response_format),
@@ -154,6 +156,39 @@ def check_timeout(timeout: Timeout) -> Timeout:
             f"timeout must be a Timeout, not {type(timeout).__name__}", hint="as in Timeout(idle_s=30)"
         )
     return timeout
+
+
+MAX_WAIT_VARIABLE = "FIRSTTOKEN_MAX_WAIT_S"
+"""The longest wait of any client for an answer to begin or to go on, in seconds: for code under test."""
+
+
+def max_wait_s(environment: Mapping[str, str]) -> float | None:
+    """What `FIRSTTOKEN_MAX_WAIT_S` says; None where it is not set.
+
+    Raises:
+        ConfigurationError: it is not a number above 0.
+    """
+    value = environment.get(MAX_WAIT_VARIABLE)
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0.0
+    if not seconds > 0:
+        raise ConfigurationError(f"{MAX_WAIT_VARIABLE} must be a number of seconds above 0: {value!r}")
+    return seconds
+
+
+def limited_timeout(timeout: Timeout, environment: Mapping[str, str]) -> Timeout:
+    """The timeout, cut to `FIRSTTOKEN_MAX_WAIT_S`, but for `connect_s` and `total_s`: they bound no silence."""
+    longest_s = max_wait_s(environment)
+    if longest_s is None:
+        return timeout
+    waits_s = {
+        name: getattr(timeout, name) for name in timeout.__struct_fields__ if name not in {"connect_s", "total_s"}
+    }
+    return replace(timeout, **{name: min(wait_s or longest_s, longest_s) for name, wait_s in waits_s.items()})
 
 
 def _check_n(n: object) -> int:

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         usage,
         wire_bytes,
     )
+    from firsttoken.testing._server.fixture import ChatServer
     from firsttoken.testing._server.journal import Journal
     from firsttoken.testing._server.journal_entry import LoggedRequest, Request
     from firsttoken.testing._server.pace import Pace
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FAULTS",
+    "ChatServer",
     "Fault",
     "Gate",
     "Journal",
@@ -110,7 +112,15 @@ __all__ = [
 
 _MODULES = (
     *("_faults.catalogue", "_faults.fault", "_recording.model", "_recording.recorder", "_recording.recording"),
-    *("_recording.replay", "_script", "_server.journal", "_server.journal_entry", "_server.pace", "_server.script"),
+    *(
+        "_recording.replay",
+        "_script",
+        "_server.fixture",
+        "_server.journal",
+        "_server.journal_entry",
+        "_server.pace",
+        "_server.script",
+    ),
     "_server.server",
 )
 """The modules that the public names are from. pytest loads this package at each start, so that none is imported before
