@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from firsttoken.testing import Gate, ScriptedServer, done, finish, repeat, reply, stall
+from firsttoken.testing import Gate, ScriptedServer, done, finish, repeat, reply, stall, tool_call
 from firsttoken.web import (
     SSE_HEADERS,
     UI_MESSAGE_STREAM_HEADERS,
@@ -156,12 +156,14 @@ def test_keep_alives(kind: Kind) -> None:
 def test_a_generator_that_is_made_of_several_streams() -> None:
     async def scenario() -> None:
         browser = Browser()
-        async with ScriptedServer(reply("a"), ["b", stall()]) as server, async_client(server) as asking:
+        calls = [tool_call("dice", {}, call_id="c"), finish("tool_calls"), done()]
+        async with ScriptedServer(calls, ["b", stall()]) as server, async_client(server) as asking:
 
             async def turns() -> AsyncIterator[bytes]:
-                async for part in ui_message_stream(asking.chat_completion_stream(REQUEST), send_finish=False):
+                stream = asking.chat_completion_stream(REQUEST)
+                async for part in ui_message_stream(stream, end_after_tool_calls=False):
                     yield part
-                yield ui_message_event({"type": "data-weather", "data": 12})
+                yield ui_message_event({"type": "tool-output-available", "toolCallId": "c", "output": 12})
                 async for part in ui_message_stream(asking.chat_completion_stream(REQUEST), send_start=False):
                     yield part
 
@@ -174,7 +176,7 @@ def test_a_generator_that_is_made_of_several_streams() -> None:
             assert time.monotonic() - left_at < STOPPED_WITHIN_S
         types = [event["type"] for event in events_of(browser.body)]
         assert types[:2] == ["start", "start-step"]
-        assert types[4:] == ["text-end", "finish-step", "data-weather", "start-step", "text-start", "text-delta"]
+        assert types[-4:] == ["tool-output-available", "start-step", "text-start", "text-delta"]
 
     asyncio.run(scenario())
 

@@ -238,12 +238,13 @@ def test_half_a_surrogate_pair_does_not_break_the_stream(kind: Kind) -> None:
 
 def test_several_steps_of_one_message(kind: Kind) -> None:
     """The first answer is left open for the tool's result, the second one goes on with the message."""
-    first = relayed(kind, ui_message_stream, reply("a"), message_id="m1", send_finish=False)
+    calls = [tool_call("dice", {}, call_id="c"), finish("tool_calls"), done()]
+    first = relayed(kind, ui_message_stream, calls, message_id="m1", end_after_tool_calls=False)
     result = ui_message_event({"type": "tool-output-available", "toolCallId": "c", "output": 12})
-    second = relayed(kind, ui_message_stream, reply("b"), send_start=False)
+    second = relayed(kind, ui_message_stream, reply("b"), send_start=False, end_after_tool_calls=False)
     events = events_of(first + result + second)
     assert events[0] == {"type": "start", "messageId": "m1"}
     assert types(events[:-1]) == [
-        *("start", "start-step", "text-start", "text-delta", "text-end", "finish-step", "tool-output-available"),
-        *("start-step", "text-start", "text-delta", "text-end", "finish-step", "finish"),
+        *("start", "start-step", "tool-input-start", *["tool-input-delta"] * 2, "tool-input-available", "finish-step"),
+        *("tool-output-available", "start-step", "text-start", "text-delta", "text-end", "finish-step", "finish"),
     ]

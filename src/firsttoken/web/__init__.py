@@ -93,7 +93,7 @@ def ui_message_stream(
     error_text: ErrorText = public_error_text,
     message_id: str | None = None,
     send_start: bool = True,
-    send_finish: bool = True,
+    end_after_tool_calls: bool = True,
 ) -> Generator[bytes]: ...
 @overload
 def ui_message_stream(
@@ -103,7 +103,7 @@ def ui_message_stream(
     error_text: ErrorText = public_error_text,
     message_id: str | None = None,
     send_start: bool = True,
-    send_finish: bool = True,
+    end_after_tool_calls: bool = True,
 ) -> AsyncGenerator[bytes]: ...
 def ui_message_stream(
     stream: "ChatCompletionStream | AsyncChatCompletionStream",
@@ -112,7 +112,7 @@ def ui_message_stream(
     error_text: ErrorText = public_error_text,
     message_id: str | None = None,
     send_start: bool = True,
-    send_finish: bool = True,
+    end_after_tool_calls: bool = True,
 ) -> Generator[bytes] | AsyncGenerator[bytes]:
     """Relay a stream as a UI message stream, version 1, which `useChat` of Vercel's AI SDK reads (5 and later).
 
@@ -127,14 +127,16 @@ def ui_message_stream(
         error_text: gives the message that the client is shown for an error; a refusal is a `RefusalError`.
         message_id: the message's id; None leaves it to the client.
         send_start: whether to begin the message. False goes on with one that was begun before.
-        send_finish: whether a complete answer ends the message. False leaves it open for tool results and another
-            stream.
+        end_after_tool_calls: whether an answer that calls tools ends the message. False leaves it open, for the tools'
+            results (`ui_message_event`) and another stream.
 
     Raises:
         ValueError: `keepalive_s` is not positive.
     """
     _check(keepalive_s)
-    encoder = UIMessageEncoder(error_text, message_id=message_id, send_start=send_start, send_finish=send_finish)
+    encoder = UIMessageEncoder(
+        error_text, message_id=message_id, send_start=send_start, end_after_tool_calls=end_after_tool_calls
+    )
     if isinstance(stream, AsyncIterator):
         return async_relay(stream, encoder, keepalive_s)
     return relay(stream, encoder, keepalive_s)

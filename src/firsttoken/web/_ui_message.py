@@ -49,12 +49,13 @@ class UIMessageEncoder:
         *,
         message_id: str | None = None,
         send_start: bool = True,
-        send_finish: bool = True,
+        end_after_tool_calls: bool = True,
     ) -> None:
         self._error_text = error_text
         self._message_id = message_id
         self._send_start = send_start
-        self._send_finish = send_finish
+        self._end_after_tool_calls = end_after_tool_calls
+        self._has_calls = False  # that the application has to answer
         self._kind = ""  # of the part that is being written: "text", "reasoning" or "refusal"
         self._parts = 0
         self._call_ids: dict[int, str] = {}  # as the client knows them, by the call's place
@@ -106,6 +107,7 @@ class UIMessageEncoder:
                     }
                 )
             case ToolCallFinishedEvent():
+                self._has_calls = True
                 return self._close_part() + encode_event(_tool_input(self._call_ids[item.call_index], item.call))
             case FinishedEvent():
                 self._finish_reason = item.finish_reason
@@ -121,7 +123,9 @@ class UIMessageEncoder:
             error = RefusalError(f"the model refused: {words}", refusal=words)
             return sources + self._error(error)
         ended = sources + encode_event({"type": "finish-step"})
-        return ended + encode_event(self._finish()) + DONE if self._send_finish else ended
+        if self._has_calls and not self._end_after_tool_calls:
+            return ended
+        return ended + encode_event(self._finish()) + DONE
 
     def fail(self, error: StreamError) -> bytes:
         """`error`; the parts that were being written stay unfinished, as they are."""
