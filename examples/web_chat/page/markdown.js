@@ -40,6 +40,7 @@ function code(lines, [, fence, language]) {
   lines.shift();
   const body = [];
   while (lines.length && !lines[0].trim().startsWith(fence)) body.push(lines.shift());
+  if (!lines.length && body.at(-1) === "") body.pop();
   lines.shift();
   return element("pre", { tabindex: "0", "aria-label": language ? `Code, ${language}` : "Code" }, element("code", {}, body.join("\n")));
 }
