@@ -70,6 +70,9 @@ def test_a_message_is_one_line_and_the_hint_is_apart(kind: type[Exception]) -> N
         "hint: what to do",
     ]
     if kind is not APITimeoutError:
+        make: Any = kind
+        long = make("x" * 30_000_000, hint="y" * 30_000_000)  # a server's words, a caller's value
+        assert (str(long), long.hint) == ("x" * 1999 + "…", "y" * 1999 + "…")
         plain: Any = kind("what\r\nfailed")
         assert (str(plain), plain.hint) == ("what failed", None)
 

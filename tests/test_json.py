@@ -1,6 +1,7 @@
 """firsttoken._json: JSON that msgspec takes, JSON that only the standard library takes, and what is none."""
 
 import math
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,9 @@ def test_what_is_no_json(data: bytes, message: str) -> None:
     with pytest.raises(ResponseFormatError) as caught:
         parse_json(data)
     assert str(caught.value) == message
-    assert isinstance(caught.value.__cause__, ValueError)
+    cause: Any = caught.value.__cause__
+    assert isinstance(cause, ValueError)
+    assert len(getattr(cause, "doc", "")) + len(getattr(cause, "object", "")) <= 1  # what was sent may hold a key
 
 
 @pytest.mark.parametrize("open_close", [("[", "]"), ('{"a":', "}"), ('[{"a":', "}]")])

@@ -27,10 +27,12 @@ def parse_json(data: bytes) -> object:
     except UnicodeDecodeError as error:
         raise ResponseFormatError(
             f"the server sent data that is not UTF-8 ({error.reason}): {excerpt(data)}"
-        ) from error
+        ) from UnicodeDecodeError(error.encoding, error.object[error.start : error.end], 0, 1, error.reason)
     except RecursionError as error:
         raise ResponseFormatError(f"the server sent JSON that is nested too deeply: {excerpt(data)}") from error
     except ValueError as error:
+        if isinstance(error, json.JSONDecodeError):
+            error.doc = ""  # all that was sent, which may hold a secret
         raise ResponseFormatError(f"the server sent data that is not JSON ({error}): {excerpt(data)}") from error
     if data.count(b"{") + data.count(b"[") > MAX_NESTING and is_too_deep(value):
         raise ResponseFormatError(f"the server sent JSON that is nested too deeply: {excerpt(data)}")

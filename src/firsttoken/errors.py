@@ -60,6 +60,12 @@ RETRYABLE_STATUSES = frozenset({408, 409, 429})
 
 
 _HINT = "hint: "
+_MAX_CHARACTERS = 2000
+"""The longest message or hint: what a server or a caller gave stands in it, and may be of any length."""
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MAX_CHARACTERS else f"{text[: _MAX_CHARACTERS - 1]}…"
 
 
 class _BaseError(Exception):
@@ -69,9 +75,9 @@ class _BaseError(Exception):
     """
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(" ".join(message.splitlines()))
+        super().__init__(" ".join(_shortened(message).splitlines()))
         if hint:
-            self.add_note(_HINT + hint)
+            self.add_note(_HINT + _shortened(hint))
 
     @property
     def hint(self) -> str | None:

@@ -57,6 +57,14 @@ def test_headers_are_a_mapping_whose_names_know_no_case() -> None:
     assert dict(copy.copy(headers)) == dict(headers)
 
 
+def test_a_cookie_is_in_no_repr_and_no_pickle() -> None:
+    headers = Headers({"Set-Cookie": "session=one", "x-ratelimit-remaining-tokens": "7"})
+    assert headers["set-cookie"] == "session=one"
+    shown = {"set-cookie": "[redacted]", "x-ratelimit-remaining-tokens": "7"}
+    assert repr(headers) == f"Headers({shown})"
+    assert dict(pickle.loads(pickle.dumps(headers))) == shown
+
+
 def test_the_head_and_the_timing_are_values() -> None:
     for value in (ResponseInfo(status=200, headers=Headers()), Timing()):
         with pytest.raises(AttributeError, match="immutable"):

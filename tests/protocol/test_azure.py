@@ -48,24 +48,24 @@ HINT = "\nhint: give what is before /openai, as in https://my-resource.openai.az
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("ftp://x", None, None), "endpoint is no http or https URL: 'ftp://x'\nhint: as in https://my-resource.ope"),
-        ((f"{ENDPOINT}/openai/v1/", None, None), "endpoint holds the path of the API too: /openai/v1" + HINT),
-        ((f"{ENDPOINT}/openai", None, None), "endpoint holds the path of the API too: /openai" + HINT),
+        (("ftp://x", None, None), "endpoint must be an http(s) URL: 'ftp://x'\nhint: as in https://my-resource.ope"),
+        ((f"{ENDPOINT}/openai/v1/", None, None), "endpoint must not hold the path of the API: /openai/v1" + HINT),
+        ((f"{ENDPOINT}/openai", None, None), "endpoint must not hold the path of the API: /openai" + HINT),
         (
             (f"{ENDPOINT}?api-version=v1", None, None),
-            "endpoint has an api-version of its own\nhint: pass it as api_version=",
+            "endpoint must not hold an api-version\nhint: pass it as api_version=",
         ),
         (
             (f"{ENDPOINT}/openai/deployments/d/chat/completions?api-version=1", None, "1"),
-            "endpoint holds the path of the API too: /openai/deployments/d/chat/completions" + HINT,
+            "endpoint must not hold the path of the API: /openai/deployments/d/chat/completions" + HINT,
         ),
         (
             (ENDPOINT, "d", None),
-            "deployment= goes with a dated api_version, and there is none\nhint: pass api_version=",
+            "deployment= requires a dated api_version\nhint: pass api_version=",
         ),
         ((ENDPOINT, "..", "2024"), "the deployment must be a name, not '..'"),
         ((ENDPOINT, "", "2024"), "the deployment must be a name, not ''"),
-        ((ENDPOINT, "\ud800", "2024"), "the deployment can't stand in a URL: '\\ud800'"),
+        ((ENDPOINT, "\ud800", "2024"), "invalid deployment: '\\ud800'"),
         ((ENDPOINT, None, " "), "api_version must be a str like 2024-10-21 or v1, not ' '"),
         ((ENDPOINT, None, 2024), "api_version must be a str like 2024-10-21 or v1, not 2024"),
     ],

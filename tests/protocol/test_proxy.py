@@ -1,6 +1,7 @@
 """firsttoken._protocol.proxy: the environment's rules, and CONNECT."""
 
 from base64 import b64encode
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -61,15 +62,59 @@ def test_a_user_and_a_password(url: str, user: str) -> None:
     assert proxy is not None
     assert proxy.authorization == "Basic " + b64encode(user.encode()).decode()
     assert repr(proxy) == "Proxy(p:80)"
-    assert proxy.secrets == (proxy.authorization.removeprefix("Basic "), user.partition(":")[2])
+    name, _, password = user.partition(":")
+    assert proxy.secrets == (proxy.authorization.removeprefix("Basic "), name, password)
+
+
+@pytest.mark.parametrize("url", ["http://\udcff:%ff@p", "http://%FF:\udcff@p"])
+def test_a_user_that_is_not_utf8_goes_out_as_it_is(url: str) -> None:
+    proxy = proxy_for(HTTPS, url, {})
+    assert proxy is not None
+    assert proxy.authorization == "Basic " + b64encode(b"\xff:\xff").decode()
+
+
+@pytest.mark.parametrize("url", ["http://\ud800@p", "http://me:\ud800secret@p"])
+def test_a_user_that_can_not_be_encoded_is_refused_without_showing_it(url: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        proxy_for(HTTPS, url, {})
+    assert str(caught.value) == "proxy: invalid character in the user or password of the proxy"
+
+
+class WindowsEnvironment(Mapping[str, str]):
+    """Names have no case, and are upper case where they are listed: as `os.environ` is on Windows."""
+
+    def __init__(self, **variables: str) -> None:
+        self._variables = {name.upper(): value for name, value in variables.items()}
+
+    def __getitem__(self, name: str) -> str:
+        return self._variables[name.upper()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._variables)
+
+    def __len__(self) -> int:
+        return len(self._variables)
+
+
+def test_a_header_of_a_cgi_request_sets_no_proxy_on_windows() -> None:
+    """The server sets HTTP_PROXY for a request's header `Proxy`: CVE-2016-5385, "httpoxy"."""
+    given = "http://evil.test:1"
+    assert proxy_for(HTTP, None, WindowsEnvironment(HTTP_PROXY=given, REQUEST_METHOD="GET")) is None
+    assert address_of(proxy_for(HTTP, None, WindowsEnvironment(http_proxy="http://p:1"))) == "p:1"
+    under_cgi = WindowsEnvironment(https_proxy="http://p:1", REQUEST_METHOD="GET")
+    assert address_of(proxy_for(HTTPS, None, under_cgi)) == "p:1"
+
+
+def test_the_host_of_a_proxy_is_encoded_as_that_of_a_base_url() -> None:
+    assert address_of(proxy_for(HTTPS, "http://faß.de:1", {})) == "xn--fa-hia.de:1"
 
 
 def test_a_password_that_the_environment_could_not_decode() -> None:
     proxy = proxy_for(HTTPS, None, {"HTTPS_PROXY": "http://me:\udcff@p"})
     assert proxy is not None
     assert proxy.authorization == "Basic " + b64encode(b"me:\xff").decode()
-    assert proxy.secrets[1] == "\ufffd"
-    assert Proxy(proxy.origin, "").secrets == ("", "")
+    assert proxy.secrets[1:] == ("me", "\udcff")
+    assert Proxy(proxy.origin, "").secrets == ("", "", "")
 
 
 @pytest.mark.parametrize(
@@ -78,27 +123,27 @@ def test_a_password_that_the_environment_could_not_decode() -> None:
         (
             "https://me:secret@p",
             (
-                "HTTPS_PROXY names a proxy that is no http:// address\n"
+                "HTTPS_PROXY: the proxy must be an http:// URL\n"
                 'hint: proxy="" connects directly; http_client= takes a client that speaks SOCKS or TLS to a proxy'
             ),
         ),
         (
             "socks5://me:secret@p",
             (
-                "HTTPS_PROXY names a proxy that is no http:// address\n"
+                "HTTPS_PROXY: the proxy must be an http:// URL\n"
                 'hint: proxy="" connects directly; http_client= takes a client that speaks SOCKS or TLS to a proxy'
             ),
         ),
         (
             "http://",
             (
-                "HTTPS_PROXY names a proxy that is no http:// address\n"
+                "HTTPS_PROXY: the proxy must be an http:// URL\n"
                 'hint: proxy="" connects directly; http_client= takes a client that speaks SOCKS or TLS to a proxy'
             ),
         ),
-        ("http://me:secret", "HTTPS_PROXY names a proxy whose URL has a broken host or port"),
-        ("http://me:secret@p:99999", "HTTPS_PROXY names a proxy whose URL has a broken host or port"),
-        ("http://me:secret@[::1", "HTTPS_PROXY names a proxy whose URL has a broken host or port"),
+        ("http://me:secret", "HTTPS_PROXY: invalid host or port in the URL of the proxy"),
+        ("http://me:secret@p:99999", "HTTPS_PROXY: invalid host or port in the URL of the proxy"),
+        ("http://me:secret@[::1", "HTTPS_PROXY: invalid host or port in the URL of the proxy"),
     ],
 )
 def test_what_is_no_proxy_is_refused_without_showing_it(url: str, message: str) -> None:
@@ -111,7 +156,7 @@ def test_what_is_no_proxy_is_refused_without_showing_it(url: str, message: str) 
 def test_a_proxy_that_is_no_text_or_has_no_port() -> None:
     wrong: list[tuple[Any, str]] = [
         (5, "proxy must be a str, not int\nhint: as in http://127.0.0.1:3128"),
-        ("http://me:secret@p:0", "proxy names a proxy with the port 0, to which nothing can connect"),
+        ("http://me:secret@p:0", "proxy: the port of the proxy must not be 0"),
     ]
     for given, message in wrong:
         with pytest.raises(ConfigurationError) as caught:

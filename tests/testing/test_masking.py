@@ -1,7 +1,9 @@
 """Redaction in place: nothing of a secret is left, and no length is changed."""
 
+import base64
 import gzip
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -36,6 +38,8 @@ def cuts(data: bytes) -> list[list[bytes]]:
         (SECRET.encode(), STARS),
         (json.dumps(SECRET).encode(), b'"' + STARS + b'"'),
         (SECRET.replace("/", "\\/").encode(), STARS + b"*"),
+        (SECRET.replace("/", "%2F").encode(), STARS + b"**"),
+        (SECRET.encode().hex().encode(), STARS * 2),
         (b"%s%s" % (SECRET.encode(), SECRET.encode()), STARS * 2),
         (b"sk-/01234 is where yours begins", b"********* is where yours begins"),
     ],
@@ -43,6 +47,19 @@ def cuts(data: bytes) -> list[list[bytes]]:
 def test_a_secret_is_masked_however_the_body_is_cut(said: bytes, stars: bytes) -> None:
     for pieces in cuts(b"data: " + said + b"\n\n"):
         assert b"".join(shown([HEAD % b"this", *pieces])) == HEAD % b"this" + b"data: " + stars + b"\n\n"
+
+
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+@pytest.mark.parametrize("before", [b"", b"u", b"me:", b"user:"])
+def test_a_secret_is_masked_in_base64_wherever_it_stands_in_it(encode: Callable[[bytes], bytes], before: bytes) -> None:
+    said = encode(before + SECRET.encode() + b" and more")
+    for pieces in cuts(b"data: " + said + b"\n\n"):
+        masked = (
+            b"".join(shown([HEAD % b"this", *pieces])).removeprefix(HEAD % b"this" + b"data: ").removesuffix(b"\n\n")
+        )
+        seen = b"".join(base64.urlsafe_b64decode(part[: len(part) // 4 * 4] + b"") for part in masked.split(b"*")[:1])
+        assert SECRET.encode()[:4] not in seen
+        assert masked.count(b"*") >= len(SECRET) * 8 // 6 - 1
 
 
 def test_a_secret_is_masked_across_the_chunks_of_http() -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ import httpx2
 import pytest
 
 from firsttoken import Client, Timeout, chat_completion_request
-from firsttoken.errors import RateLimitError
+from firsttoken.errors import BadRequestError, RateLimitError
 from firsttoken.testing import (
     Gate,
     Read,
@@ -120,6 +121,39 @@ def test_nothing_of_the_key_is_in_the_file(tmp_path: Path, make_client: MakeClie
     assert "key=*****&api-version=2" in said
     assert "Bearer " + "*" * len(KEY) in said
     assert "no such key: [redacted]" in said
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a file has no such permissions")
+def test_a_recording_is_for_its_owner_alone(tmp_path: Path) -> None:
+    there, linked = tmp_path / "there.jsonl", tmp_path / "linked.jsonl"
+    there.write_text("of before")
+    there.chmod(0o644)
+    linked.symlink_to(tmp_path / "target")
+    with ScriptedServer("Hello") as server, Client(base_url=server.base_url) as client:
+        for path in (there, tmp_path / "new.jsonl"):
+            with record(client, path) as recording:
+                client.chat_completion(REQUEST)
+            assert path.stat().st_mode & 0o777 == 0o600
+        with pytest.raises(RecordingError, match=r"^can't write .*linked\.jsonl: it is a symbolic link$"):
+            record(client, linked).__enter__()
+    with pytest.raises(RecordingError, match=r"^can't write .*linked\.jsonl: it is a symbolic link$"):
+        recording.save(linked)
+    recording.save(tmp_path / "saved.jsonl")
+    assert (tmp_path / "saved.jsonl").stat().st_mode & 0o777 == 0o600
+    assert not (tmp_path / "target").exists()
+
+
+def test_half_a_surrogate_pair_in_an_error_is_recorded(tmp_path: Path) -> None:
+    refusal = error(400, "half an emoji: \ud83d")
+    with (
+        ScriptedServer(refusal) as server,
+        Client(base_url=server.base_url) as client,
+        record(client, tmp_path / "it.jsonl"),
+        pytest.raises(BadRequestError, match="half an emoji: \ud83d"),
+    ):
+        client.chat_completion(REQUEST)
+    (exchange,) = Recording.load(tmp_path / "it.jsonl").exchanges
+    assert str(exchange.error).endswith("half an emoji: ?")
 
 
 def test_words_of_ones_own_are_masked(tmp_path: Path) -> None:

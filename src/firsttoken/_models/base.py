@@ -57,7 +57,10 @@ class ResponseObject(msgspec.Struct, kw_only=True, gc=False, forbid_unknown_fiel
 
 
 class Headers(Mapping[str, str]):
-    """Response headers: a read-only mapping whose names are case-insensitive (RFC 9110, section 5.1)."""
+    """Response headers: a read-only mapping whose names are case-insensitive (RFC 9110, section 5.1).
+
+    `set-cookie` can be read, and is in no repr and no pickle.
+    """
 
     __slots__ = ("_values",)
 
@@ -74,7 +77,14 @@ class Headers(Mapping[str, str]):
         return len(self._values)
 
     def __repr__(self) -> str:
-        return f"Headers({self._values!r})"
+        return f"Headers({self._without_cookies()!r})"
+
+    def __reduce__(self) -> "tuple[object, ...]":
+        return Headers, (self._without_cookies(),)
+
+    def _without_cookies(self) -> dict[str, str]:
+        """What may be logged or stored; a cookie is as good as a key."""
+        return {name: "[redacted]" if name.startswith("set-cookie") else value for name, value in self._values.items()}
 
 
 class ResponseInfo(msgspec.Struct, frozen=True, kw_only=True):

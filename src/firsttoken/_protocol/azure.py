@@ -22,7 +22,7 @@ class AzureResource:
         api_version: None or "v1" for `/openai/v1`, as with "latest" and "preview"; else that of the deployments' paths.
 
     Raises:
-        ConfigurationError: one of them can't be used, or they don't go together.
+        ConfigurationError: one of them is invalid, or they can't be combined.
     """
 
     def __init__(self, endpoint: str, deployment: str | None, api_version: str | None) -> None:
@@ -30,25 +30,25 @@ class AzureResource:
         path = path.rstrip("/")
         if path.endswith(("/openai", "/openai/v1", "/chat/completions")) or "/openai/deployments" in path:
             raise ConfigurationError(
-                f"endpoint holds the path of the API too: {path}", hint=f"give what is before /openai, {_HINT}"
+                f"endpoint must not hold the path of the API: {path}", hint=f"give what is before /openai, {_HINT}"
             )
         version = "v1" if api_version is None else _checked_version(api_version)
         self._is_v1 = version in _V1_VERSIONS
         if self._is_v1 and deployment is not None:
             raise ConfigurationError(
-                "deployment= goes with a dated api_version, and there is none",
+                "deployment= requires a dated api_version",
                 hint="pass api_version= or set OPENAI_API_VERSION; or leave deployment out, and name it as the model",
             )
         self._path = f"{path}/openai/{'v1' if self._is_v1 else 'deployments'}"
         self._deployment = None if deployment is None else _segment(deployment, "deployment")
         if "api-version=" in query:
-            raise ConfigurationError("endpoint has an api-version of its own", hint="pass it as api_version=")
+            raise ConfigurationError("endpoint must not hold an api-version", hint="pass it as api_version=")
         own_query = "" if version == "v1" else f"api-version={quote(version, safe='')}"
         self._query = "&".join(filter(None, (own_query, query)))
 
     @property
     def base_url(self) -> str:
-        """What stands before `/chat/completions`, as far as it is the same for all requests."""
+        """What comes before `/chat/completions`, as far as it is the same for all requests."""
         path = self._path if self._deployment is None else f"{self._path}/{self._deployment}"
         return f"{self._origin.scheme}://{self._origin.authority}{path}"
 
@@ -56,7 +56,7 @@ class AzureResource:
         """Where a request for a model goes.
 
         Raises:
-            ConfigurationError: the model is to be the deployment, and can be none.
+            ConfigurationError: the model names the deployment, and is not a valid name.
         """
         path = self._path
         if not self._is_v1:
@@ -78,4 +78,4 @@ def _segment(name: object, what: str) -> str:
     try:
         return quote(name, safe="")
     except UnicodeEncodeError as error:
-        raise ConfigurationError(f"the {what} can't stand in a URL: {name!r}") from error
+        raise ConfigurationError(f"invalid {what}: {name!r}") from error

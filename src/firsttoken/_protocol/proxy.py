@@ -1,7 +1,6 @@
-"""URL to proxy or none, and the words of CONNECT.
+"""Which proxy a request goes through, and the opening of a tunnel by CONNECT.
 
-Owns the environment's rules: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, lower case first. Refuses to
-connect.
+The environment's rules: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, lower case first.
 
 Sources: the conventions that curl documents for these variables; RFC 9110, sections 9.3.6 (CONNECT) and 11.7.1.
 """
@@ -9,11 +8,11 @@ Sources: the conventions that curl documents for these variables; RFC 9110, sect
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
 
 from firsttoken._protocol.http1 import ResponseParser
 from firsttoken._protocol.server_error import proxy_refusal
-from firsttoken._protocol.url import Origin
+from firsttoken._protocol.url import Origin, ascii_host
 from firsttoken.errors import ConfigurationError
 
 
@@ -25,9 +24,10 @@ class Proxy(NamedTuple):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What no error may show: the credentials as they are sent, and the password in them."""
+        """What no error may show: the credentials as they are sent, and the user and the password in them."""
         sent = self.authorization.removeprefix("Basic ")
-        return sent, b64decode(sent).decode("utf-8", "replace").partition(":")[2]
+        user, _, password = b64decode(sent).decode("utf-8", "surrogateescape").partition(":")
+        return sent, user, password
 
     def __repr__(self) -> str:
         return f"Proxy({self.origin.address})"  # without the password
@@ -38,14 +38,16 @@ def proxy_for(origin: Origin, given: str | None, environment: Mapping[str, str])
 
     Args:
         origin: where the request goes.
-        given: the caller's choice: a URL, "" for none, None for what the environment says.
+        given: the caller's choice: a URL, "" for none, None for the environment's.
         environment: the environment variables.
 
     Raises:
-        ConfigurationError: the proxy is no http URL. The message does not show it: it may hold a password.
+        ConfigurationError: the proxy is not an http URL. The message does not show it: it may hold a password.
     """
     if given is not None:
         return _parse(given, "proxy") if given else None
+    if "REQUEST_METHOD" in environment:
+        environment = dict(environment)  # on Windows, where names have no case, `http_proxy` would find HTTP_PROXY
     name = f"{origin.scheme}_proxy"
     for variable in (name, name.upper(), "all_proxy", "ALL_PROXY"):
         if variable == "HTTP_PROXY" and "REQUEST_METHOD" in environment:
@@ -65,19 +67,28 @@ def _parse(url: str, what: str) -> Proxy:
         port = 80 if parts.port is None else parts.port
     except ValueError:
         # Not chained: the words of the cause show a part of the URL.
-        raise ConfigurationError(f"{what} names a proxy whose URL has a broken host or port") from None
+        raise ConfigurationError(f"{what}: invalid host or port in the URL of the proxy") from None
     if parts.scheme != "http" or not parts.hostname:
         raise ConfigurationError(
-            f"{what} names a proxy that is no http:// address",
+            f"{what}: the proxy must be an http:// URL",
             hint='proxy="" connects directly; http_client= takes a client that speaks SOCKS or TLS to a proxy',
         )
     if port == 0:
-        raise ConfigurationError(f"{what} names a proxy with the port 0, to which nothing can connect")
-    authorization = ""
-    if parts.username is not None:
-        user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        authorization = "Basic " + b64encode(user.encode("utf-8", "surrogateescape")).decode("ascii")
-    return Proxy(Origin("http", parts.hostname, port), authorization)
+        raise ConfigurationError(f"{what}: the port of the proxy must not be 0")
+    return Proxy(Origin("http", ascii_host(parts.hostname, what), port), _authorization(parts, what))
+
+
+def _authorization(parts: SplitResult, what: str) -> str:
+    if parts.username is None:
+        return ""
+    try:
+        # The environment's bytes that are not UTF-8 come as surrogates, and go out as they were.
+        user, password = (
+            unquote_to_bytes(word.encode("utf-8", "surrogateescape")) for word in (parts.username, parts.password or "")
+        )
+    except UnicodeEncodeError:
+        raise ConfigurationError(f"{what}: invalid character in the user or password of the proxy") from None
+    return "Basic " + b64encode(user + b":" + password).decode("ascii")
 
 
 def is_bypassed(origin: Origin, no_proxy: str) -> bool:
@@ -126,7 +137,7 @@ def connect_head(origin: Origin, proxy: Proxy) -> bytes:
 
 
 class Tunnel:
-    """The opening of a tunnel: send `request`, then feed what comes until it is open.
+    """The opening of a tunnel: send `request`, then feed what is received until it is open.
 
     Args:
         origin: where the tunnel is to lead.
@@ -134,7 +145,7 @@ class Tunnel:
 
     Attributes:
         request: the bytes to send.
-        is_open: whether the proxy has said yes.
+        is_open: whether the proxy has accepted.
     """
 
     def __init__(self, origin: Origin, proxy: Proxy) -> None:
@@ -144,12 +155,12 @@ class Tunnel:
         self._parser = ResponseParser(tunnel=True)
 
     def receive_data(self, data: bytes) -> None:
-        """Take bytes of the proxy's answer; b"" is the end of its connection.
+        """Receive bytes of the proxy's response; b"" is the end of its connection.
 
         Raises:
-            ConnectionResetError: it closed the connection without an answer.
-            APIStatusError: it said no; which is not the server's word, so that it is of no class below.
-            ResponseFormatError: it does not speak HTTP.
+            ConnectionResetError: it closed the connection without a response.
+            APIStatusError: it refused. The server did not, so it is of none of the subclasses.
+            ResponseFormatError: it does not speak HTTP/1.1.
         """
         if not data:
             self._parser.release()

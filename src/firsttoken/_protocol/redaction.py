@@ -1,20 +1,26 @@
 """Keeping secrets out of errors: a server may repeat the key that it was sent, and a quotation may cut it anywhere."""
 
+import heapq
+import json
 import re
-from collections.abc import Iterator, Mapping
-from urllib.parse import unquote
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping
+from urllib.parse import quote, quote_plus, unquote
 
 from firsttoken._json import as_array, as_object
 from firsttoken.errors import APIStatusError, ChatCompletionError
 
 MASK = "[redacted]"
-SHORTEST_RUN = 8
+MIN_RUN = 8
 """The beginning of a secret is masked too, from so many characters on."""
 
 PUBLIC_PARAMETERS = ("api-version",)
 """What a query may show: Azure's, whose errors name the version."""
 
-_SECRET_NAMES = ("auth", "cookie", "key", "secret", "token")
+_SECRET_NAMES = (
+    *("auth", "bearer", "cookie", "credential", "jwt", "key", "passphrase", "passwd", "password", "pwd"),
+    *("secret", "session", "signature", "token"),
+)
 
 
 def holds_secret(header: str) -> bool:
@@ -49,41 +55,91 @@ def secrets_of_query(query: str) -> list[str]:
     return found
 
 
-def scrub(error: ChatCompletionError, secrets: tuple[str, ...]) -> None:
-    """Mask each secret, and each longer beginning of one, wherever an error shows it."""
-    spellings = {spelling for secret in secrets if secret for spelling in _escaped_forms(secret)}
-    error.args = tuple(_scrubbed(arg, spellings) for arg in error.args)
+def redact(error: ChatCompletionError, secrets: tuple[str, ...]) -> None:
+    """Mask each secret, and each longer beginning of one, wherever an error shows it, in any of its spellings."""
+    words = spellings(secrets)
+    error.args = tuple(_redacted(arg, words) for arg in error.args)
     notes: list[str] = getattr(error, "__notes__", [])
-    notes[:] = [_masked(note, spellings) for note in notes]  # the hint is one
+    notes[:] = [_masked(note, words) for note in notes]  # the hint is one
     if error.request_id is not None:
-        error.request_id = _masked(error.request_id, spellings)
+        error.request_id = _masked(error.request_id, words)
     if isinstance(error, APIStatusError):
-        error.body = _scrubbed(error.body, spellings)
+        error.body = _redacted(error.body, words)
         for name in ("code", "type", "param"):
-            setattr(error, name, _scrubbed(getattr(error, name), spellings))
+            setattr(error, name, _redacted(getattr(error, name), words))
 
 
-def _escaped_forms(secret: str) -> tuple[str, ...]:
-    """As it is, and as `repr` writes it inside other text."""
+def masked_headers(headers: Mapping[str, str], secrets: tuple[str, ...]) -> dict[str, str] | None:
+    """Response headers with the secrets masked that a server has repeated in them; None where it has not."""
+    words = spellings(secrets)
+    if not any(_has(value, words) for value in headers.values()):
+        return None
+    return {name: _masked(value, words) for name, value in headers.items()}
+
+
+def spellings(secrets: Iterable[str]) -> frozenset[str]:
+    """The secrets as they are, and as they are in a `repr`, in JSON, in a URL, in base64 and in hexadecimal digits."""
+    return frozenset(word for secret in secrets if secret for word in _spellings(secret) if word)
+
+
+def _spellings(secret: str) -> Iterator[str]:
     escaped = secret.replace("\\", "\\\\")
-    return secret, escaped, escaped.replace("'", "\\'")
+    yield from (secret, escaped, escaped.replace("'", "\\'"))
+    for in_json in (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
+        yield from (in_json, in_json.replace("/", "\\/"))  # some servers escape the slash too
+    if len(secret) < MIN_RUN:
+        return  # too short to be told from other text
+    data = _encoded(secret)
+    yield from (quote(data, safe=""), quote(data), quote_plus(data))
+    yield from (data.hex(), data.hex().upper())
+    for offset in range(3):  # where it begins in a group of three bytes
+        start, end = -(-offset * 8 // 6), (offset + len(data)) * 8 // 6
+        text = b64encode(bytes(offset) + data).decode("ascii")[start:end]
+        yield from (text, text.replace("+", "-").replace("/", "_"))
 
 
-def _scrubbed(value: object, secrets: set[str]) -> object:
+def _encoded(secret: str) -> bytes:
+    try:
+        return secret.encode("utf-8", "surrogateescape")  # the environment's bytes that are not UTF-8
+    except UnicodeEncodeError:
+        return secret.encode("utf-8", "surrogatepass")
+
+
+def _redacted(value: object, words: frozenset[str]) -> object:
     if isinstance(value, str):
-        return _masked(value, secrets)
+        return _masked(value, words)
+    if as_object(value) is None and as_array(value) is None:
+        return value
+    # As one text: a look at each of a million strings for each word takes seconds.
+    text = json.dumps(value, ensure_ascii=False)
+    in_json = frozenset(json.dumps(word, ensure_ascii=False)[1:-1] for word in words)
+    if not _has(text, in_json):
+        return value
+    try:
+        return json.loads(_masked(text, in_json))
+    except ValueError:  # a mask has cut an escape sequence
+        return _redacted_each(value, words)
+
+
+def _redacted_each(value: object, words: frozenset[str]) -> object:
+    if isinstance(value, str):
+        return _masked(value, words)
     fields = as_object(value)
     if fields is not None:
-        return {_masked(name, secrets): _scrubbed(item, secrets) for name, item in fields.items()}
+        return {_masked(name, words): _redacted_each(item, words) for name, item in fields.items()}
     items = as_array(value)
-    return value if items is None else [_scrubbed(item, secrets) for item in items]
+    return value if items is None else [_redacted_each(item, words) for item in items]
 
 
-def _masked(text: str, secrets: set[str]) -> str:
+def _has(text: str, words: frozenset[str]) -> bool:
+    return any(word[:MIN_RUN] in text for word in words)
+
+
+def _masked(text: str, words: frozenset[str]) -> str:
     """The text without the runs; two that overlap, as those of keys that begin alike do, are masked as one."""
     parts: list[str] = []
     shown = 0
-    for start, end in sorted(run for secret in secrets for run in find_secrets(text, secret)):
+    for start, end in heapq.merge(*(find_secrets(text, word) for word in words)):
         if start >= shown:
             parts += (text[shown:start], MASK)
         shown = max(shown, end)
@@ -92,7 +148,7 @@ def _masked(text: str, secrets: set[str]) -> str:
 
 def find_secrets(text: str, secret: str) -> Iterator[tuple[int, int]]:
     """Where the text has the secret, or as much of its beginning as counts: start and end."""
-    beginning = secret[:SHORTEST_RUN]
+    beginning = secret[:MIN_RUN]
     start = text.find(beginning)
     while start >= 0:
         length = len(beginning)

@@ -14,7 +14,7 @@ from firsttoken._models.completion import ChatCompletion
 from firsttoken._protocol.deadlines import SETTLE_S, Deadlines
 from firsttoken._protocol.decode import decode_body_as_chunk, decode_completion
 from firsttoken._protocol.http1 import ResponseParser
-from firsttoken._protocol.redaction import scrub
+from firsttoken._protocol.redaction import redact
 from firsttoken._protocol.server_error import status_error
 from firsttoken._protocol.sse import MAX_EVENT_BYTES
 from firsttoken._protocol.stream import StreamParser
@@ -294,7 +294,7 @@ class ResponseReader:
 
     def _clean(self, failure: ChatCompletionError) -> None:
         failure.request_id = self._head.request_id
-        scrub(failure, self._secrets)
+        redact(failure, self._secrets)
 
 
 _FIELDS = (b"data:", b"event:", b"error:", b"id:", b"retry:", b":")

@@ -1,10 +1,11 @@
-"""Addresses: a base URL to where to connect and what to ask for.
+"""URLs: from a base URL to where to connect and what to request.
 
 Source: RFC 3986; an IPv6 host stands in brackets.
 """
 
 import string
 from typing import NamedTuple
+from unicodedata import normalize
 from urllib.parse import urlsplit
 
 from firsttoken.errors import ConfigurationError
@@ -23,13 +24,13 @@ class Origin(NamedTuple):
 
     @property
     def authority(self) -> str:
-        """As the header `host` has it: the port only where it is not the scheme's own."""
+        """As in the header `host`: the port only where it is not the scheme's default."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _PORTS.get(self.scheme) else f"{host}:{self.port}"
 
     @property
     def address(self) -> str:
-        """Host and port, always both: as CONNECT and messages have it."""
+        """Host and port, always both: as in CONNECT and in messages."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
@@ -50,7 +51,7 @@ def chat_completions_endpoint(base_url: str) -> Endpoint:
     """The address of `/chat/completions` below a base URL; a query of the base URL is kept.
 
     Raises:
-        ConfigurationError: it is no http or https URL, or holds a user or a password.
+        ConfigurationError: it is not an http(s) URL, or must not hold a user or a password.
     """
     origin, path, query = split_url(base_url, "base_url")
     target = f"{path.rstrip('/')}/chat/completions"
@@ -61,7 +62,7 @@ def split_url(url: str, what: str, hint: str = _HINT) -> tuple[Origin, str, str]
     """Origin, path and query of an http or https URL.
 
     Raises:
-        ConfigurationError: it is none, or holds a user or a password, which would end up in logs, or port 0.
+        ConfigurationError: it is not, or must not hold a user or a password, which would end up in logs, or port 0.
     """
     if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError(f"{what} must be a str, not {type(url).__name__}", hint=hint)
@@ -71,28 +72,48 @@ def split_url(url: str, what: str, hint: str = _HINT) -> tuple[Origin, str, str]
         has_user = "@" in parts.netloc
         port = None if has_user else parts.port
     except ValueError as error:
-        raise ConfigurationError(f"{what} is no URL: {'…' if '@' in url else shown}") from error
+        raise ConfigurationError(f"{what}: invalid URL: {'…' if '@' in url else shown}") from error
     if has_user:
-        raise ConfigurationError(f"{what} holds a user or a password", hint="use api_key= or default_headers=")
+        raise ConfigurationError(f"{what} must not hold a user or a password", hint="use api_key= or default_headers=")
     if parts.scheme not in _PORTS or not parts.hostname:
-        raise ConfigurationError(f"{what} is no http or https URL: {shown}", hint=hint)
+        raise ConfigurationError(f"{what} must be an http(s) URL: {shown}", hint=hint)
     if port == 0:
-        raise ConfigurationError(f"{what} has the port 0, to which nothing can connect: {shown}")
+        raise ConfigurationError(f"{what}: the port must not be 0: {shown}")
     rest = parts.path + parts.query
     if not rest.isascii() or any(character <= " " or character == "\x7f" for character in rest):
-        raise ConfigurationError(f"{what} has a character in it that must be percent-encoded: {shown}")
+        raise ConfigurationError(f"{what}: invalid character, which must be percent-encoded: {shown}")
     return (
-        Origin(parts.scheme, _ascii_host(parts.hostname, what), _PORTS[parts.scheme] if port is None else port),
+        Origin(parts.scheme, ascii_host(parts.hostname, what), _PORTS[parts.scheme] if port is None else port),
         parts.path,
         parts.query,
     )
 
 
-def _ascii_host(host: str, what: str) -> str:
+def ascii_host(host: str, what: str) -> str:
+    """A host as it is looked up; international names by IDNA 2008 (RFC 5891).
+
+    Raises:
+        ConfigurationError: it is not a valid host, or can't be encoded without the package idna.
+    """
     try:
-        plain = host if host.isascii() else host.encode("idna").decode("ascii")
+        plain = host if host.isascii() else _international(host, what)
     except UnicodeError as error:
-        raise ConfigurationError(f"{what} has a host that is no domain name: {host!r}") from error
+        raise ConfigurationError(f"{what}: invalid host: {host!r}") from error
     if not _HOST.issuperset(plain):
-        raise ConfigurationError(f"{what} has a host that is no domain name: {host!r}")
+        raise ConfigurationError(f"{what}: invalid host: {host!r}")
     return plain
+
+
+def _international(host: str, what: str) -> str:
+    try:
+        import idna
+    except ImportError:
+        # The standard library has IDNA 2003, which makes another host of some: faß.de would be fass.de.
+        encoded = host.encode("idna")
+        if encoded.decode("idna") != normalize("NFC", host.lower()):
+            raise ConfigurationError(
+                f"{what}: the host {host!r} needs IDNA 2008",
+                hint="give it in ASCII (xn--…), or install the package idna",
+            ) from None
+        return encoded.decode("ascii")
+    return idna.encode(host, uts46=True).decode("ascii")

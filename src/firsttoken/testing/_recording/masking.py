@@ -3,14 +3,13 @@
 Owns when it is known what may be seen of a read. Refuses to know what a secret is: that is `_masking`'s.
 """
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from firsttoken._protocol.http1 import ResponseParser
-from firsttoken._protocol.redaction import PUBLIC_PARAMETERS, find_secrets, holds_secret
+from firsttoken._protocol.redaction import PUBLIC_PARAMETERS, find_secrets, holds_secret, spellings
 
 MASK_BYTE = b"*"
 """Stands for a byte that may not be seen."""
@@ -27,14 +26,13 @@ class Redaction:
     """Finds and masks words.
 
     Args:
-        words: what must not be seen; so are longer beginnings of one, as a server quotes them. Each also as JSON
-            writes it.
+        words: what must not be seen; so are longer beginnings of one, as a server quotes them. Each also as it stands
+            in JSON, in a URL, in base64 and in hexadecimal digits.
     """
 
     def __init__(self, words: Iterable[str]) -> None:
-        spelt = {spelling for word in words if word for spelling in _escaped_forms(word)}
         # As text with a character for each byte: what is searched for may be cut anywhere.
-        self._words = sorted(spelling.encode("utf-8", "surrogatepass").decode("latin-1") for spelling in spelt)
+        self._words = sorted(word.encode("utf-8", "surrogatepass").decode("latin-1") for word in spellings(words))
 
     def runs(self, data: bytes) -> list[tuple[int, int]]:
         """Where the data has a word, or as much of its beginning as counts: start and end."""
@@ -62,12 +60,6 @@ class Redaction:
         line, newline, headers = head.partition(b"\n")
         line = line if line.startswith(b"HTTP/") else _QUERY.sub(_masked_query, line, count=1)
         return self.masked(line + newline + _HEADER.sub(_masked_header, headers))
-
-
-def _escaped_forms(word: str) -> tuple[str, ...]:
-    """As it is, and as JSON writes it inside a text: some servers escape the slash too."""
-    escaped = json.dumps(word, ensure_ascii=False)[1:-1]
-    return word, escaped, escaped.replace("/", "\\/"), json.dumps(word)[1:-1]
 
 
 def _open_end(text: str, word: str) -> int:

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from firsttoken._client.prepared import PreparedRequest
@@ -17,7 +16,7 @@ from firsttoken.errors import ChatCompletionError
 from firsttoken.testing._recording.format import FIRST_LINE, encode_line, end_line, read_line, request_line, take_line
 from firsttoken.testing._recording.masking import MaskedRead, MaskedReads, Redaction
 from firsttoken.testing._recording.model import Read, RecordedEndReason, RecordedExchange
-from firsttoken.testing._recording.recording import Recording, RecordingError, StrPath
+from firsttoken.testing._recording.recording import Recording, RecordingError, StrPath, create_private, write_error
 
 if TYPE_CHECKING:
     from firsttoken import AsyncClient, Client
@@ -149,7 +148,7 @@ class Recorder:
         self._file: IO[bytes] | None = None
         if path is not None:
             try:
-                self._file = Path(path).open("wb")  # noqa: SIM115 - `close` closes it
+                self._file = create_private(path)
             except OSError as error:
                 raise self._failure_of(error) from error
             self._write(FIRST_LINE)
@@ -228,7 +227,7 @@ class Recorder:
             self.failure.__cause__ = error
 
     def _failure_of(self, error: OSError) -> RecordingError:
-        return RecordingError(f"can't write {self._path}: {error.strerror}")
+        return write_error(self._path, error)
 
 
 class _Call:

@@ -3,11 +3,13 @@
 Refuses to know what its lines say: that is `_recording_lines`'s; and how a recording is made, and how it is played.
 """
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
 from firsttoken.testing._recording.format import (
     FIRST_LINE,
@@ -26,6 +28,29 @@ StrPath = str | os.PathLike[str]
 
 class RecordingError(Exception):
     """A recording can't be read or written; the message names the file, and the line where there is one."""
+
+
+def create_private(path: StrPath) -> IO[bytes]:
+    """Create a file, or empty one, that its owner alone can read: prompts and answers are in it.
+
+    Raises:
+        OSError: it can't be written; a symbolic link, which may be another user's trap, is not followed.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    file = open(os.open(path, flags, 0o600), "wb")  # noqa: PTH123, SIM115 - the caller closes it
+    try:
+        if hasattr(os, "fchmod") and stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            os.fchmod(file.fileno(), 0o600)  # it may have existed
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def write_error(path: StrPath, error: OSError) -> RecordingError:
+    """The error for a file that can't be written."""
+    reason = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror
+    return RecordingError(f"can't write {os.fspath(path)}: {reason}")
 
 
 @dataclass(slots=True)
@@ -66,9 +91,10 @@ class Recording:
             RecordingError: it can't be written.
         """
         try:
-            Path(path).write_bytes(FIRST_LINE + b"".join(map(encode_line, self._lines())))
+            with create_private(path) as file:
+                file.write(FIRST_LINE + b"".join(map(encode_line, self._lines())))
         except OSError as error:
-            raise RecordingError(f"can't write {os.fspath(path)}: {error.strerror}") from error
+            raise write_error(path, error) from error
 
     def answers(self) -> list[RecordedExchange]:
         """The last attempt of each call: what its caller saw."""
