@@ -44,7 +44,9 @@ class _Round:
     """What was measured of a window.
 
     Attributes:
+        began_at: what started before does not count.
         to_skip: completions that are still to be passed over, since the change of the window shows in them.
+        count: how many were measured.
     """
 
     def __init__(self, began_at: float, to_skip: int) -> None:
@@ -53,21 +55,28 @@ class _Round:
         self.count = 0
         self._tokens = 0
         self._slot_s = 0.0
-        self._running = 0
+        self._watched_s = 0.0
+        self._running_s = 0.0
         self._first_token_s: list[float] = []
 
-    def add(self, tokens: int, duration_s: float, running: int, first_token_s: float | None) -> None:
+    def watch(self, running: int, seconds: float) -> None:
+        """Note how many requests were in flight, and for how long."""
+        if self.to_skip == 0:
+            self._watched_s += seconds
+            self._running_s += running * seconds
+
+    def add(self, tokens: int, duration_s: float, first_token_s: float | None) -> None:
+        """Measure a completion."""
         self.count += 1
         self._tokens += tokens
         self._slot_s += duration_s
-        self._running += running
         if first_token_s is not None:
             self._first_token_s.append(first_token_s)
 
     @property
     def running(self) -> float:
         """How many requests were in flight, on average."""
-        return self._running / self.count
+        return self._running_s / max(self._watched_s, 1e-9)
 
     @property
     def tokens_per_s(self) -> float:
@@ -105,23 +114,34 @@ class AdaptiveState(LimiterState):
         self._hold = 0
         self._next_hold = MIN_HOLD
         self._cut_at = -math.inf
+        self._watched_at = -math.inf
+
+    def start(self, tokens: int, now: float) -> float:
+        """Count an attempt that starts."""
+        self._watch(now)
+        return super().start(tokens, now)
 
     def end(self, outcome: Outcome, *, started_at: float, cost: float, accepted: bool, now: float) -> None:
         """Count an attempt that has ended, and set the window."""
-        running = self.running
+        self._watch(now)
         super().end(outcome, started_at=started_at, cost=cost, accepted=accepted, now=now)
         if outcome.kind == "failed" and outcome.status in OVERLOAD_STATUSES:
             if started_at > self._cut_at:  # else of the same burst
                 self._cut(now)
         elif outcome.kind == "complete" and started_at >= self._round.began_at:
-            self._measure(outcome, now - started_at, running, now)
+            self._measure(outcome, now - started_at, now)
 
-    def _measure(self, outcome: Outcome, duration_s: float, running: int, now: float) -> None:
+    def _watch(self, now: float) -> None:
+        if self._watched_at > -math.inf:
+            self._round.watch(self.running, max(0.0, now - self._watched_at))
+        self._watched_at = now
+
+    def _measure(self, outcome: Outcome, duration_s: float, now: float) -> None:
         one = self._round
         if one.to_skip > 0:
             one.to_skip -= 1
             return
-        one.add(outcome.completion_tokens or 1, duration_s, running, outcome.time_to_first_token_s)
+        one.add(outcome.completion_tokens or 1, duration_s, outcome.time_to_first_token_s)
         if one.count >= max(MIN_ROUND, int(self.window)):
             self._end_round(one, now)
 
