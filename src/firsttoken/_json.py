@@ -46,6 +46,14 @@ def _decode_any(data: bytes) -> object:
         return json.loads(data.decode("utf-8"))
 
 
+def encode_json(value: object) -> bytes:
+    """Plain values to JSON in UTF-8; what `parse_json` reads besides (NaN, lone surrogates) is written too."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":")).encode("ascii")
+
+
 def is_too_deep(value: object) -> bool:
     """Whether a value has more than `MAX_NESTING` objects and arrays in one another."""
     level = [value]

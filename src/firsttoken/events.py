@@ -20,7 +20,9 @@ from typing import ClassVar, Literal, Self, TypeVar
 
 import msgspec
 
+from firsttoken._json import encode_json
 from firsttoken._models.completion import CompletionUsage, ToolCall
+from firsttoken._models.value import rich_repr, short_repr, to_plain, wire_names
 
 __all__ = [
     "FinishedEvent",
@@ -36,7 +38,17 @@ __all__ = [
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
-    pass
+    __repr__ = short_repr
+    __rich_repr__ = rich_repr
+
+    def to_dict(self) -> dict[str, object]:
+        """The event as plain Python: `type` and its fields, what the server sent in the form of the wire."""
+        names = [name for name, _ in wire_names(type(self))]
+        return {"type": self.__struct_config__.tag} | {name: to_plain(getattr(self, name)) for name in names}
+
+    def to_json(self) -> bytes:
+        """`to_dict()` as JSON, in UTF-8."""
+        return encode_json(self.to_dict())
 
 
 class _DeltaEvent(_Event, frozen=True, kw_only=True, dict=True):

@@ -71,6 +71,7 @@ from firsttoken.types import (
     ToolCallDelta,
     ToolMessage,
     UserMessage,
+    message_from_dict,
 )
 
 
@@ -94,7 +95,14 @@ def requests() -> ChatCompletionRequest:
     chat_completion_request("m", 3)  # type: ignore[arg-type]
     ChatCompletionRequest("m", [])  # type: ignore[call-arg]
     tool_message("t")  # type: ignore[call-arg]
-    messages: list[Message] = [user_message("u"), {"role": "assistant", "content": "a"}, ChatCompletionMessage()]
+    chat_completion_request("m", [user_message("u"), {"role": "assistant", "content": "a"}])
+    messages: list[Message] = [user_message("u"), ChatCompletionMessage()]
+    messages.append(assistant_message("a", reasoning_content="hm"))
+    messages += map(message_from_dict, [message.to_dict() for message in messages])
+    assert_type(UserMessage.from_json(messages[0].to_json()), UserMessage)
+    assert_type(messages[0].role, str)
+    messages.append({"role": "user", "content": "u"})  # type: ignore[arg-type]
+    messages.append(ChatCompletion())  # type: ignore[arg-type]
     request = chat_completion_request("m", messages, max_tokens=1, stop=["."], response_format=Weather, extra={"x": 1})
     return assert_type(request, ChatCompletionRequest)
 
@@ -239,6 +247,10 @@ def events_by_tag(event: StreamEvent) -> None:
 
 def completions(completion: ChatCompletion, function: Callable[[str], str]) -> None:
     assert_type(completion.text, str)
+    assert_type(completion.message, ChatCompletionMessage)
+    assert_type(completion.finish_reason, str | None)
+    assert_type(completion.to_dict(), dict[str, object])
+    assert_type(ChatCompletion.from_json(completion.to_json()), ChatCompletion)
     assert_type(completion.id, str)
     assert_type(completion.created, int)
     assert_type(completion.usage, CompletionUsage | None)

@@ -5,9 +5,11 @@ lost; what they refuse, `firsttoken._protocol` decodes again, and puts into `ext
 """
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Literal, Never
+from typing import TYPE_CHECKING, Annotated, Literal, Never, Self
 
 import msgspec
+
+from firsttoken._models.value import Value, parse_object, rich_repr, short_repr, wire_names
 
 EXTRA_NAME = "$firsttoken.extra"
 """The wire name of our own field `extra`, so that a server's field called "extra" is just another unknown field."""
@@ -46,7 +48,7 @@ class _EmptyExtra(dict[str, object]):
 EMPTY_EXTRA = _EmptyExtra()
 
 
-class ResponseObject(msgspec.Struct, kw_only=True, gc=False, forbid_unknown_fields=True, repr_omit_defaults=True):
+class ResponseObject(Value, kw_only=True, gc=False, forbid_unknown_fields=True):
     """An object of a response.
 
     Attributes:
@@ -54,6 +56,59 @@ class ResponseObject(msgspec.Struct, kw_only=True, gc=False, forbid_unknown_fiel
     """
 
     extra: dict[str, object] = msgspec.field(default=EMPTY_EXTRA, name=EXTRA_NAME)
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, object]) -> Self:
+        """Make one of a JSON object, which is not changed; `from_dict(x.to_dict()) == x`.
+
+        It is read as leniently as a response is: fields that the type does not know are in `extra`.
+
+        Raises:
+            ResponseFormatError: it is not such an object.
+        """
+        from firsttoken._protocol.lenient import read_object
+
+        return read_object(value, cls)
+
+
+class Received(ResponseObject, eq=False):
+    """A response that keeps the JSON it was decoded from.
+
+    Two are equal when all that is on the wire is; not how they came, nor how their JSON was written.
+
+    Attributes:
+        raw: the exact bytes of the JSON; b"" where it was accumulated or made by hand.
+    """
+
+    raw: bytes = msgspec.field(default=b"", name=RAW_NAME)
+
+    def to_dict(self) -> dict[str, object]:
+        """The JSON object as plain Python, as the server sent it.
+
+        Of one that was changed, accumulated or made by hand: the fields that are not None, those of `extra` among them.
+        """
+        data = self._received()
+        return super().to_dict() if data is None else parse_object(data, type(self))
+
+    def to_json(self) -> bytes:
+        """`to_dict()` as JSON, in UTF-8: the bytes that the server sent, where nothing was changed."""
+        return self._received() or super().to_json()
+
+    def _received(self) -> bytes | None:
+        """What it was decoded from, unless it has been changed since."""
+        try:
+            return self.raw if self.raw and type(self).from_json(self.raw) == self else None
+        except ValueError:
+            return None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, type(self)):
+            return NotImplemented
+        names = [name for name, _ in wire_names(type(self))]
+        return all(getattr(self, name) == getattr(other, name) for name in (*names, "extra"))
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other  # msgspec's own would compare identities
 
 
 class Headers(Mapping[str, str]):
@@ -100,6 +155,9 @@ class ResponseInfo(msgspec.Struct, frozen=True, kw_only=True):
     headers: Headers
     request_id: str | None = None
 
+    __repr__ = short_repr
+    __rich_repr__ = rich_repr
+
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """When things arrived, in seconds from the start of the call; stamped when bytes are read.
@@ -117,3 +175,6 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     time_to_first_token_s: float | None = None
     duration_s: float | None = None
     chunks: int = 0
+
+    __repr__ = short_repr
+    __rich_repr__ = rich_repr

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from firsttoken._models.base import RAW_NAME, FinishReason, ObjectName, ResponseObject
+from firsttoken._models.base import FinishReason, ObjectName, Received, ResponseObject
 from firsttoken._models.completion import Audio, ChoiceLogprobs, CompletionUsage, Reasoning
 
 
@@ -54,8 +54,10 @@ class ChunkChoice(ResponseObject):
 _Object = object  # inside ChatCompletionChunk the name `object` is a field
 
 
-class ChatCompletionChunk(ResponseObject):
+class ChatCompletionChunk(Received):
     """One event of a stream.
+
+    Two are equal when all their fields are, except `raw`.
 
     Attributes:
         choices: what is new for each choice; empty in chunks that only carry usage or a server's own fields.
@@ -77,7 +79,6 @@ class ChatCompletionChunk(ResponseObject):
     moderation: dict[str, _Object] | None = None
     metadata: dict[str, _Object] | None = None
     obfuscation: str | None = None
-    raw: bytes = msgspec.field(default=b"", name=RAW_NAME)
 
     @property
     def text(self) -> str:

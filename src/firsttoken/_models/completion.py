@@ -14,6 +14,7 @@ from firsttoken._models.base import (
     TIMING_NAME,
     FinishReason,
     ObjectName,
+    Received,
     ResponseInfo,
     ResponseObject,
     Timing,
@@ -190,6 +191,15 @@ class ChatCompletionMessage(Reasoning):
     audio: Audio | None = None
     annotations: list[object] | None = None
 
+    def to_dict(self) -> dict[str, object]:
+        """The message as plain Python, as `messages` sends it back; there, of the audio only its id is sent."""
+        return {"role": self.role, "content": None} | super().to_dict()
+
+    def _repr_markdown_(self) -> str:
+        """What Jupyter shows: the text, or the refusal, and the tool calls."""
+        calls = [f"```python\n{call.name}({call.arguments})\n```" for call in self.tool_calls or ()]
+        return "\n\n".join([text for text in (self.content, self.refusal) if text] + calls)
+
 
 class Choice(ResponseObject):
     """One answer of a completion.
@@ -237,7 +247,7 @@ class CompletionUsage(ResponseObject):
     prompt_tokens_details: PromptTokensDetails | None = None
 
 
-class ChatCompletion(ResponseObject, eq=False):
+class ChatCompletion(Received):
     """A completion: of the blocking call, or of the chunks that a stream has yielded so far.
 
     Two completions are equal when all their fields are, except `response`, `timing` and `complete`.
@@ -248,6 +258,7 @@ class ChatCompletion(ResponseObject, eq=False):
             made by hand, decoded, or accumulated by an `Accumulator`; then its finish reasons decide.
         moderation: the result of the moderation that the request asked for, of the prompt and of the answer.
         metadata: the request's own, where the server repeats it.
+        raw: the body, the exact bytes; b"" where it was accumulated or made by hand.
     """
 
     id: str = ""
@@ -272,6 +283,18 @@ class ChatCompletion(ResponseObject, eq=False):
             if choice.index == 0:
                 return choice.message.content or ""
         return ""
+
+    @property
+    def message(self) -> ChatCompletionMessage:
+        """The message of the choice with index 0, an empty one where there is none; `messages` takes it as it is."""
+        choice = self._first_choice()
+        return ChatCompletionMessage() if choice is None else choice.message
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the choice with index 0 ended; None where the server sent no reason."""
+        choice = self._first_choice()
+        return None if choice is None else choice.finish_reason
 
     @property
     def tool_calls(self) -> list[ToolCall]:
@@ -356,17 +379,10 @@ class ChatCompletion(ResponseObject, eq=False):
         error.request_id = None if self.response is None else self.response.request_id
         return error
 
-    def __eq__(self, other: _Object) -> bool:
-        if not isinstance(other, ChatCompletion):
-            return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in _COMPARED)
-
-    def __ne__(self, other: _Object) -> bool:
-        return not self == other  # msgspec's own would compare identities
+    def _repr_markdown_(self) -> str:
+        """What Jupyter shows."""
+        return self.message._repr_markdown_()
 
 
 TRUNCATION_REASONS = {"length": "the limit of tokens", "content_filter": "the server's content filter"}
 """What cut an answer, by finish reason."""
-
-METADATA_FIELDS = {"response", "timing", "complete", "_response_type"}
-_COMPARED = tuple(name for name in ChatCompletion.__struct_fields__ if name not in METADATA_FIELDS)

@@ -5,32 +5,14 @@ from typing import TypedDict, Unpack, cast
 
 import msgspec
 
-from firsttoken._models.completion import ChatCompletionMessage
-from firsttoken._models.messages import (
-    AssistantMessage,
-    DeveloperMessage,
-    SystemMessage,
-    ToolMessage,
-    UserMessage,
-    user_message,
-)
+from firsttoken._models.messages import Message, user_message
+from firsttoken._models.value import rich_repr, short_repr
 from firsttoken._schema.json_schema import json_schema_format
 from firsttoken._schema.tools import function_tool
 from firsttoken.errors import ConfigurationError
 
-Message = (
-    DeveloperMessage
-    | SystemMessage
-    | UserMessage
-    | AssistantMessage
-    | ToolMessage
-    | ChatCompletionMessage
-    | Mapping[str, object]
-)
-"""A message of a request; a message that a completion holds and a plain dict are two."""
-
-Messages = str | Sequence[Message]
-"""The conversation; a `str` is one user message."""
+Messages = str | Sequence[Message | Mapping[str, object]]
+"""The conversation: messages, and plain dicts; a `str` is one user message."""
 
 JSONObject = Mapping[str, object]
 
@@ -45,6 +27,9 @@ class StreamOptions(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     include_usage: bool | None = None
     include_obfuscation: bool | None = None
+
+    __repr__ = short_repr
+    __rich_repr__ = rich_repr
 
 
 Tool = JSONObject | Callable[..., object]
@@ -90,7 +75,7 @@ class _Fields(TypedDict, total=False):
     extra: dict[str, object]
 
 
-class ChatCompletionRequest(msgspec.Struct, kw_only=True, omit_defaults=True, repr_omit_defaults=True):
+class ChatCompletionRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The body of `POST /chat/completions`; None leaves a field out.
 
     The meaning of each field is that of the API reference. `extra` holds a server's own fields: they are merged into
@@ -141,6 +126,9 @@ class ChatCompletionRequest(msgspec.Struct, kw_only=True, omit_defaults=True, re
     verbosity: str | None = None
     web_search_options: JSONObject | None = None
     extra: dict[str, object] = {}
+
+    __repr__ = short_repr
+    __rich_repr__ = rich_repr
 
     def __post_init__(self) -> None:
         if isinstance(self.messages, str):

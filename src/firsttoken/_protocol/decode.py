@@ -152,13 +152,16 @@ def decode_completion(data: bytes) -> ChatCompletion:
         pass
     else:
         if completion.choices:
+            completion.raw = data
             return completion
     value = as_object(parse_json(data))
     if value is not None and is_error(value):
         raise body_error(value)
     if value is None or "choices" not in value:
         raise ResponseFormatError(f"expected a chat completion: {excerpt(data)}")
-    return lenient.read(data, value, ChatCompletion)
+    completion = lenient.read(data, value, ChatCompletion)
+    completion.raw = data
+    return completion
 
 
 def decode_body_as_chunk(data: bytes) -> ChatCompletionChunk:

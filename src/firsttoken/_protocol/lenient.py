@@ -5,14 +5,17 @@ field of another type that no row knows is moved to `extra`, so that nothing is 
 only where `choices` is not a list, or a choice, delta or message is not an object.
 """
 
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
 
 import msgspec
 
-from firsttoken._json import as_array, as_object, excerpt
-from firsttoken._models.chunk import ChatCompletionChunk
-from firsttoken._models.completion import ChatCompletion
-from firsttoken._protocol.quirks import normalize
+from firsttoken._json import as_array, as_object, encode_json, excerpt
+from firsttoken._models.base import Received, ResponseObject
+from firsttoken._models.chunk import ChatCompletionChunk, ChoiceDelta, ToolCallDelta
+from firsttoken._models.completion import ChatCompletion, ChatCompletionMessage, CompletionUsage, ToolCall
+from firsttoken._models.value import check_object
+from firsttoken._protocol.quirks import Part, normalize
 from firsttoken._protocol.struct_fields import (
     JSONObject,
     StructFields,
@@ -23,6 +26,7 @@ from firsttoken._protocol.struct_fields import (
 from firsttoken.errors import ResponseFormatError
 
 _Answer = TypeVar("_Answer", ChatCompletionChunk, ChatCompletion)
+_Object = TypeVar("_Object", bound=ResponseObject)
 
 
 def read(data: bytes, value: JSONObject, answer: type[_Answer]) -> _Answer:
@@ -51,6 +55,39 @@ def read(data: bytes, value: JSONObject, answer: type[_Answer]) -> _Answer:
         move_mistyped_to_extra(value, shape)
         return msgspec.convert(value, answer)
 
+
+def read_object(value: Mapping[str, object], kind: type[_Object]) -> _Object:
+    """Make a struct of a JSON object, which is not changed: a chunk, a completion or a part of one.
+
+    Raises:
+        ResponseFormatError: it is not a JSON object, or has no shape left.
+    """
+    copy = check_object(value, kind)
+    if issubclass(kind, Received):
+        data = encode_json(copy)
+        answer: Any = read(data, copy, kind)  # type: ignore[type-var]
+        answer.raw = data
+        return cast("_Object", answer)
+    fields = StructFields.of(kind)
+    move_unknown_to_extra(copy, fields)
+    try:
+        return msgspec.convert(copy, kind)
+    except ValueError:
+        part = _PART_OF.get(kind)
+        if part is not None:
+            normalize({part: [copy], "tool_call": objects(copy.get("tool_calls"))})
+        move_unknown_to_extra(copy, fields)
+        move_mistyped_to_extra(copy, fields)
+        return msgspec.convert(copy, kind)
+
+
+_PART_OF: dict[type[ResponseObject], Part] = {
+    ChoiceDelta: "delta",
+    ChatCompletionMessage: "delta",
+    ToolCall: "tool_call",
+    ToolCallDelta: "tool_call",
+    CompletionUsage: "usage",
+}
 
 _FIELDS_OF = {
     ChatCompletionChunk: StructFields.of(ChatCompletionChunk),

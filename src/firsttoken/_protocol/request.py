@@ -11,11 +11,10 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from firsttoken._json import as_array, as_object
-from firsttoken._models.base import ResponseObject
-from firsttoken._models.completion import ChatCompletionMessage
-from firsttoken._models.messages import AssistantMessage, user_message
+from firsttoken._json import as_object
+from firsttoken._models.messages import user_message
 from firsttoken._models.request import ChatCompletionRequest, StreamOptions, as_response_format, as_tools
+from firsttoken._models.value import to_plain
 from firsttoken.errors import ConfigurationError
 
 _encode = msgspec.json.Encoder().encode
@@ -83,32 +82,13 @@ def _stream_options(options: object) -> dict[str, object]:
 
 
 def _plain_message(message: object) -> object:
-    """A message as it goes out; any of them may hold parts of a completion."""
-    if isinstance(message, ChatCompletionMessage):
-        plain = _plain_fields(message)
-        if message.audio is not None:
-            plain["audio"] = {"id": message.audio.id}  # which is all that the API takes back
-        plain.setdefault("content", None)
-        return plain
-    if isinstance(message, AssistantMessage) and message.tool_calls is not None:
-        return msgspec.structs.replace(message, tool_calls=[_plain(call) for call in message.tool_calls])
-    return _plain(message)
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, ResponseObject):
-        return _plain_fields(value)
-    fields, items = as_object(value), as_array(value)
-    if fields is not None:
-        return {name: _plain(item) for name, item in fields.items()}
-    return value if items is None else [_plain(item) for item in items]
-
-
-def _plain_fields(struct: ResponseObject) -> dict[str, object]:
-    """What a completion held loses the nulls that the types put in, and keeps the server's own fields as they were."""
-    fields = msgspec.structs.asdict(struct)
-    extra = as_object(fields.pop("extra")) or {}
-    return {name: _plain(value) for name, value in fields.items() if value is not None} | extra
+    """A message as it is sent; any of them may hold parts of a completion."""
+    plain = to_plain(message)
+    fields = as_object(plain)
+    audio = None if fields is None else as_object(fields.get("audio"))
+    if fields is not None and audio is not None and fields.get("role") == "assistant" and "id" in audio:
+        fields["audio"] = {"id": audio["id"]}  # which is all that the API takes back
+    return plain
 
 
 def _to_json(body: dict[str, object]) -> bytes:

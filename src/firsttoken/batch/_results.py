@@ -41,8 +41,6 @@ class Result:
 
     def to_dict(self) -> dict[str, object]:
         """The line of the output, as OpenAI's Batch API has it."""
-        from firsttoken.batch._wire import completion_dict
-
         line: dict[str, object] = {"id": f"{RESULT_ID}{self.digest:016x}", "custom_id": self.id}
         completion, error = self.completion, self.error
         if completion is not None:
@@ -50,7 +48,7 @@ class Result:
             response: dict[str, object] | None = {
                 "status_code": 200,
                 "request_id": request_id,
-                "body": completion_dict(completion),
+                "body": completion.to_dict(),
             }
             return line | {"response": response, "error": None}
         response = None
