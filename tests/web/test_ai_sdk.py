@@ -26,6 +26,7 @@ from firsttoken.testing import (
 from firsttoken.web import UI_MESSAGE_STREAM_HEADERS, ui_message_stream
 from tests.support.web import REQUEST, client, relayed
 
+pytestmark = pytest.mark.xdist_group("ai sdk")  # installed and run once for all
 READER = Path(__file__).parents[1] / "support" / "ai_sdk.mjs"
 VERSIONS = ("5", "6")
 INSTALL_S = 120
