@@ -77,6 +77,9 @@ def masked_headers(headers: Mapping[str, str], secrets: tuple[str, ...]) -> dict
     return {name: _masked(value, words) for name, value in headers.items()}
 
 
+_PERCENT = re.compile("%[0-9A-F]{2}")
+
+
 def spellings(secrets: Iterable[str]) -> frozenset[str]:
     """The secrets as they are, and as they are in a `repr`, in JSON, in a URL, in base64 and in hexadecimal digits."""
     return frozenset(word for secret in secrets if secret for word in _spellings(secret) if word)
@@ -90,7 +93,8 @@ def _spellings(secret: str) -> Iterator[str]:
     if len(secret) < MIN_RUN:
         return  # too short to be told from other text
     data = _encoded(secret)
-    yield from (quote(data, safe=""), quote(data), quote_plus(data))
+    for in_url in (quote(data, safe=""), quote(data), quote_plus(data), "".join(f"%{byte:02X}" for byte in data)):
+        yield from (in_url, _PERCENT.sub(lambda found: found[0].lower(), in_url))
     yield from (data.hex(), data.hex().upper())
     for offset in range(3):  # where it begins in a group of three bytes
         start, end = -(-offset * 8 // 6), (offset + len(data)) * 8 // 6

@@ -94,6 +94,9 @@ def _masked_parameter(found: re.Match[bytes]) -> bytes:
 
 
 _LONGEST_SIZE_LINE = 64 * 1024
+_MAX_PENDING = 256
+"""So many reads may wait to be settled: each read looks through all of them."""
+
 _HEX_DIGITS = b"0123456789abcdefABCDEF"
 
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
@@ -127,9 +130,8 @@ class _Framing:
                 is_size = not self._connection.strip(_HEX_DIGITS)
                 at = self._take_size(data, begin)
                 words = data[begin:at]
-                framing_spans.append(
-                    (at - len(words.lstrip(_HEX_DIGITS)) if is_size else begin, len(words.rstrip()) + begin)
-                )
+                # With the line's end, at which no word goes on.
+                framing_spans.append((at - len(words.lstrip(_HEX_DIGITS)) if is_size else begin, at))
         if not self._chunked:
             spans.append((at, len(data)))
         return spans, [(start, end) for start, end in framing_spans if start < end]
@@ -257,6 +259,8 @@ class MaskedReads:
     def _settle(self) -> list[MaskedRead]:
         """Mask what is there, and part with the reads that what comes can't change."""
         count = self._mask()
+        if len(self._pending) - count > _MAX_PENDING:
+            count = len(self._pending)
         settled, self._pending = self._pending[:count], self._pending[count:]
         return settled
 
