@@ -196,16 +196,16 @@ def test_total_is_total(make_client: MakeClient) -> None:
 
 def test_total_includes_retries_and_takes_no_wait_beyond_it(make_client: MakeClient) -> None:
     def busy(peer: Peer) -> None:
-        peer.answer_json(503, {"error": "busy"}, {"retry-after-ms": "150"})
+        peer.answer_json(503, {"error": "busy"}, {"retry-after-ms": "1000"})
 
     with Server(respond_sequentially(*[busy] * 9)) as server:
-        client = make_client(server, timeout=Timeout(total_s=0.5), max_retries=9)
+        client = make_client(server, timeout=Timeout(total_s=1.5), max_retries=9)
         started_s = time.monotonic()
         with pytest.raises(InternalServerError, match="the server answered 503 Service Unavailable: busy") as caught:
             client.chat_completion(REQUEST)
-        assert time.monotonic() - started_s < 0.5
-    assert caught.value.retry_after_s == 0.15
-    assert 2 <= len(server.requests) <= 4
+        assert time.monotonic() - started_s < 1.5
+    assert caught.value.retry_after_s == 1
+    assert len(server.requests) == 2
 
 
 def test_total_over_connecting(make_client: MakeClient) -> None:
