@@ -4,19 +4,19 @@
 
     python -m benchmarks ── __main__      names and --quick in, one table out, exit status 1 if a budget is broken
                                │
-                             loads        the table of loads: a new load is one line there
+                             cases        the table of cases: a new case is one line there
                                │
         ┌──────────┬───────────┼───────────┬──────────┐
         ▼          ▼           ▼           ▼          ▼
-    load_core  load_sync  load_start  load_size  load_async
+    case_core  case_sync  case_start  case_size  case_async
         │          │           │           │          │
         │       processes ─────┴───────────┴──────────┤    child processes: how they are started and what they report
         │          ├─ server                          │    (a process) sends a stream, in bulk or chunk by chunk
-        │          ├─ client, async_client            │    (processes) read them with the floor, firsttoken or openai
-        │          ├─ fleet_server                    │    (a process) sends many streams at once, on time
-        │          └─ fleet                           │    (a process) reads them; async_readers: with what
+        │          ├─ client, async_client            │    (processes) read them with the baseline, firsttoken or openai
+        │          ├─ concurrent_server               │    (a process) sends many streams at once, on time
+        │          └─ concurrent                      │    (a process) reads them; async_readers: with what
         ▼                                             ▼
-      floor, material, cpus, limits                report    the least work; the bytes; the machine; rows and budgets
+    baseline, payloads, cpus, limits               report    the least work; the bytes; the machine; rows and budgets
 
     python -m benchmarks.sweep            1 to 1,000 streams at once: figures as JSON, and chart draws them as SVG
 

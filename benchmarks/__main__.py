@@ -1,4 +1,4 @@
-"""The command: `python -m benchmarks [--quick] [load …]`."""
+"""The command: `python -m benchmarks [--quick] [case …]`."""
 
 import argparse
 import os
@@ -6,12 +6,12 @@ import platform
 import sys
 from importlib.metadata import version
 
-from benchmarks.loads import LOADS
+from benchmarks.cases import CASES
 from benchmarks.processes import bytecode_kept
 from benchmarks.report import Scale, all_hold, header, line
 
 TRIES_MORE = 2
-"""How often `--quick` measures a load again whose budget is broken: so short a measurement a busy machine can spoil."""
+"""How often `--quick` measures a case again whose budget is broken: so short a measurement a busy machine can spoil."""
 
 
 def main() -> int:
@@ -20,27 +20,27 @@ def main() -> int:
         description="Measure firsttoken against its budgets.",
         epilog="The exit status is 1 if a budget is broken; with --quick, if it is missed by more than half.",
     )
-    parser.add_argument("loads", nargs="*", metavar="load", help=f"which of {', '.join(LOADS)}; all by default")
+    parser.add_argument("cases", nargs="*", metavar="case", help=f"which of {', '.join(CASES)}; all by default")
     parser.add_argument(
         "--quick",
         action="store_true",
         help="for CI: fewer chunks, fewer repetitions; fails only if a budget is missed by more than half, thrice",
     )
     arguments = parser.parse_args()
-    names: list[str] = arguments.loads or list(LOADS)
-    unknown = [name for name in names if name not in LOADS]
+    names: list[str] = arguments.cases or list(CASES)
+    unknown = [name for name in names if name not in CASES]
     if unknown:
-        parser.error(f"no such load: {', '.join(unknown)}; there are {', '.join(LOADS)}")
+        parser.error(f"no such case: {', '.join(unknown)}; there are {', '.join(CASES)}")
     scale = Scale(quick=arguments.quick)
     print(_conditions(), header(), sep="\n", flush=True)
     hold = True
     with bytecode_kept():
         for name in names:
-            rows = LOADS[name](scale)
+            rows = CASES[name](scale)
             for _ in range(TRIES_MORE if arguments.quick else 0):
-                if not all_hold(rows, scale.leeway):
-                    rows = LOADS[name](scale)
-            hold = all_hold(rows, scale.leeway) and hold
+                if not all_hold(rows, scale.tolerance):
+                    rows = CASES[name](scale)
+            hold = all_hold(rows, scale.tolerance) and hold
             for row in rows:
                 print(line(name, row), flush=True)
     return 0 if hold else 1

@@ -8,31 +8,31 @@ import json
 import sys
 import time
 
-from benchmarks.async_readers import READERS, Open, Tally
+from benchmarks.async_readers import READERS, Open, ReadStats
 from benchmarks.client import WARM_UP
 from benchmarks.cpus import CLIENT, pin_cpu
 from benchmarks.limits import peak_bytes
 
 
-async def read(open_stream: Open, model: str) -> Tally:
+async def read(open_stream: Open, model: str) -> ReadStats:
     """Open a stream and read it to its end."""
     return await (await open_stream(model, 0.0))()
 
 
 async def measure(kind: str, port: int, model: str, streams: int) -> dict[str, float]:
-    """Read streams; what the cheapest cost, and what the last one held."""
+    """Read streams; what the cheapest cost, and what the last one brought."""
     async with READERS[kind](port) as open_stream:
-        tally = await read(open_stream, WARM_UP)
+        stats = await read(open_stream, WARM_UP)
         peak_before = peak_bytes()
         cpu_s: list[float] = []
         for _ in range(streams):
-            before_s = time.process_time()
-            tally = await read(open_stream, model)
-            cpu_s.append(time.process_time() - before_s)
+            started_at = time.process_time()
+            stats = await read(open_stream, model)
+            cpu_s.append(time.process_time() - started_at)
         return {
             "cpu_s": min(cpu_s),
-            "chunks": tally.chunks,
-            "characters": tally.characters,
+            "chunks": stats.chunks,
+            "characters": stats.characters,
             "grown_bytes": peak_bytes() - peak_before,
         }
 

@@ -13,16 +13,16 @@ from typing import Protocol
 
 import msgspec
 
-from benchmarks.floor import READ_BYTES, decode
+from benchmarks.baseline import READ_BYTES, decode
 
 
-class Tally(msgspec.Struct):
+class ReadStats(msgspec.Struct):
     """What was read of a stream.
 
     Attributes:
         chunks: their number.
         characters: of their text.
-        latest_s: how long after its due time the latest chunk was in the caller's hands.
+        latest_s: how long after its due time the latest chunk was yielded.
     """
 
     chunks: int = 0
@@ -30,7 +30,7 @@ class Tally(msgspec.Struct):
     latest_s: float = 0.0
 
 
-Read = Callable[[], Awaitable[Tally]]
+Read = Callable[[], Awaitable[ReadStats]]
 """Reads an open stream to its end."""
 
 Open = Callable[[str, float], Awaitable[Read]]
@@ -52,18 +52,18 @@ class _Chunk(Protocol):
     def choices(self) -> Sequence[_Choice]: ...
 
 
-async def _read(stream: AsyncIterable[_Chunk], gap_s: float) -> Tally:
-    """Read the chunks of an open stream; of one that is paced, the first says when it was due: see `fleet_server`."""
+async def _read(stream: AsyncIterable[_Chunk], gap_s: float) -> ReadStats:
+    """Read an open stream; the first chunk of a paced one says when it was due (see `concurrent_server`)."""
     chunks = characters = 0
-    due_s = latest_s = 0.0
+    due_at = latest_s = 0.0
     async for chunk in stream:
         text = chunk.choices[0].delta.content or ""
         if gap_s:
-            due_s = due_s + gap_s if chunks else float(text)
-            latest_s = max(latest_s, time.monotonic() - due_s)
+            due_at = due_at + gap_s if chunks else float(text)
+            latest_s = max(latest_s, time.monotonic() - due_at)
         chunks += 1
         characters += len(text)
-    return Tally(chunks, characters, latest_s)
+    return ReadStats(chunks, characters, latest_s)
 
 
 class _BareProtocol(asyncio.BufferedProtocol):
@@ -82,9 +82,9 @@ class _BareProtocol(asyncio.BufferedProtocol):
         head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: %d\r\n\r\n" % len(body)
         self.request = head + body
         self.gap_s = gap_s
-        self.tally = Tally()
-        self.due_s = 0.0
-        self.held = b""
+        self.stats = ReadStats()
+        self.due_at = 0.0
+        self.buffer = b""
         self.opened: asyncio.Future[None] | None = loop.create_future()
         self.ended: asyncio.Future[None] = loop.create_future()
         self.transport: asyncio.WriteTransport | None = None
@@ -102,9 +102,9 @@ class _BareProtocol(asyncio.BufferedProtocol):
         if self.opened is not None:
             self.opened.set_result(None)
             self.opened = None
-        blocks = (self.held + data).split(b"\n\n")
-        self.held = blocks.pop()
-        tally, gap_s = self.tally, self.gap_s
+        blocks = (self.buffer + data).split(b"\n\n")
+        self.buffer = blocks.pop()
+        stats, gap_s = self.stats, self.gap_s
         for block in blocks:
             payload = block.partition(b"data: ")[2]
             if payload == b"[DONE]":
@@ -113,25 +113,25 @@ class _BareProtocol(asyncio.BufferedProtocol):
             chunk = decode(payload)
             text = chunk.choices[0].delta.content or ""
             if gap_s:
-                self.due_s = self.due_s + gap_s if tally.chunks else float(text)
-                tally.latest_s = max(tally.latest_s, time.monotonic() - self.due_s)
-            tally.chunks += 1
-            tally.characters += len(text)
+                self.due_at = self.due_at + gap_s if stats.chunks else float(text)
+                stats.latest_s = max(stats.latest_s, time.monotonic() - self.due_at)
+            stats.chunks += 1
+            stats.characters += len(text)
 
     def connection_lost(self, exc: Exception | None) -> None:
         for waiter in (self.opened, self.ended):
             if waiter is not None and not waiter.done():
                 waiter.set_exception(exc or ConnectionError("the server closed the connection"))
 
-    async def read(self) -> Tally:
+    async def read(self) -> ReadStats:
         await self.ended
         if self.transport is not None:
             self.transport.abort()
-        return self.tally
+        return self.stats
 
 
 @asynccontextmanager
-async def floor(port: int) -> AsyncGenerator[Open]:
+async def baseline(port: int) -> AsyncGenerator[Open]:
     """A bare protocol."""
 
     async def open_stream(model: str, gap_s: float) -> Read:
@@ -154,11 +154,11 @@ async def firsttoken(port: int) -> AsyncGenerator[Open]:
         async def open_stream(model: str, gap_s: float) -> Read:
             stream = await client.chat_completion_stream(chat_completion_request(model, "Why is the sky blue?"))
 
-            async def read() -> Tally:
-                tally = await _read(stream, gap_s)
-                if len(stream.completion.choices[0].message.content or "") != tally.characters:
+            async def read() -> ReadStats:
+                stats = await _read(stream, gap_s)
+                if len(stream.completion.choices[0].message.content or "") != stats.characters:
                     raise RuntimeError("the completion has not the text of its chunks")
-                return tally
+                return stats
 
             return read
 
@@ -183,12 +183,12 @@ async def openai(port: int, *, over_aiohttp: bool = False) -> AsyncGenerator[Ope
 
 
 def openai_aiohttp(port: int) -> AbstractAsyncContextManager[Open]:
-    """The official client with its other transport."""
+    """The official client with its aiohttp transport."""
     return openai(port, over_aiohttp=True)
 
 
 READERS: dict[str, Callable[[int], AbstractAsyncContextManager[Open]]] = {
-    "floor": floor,
+    "baseline": baseline,
     "firsttoken": firsttoken,
     "openai": openai,
     "openai+aiohttp": openai_aiohttp,

@@ -1,7 +1,7 @@
 """A chart as SVG, by hand: panels of lines over logarithmic axes, each line labelled where it ends.
 
-Colours come from a style that asks whether the reader's background is dark; a viewer that does not know the question
-shows the light ones, on a background that the chart brings along.
+Colours come from a style that queries whether the reader's background is dark; a viewer that does not know the query
+shows the light ones, on the chart's own background.
 """
 
 import math
@@ -15,7 +15,7 @@ TOP = 78
 BOTTOM = 62
 LEFT = 62
 LABELS = 138
-"""Room on the right of a panel for the names of its lines."""
+"""Space on the right of a panel for the names of its lines."""
 
 LABEL_APART = 16
 TICKS_APART = 36

@@ -20,9 +20,9 @@ Read = Callable[[str], tuple[int, int]]
 WARM_UP = "bulk:300"
 
 
-def floor(port: int) -> Read:
+def baseline(port: int) -> Read:
     """A bare socket."""
-    from benchmarks.floor import read_stream
+    from benchmarks.baseline import read_stream
 
     sock = socket.create_connection(("127.0.0.1", port))
 
@@ -72,7 +72,7 @@ def openai(port: int) -> Read:
     return read
 
 
-READERS: dict[str, Callable[[int], Read]] = {"floor": floor, "firsttoken": firsttoken, "openai": openai}
+READERS: dict[str, Callable[[int], Read]] = {"baseline": baseline, "firsttoken": firsttoken, "openai": openai}
 
 
 def main() -> None:
@@ -84,9 +84,9 @@ def main() -> None:
     cpu_s: list[float] = []
     chunks = characters = 0
     for _ in range(int(streams)):
-        before_s = time.process_time()
+        started_at = time.process_time()
         chunks, characters = read(model)
-        cpu_s.append(time.process_time() - before_s)
+        cpu_s.append(time.process_time() - started_at)
     grown_bytes = peak_bytes() - peak_before
     print(json.dumps({"cpu_s": min(cpu_s), "chunks": chunks, "characters": characters, "grown_bytes": grown_bytes}))
 

@@ -2,7 +2,7 @@
 
 Left to the scheduler the two share a CPU in one run and not in the next. Where they share it and the server waits
 busily, it never idles and its caches stay warm: a chunk that comes alone then costs half of what it costs a client
-whose server is another machine, and the figures hardly vary. So the load of lone chunks is measured both ways.
+whose server is another machine, and the figures hardly vary. So the case `single-chunk` is measured both ways.
 """
 
 import os

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from benchmarks.fleet import FleetReading
+from benchmarks.concurrent import ConcurrentReading
 
 TIMEOUT_S = 600.0
 
@@ -34,7 +34,7 @@ def bytecode_kept() -> Generator[None]:
 
 @contextmanager
 def stream_server(module: str = "server") -> Generator[int]:
-    """A server process (see `server` and `fleet_server`), by its port."""
+    """A server process (see `server` and `concurrent_server`), by its port."""
     with subprocess.Popen(
         [sys.executable, "-m", f"benchmarks.{module}"],
         stdin=subprocess.PIPE,
@@ -77,10 +77,10 @@ def read_streams(kind: str, port: int, model: str, streams: int = 1, module: str
     return reading
 
 
-def read_fleet(kind: str, port: int, streams: int, chunks: int, gap_s: float) -> FleetReading:
-    """Have a fresh client process (see `fleet`) read streams, all at once."""
-    arguments = ["-m", "benchmarks.fleet", kind, str(port), str(streams), str(chunks), str(gap_s)]
-    return msgspec.json.decode(run_python(*arguments), type=FleetReading)
+def read_concurrent(kind: str, port: int, streams: int, chunks: int, gap_s: float) -> ConcurrentReading:
+    """Have a fresh client process (see `concurrent`) read streams, all at once."""
+    arguments = ["-m", "benchmarks.concurrent", kind, str(port), str(streams), str(chunks), str(gap_s)]
+    return msgspec.json.decode(run_python(*arguments), type=ConcurrentReading)
 
 
 def run_python(*arguments: str) -> str:

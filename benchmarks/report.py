@@ -1,12 +1,12 @@
-"""Rows, budgets and the table; how often a load is repeated."""
+"""Rows, budgets and the table; how often a case is repeated."""
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-WIDTHS = (14, 44, 14, 9, 11)
-QUICK_LEEWAY = 1.5
-TITLES = ("load", "what", "measured", "ratio", "budget", "verdict")
+WIDTHS = (14, 46, 14, 9, 11)
+QUICK_TOLERANCE = 1.5
+TITLES = ("case", "what", "measured", "ratio", "budget", "verdict")
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class Scale:
     quick: bool = False
 
     @property
-    def leeway(self) -> float:
-        """By what factor a budget may be missed before the run fails: shared machines are noisy."""
-        return QUICK_LEEWAY if self.quick else 1.0
+    def tolerance(self) -> float:
+        """The factor by which a budget may be missed before the run fails: shared machines are noisy."""
+        return QUICK_TOLERANCE if self.quick else 1.0
 
     @property
     def once(self) -> Collection[str]:
@@ -41,7 +41,7 @@ class Row:
     Attributes:
         what: was measured.
         measured: the figure, with its unit.
-        ratio: to the row that the load compares with; None where it is compared with nothing.
+        ratio: to the row that the case compares with; None where it is compared with nothing.
         budget: in words, "" where there is none.
         excess: how much of the budget is used: 1.0 is all of it; None where there is none.
     """
@@ -52,9 +52,9 @@ class Row:
     budget: str = ""
     excess: float | None = None
 
-    def holds(self, leeway: float = 1.0) -> bool:
+    def holds(self, tolerance: float = 1.0) -> bool:
         """Whether the budget holds, or would if it were larger by a factor."""
-        return self.excess is None or self.excess <= leeway
+        return self.excess is None or self.excess <= tolerance
 
 
 def at_most(what: str, measured: str, ratio: float, limit: float) -> Row:
@@ -97,11 +97,11 @@ def mebibytes(size_bytes: float) -> str:
     return f"{size_bytes / 2**20:.1f} MiB"
 
 
-def line(load: str, row: Row) -> str:
+def line(case: str, row: Row) -> str:
     """A row as a line of the table: columns are two or more spaces apart, an empty one is a dash."""
     ratio = "-" if row.ratio is None else f"{row.ratio:.2f}"
     verdict = "-" if row.excess is None else "holds" if row.holds() else "BROKEN"
-    return _line(load, row.what, row.measured, ratio, row.budget or "-", verdict)
+    return _line(case, row.what, row.measured, ratio, row.budget or "-", verdict)
 
 
 def header() -> str:
@@ -134,11 +134,11 @@ def best(
 
 def cpu_s(work: Callable[[], object]) -> float:
     """The CPU time that some work takes this process, in seconds."""
-    before_s = time.process_time()
+    started_at = time.process_time()
     work()
-    return time.process_time() - before_s
+    return time.process_time() - started_at
 
 
-def all_hold(rows: Iterable[Row], leeway: float) -> bool:
+def all_hold(rows: Iterable[Row], tolerance: float) -> bool:
     """Whether no budget is broken by more than a factor."""
-    return all(row.holds(leeway) for row in rows)
+    return all(row.holds(tolerance) for row in rows)

@@ -1,11 +1,11 @@
 """A process that sends streams: `python -m benchmarks.server` prints its port and serves until its stdin is closed.
 
-The request's model says what to send: `bulk:50000` is 50,000 chunks as fast as they go, `lone:4000` 4,000 chunks one
-by one at 2,000 a second, and `warm:4000` the same without ever letting its CPU idle. Every event is an HTTP chunk of
-its own. One connection is served at a time.
+The request's model says what to send: `bulk:50000` is 50,000 chunks as fast as they go, `single-chunk:4000` 4,000
+chunks one by one at 2,000 a second, and `warm:4000` the same without ever letting its CPU idle. Every event is an
+HTTP chunk of its own. One connection is served at a time.
 
-It is a process of its own so that its work does not count as the client's, and plain sockets so that it does not hold
-the client up.
+It is a process of its own so that its work does not count as the client's, and plain sockets so that it does not delay
+the client.
 """
 
 import json
@@ -15,11 +15,11 @@ import sys
 import time
 
 from benchmarks.cpus import SERVER, pin_cpu
-from benchmarks.material import DONE, coded, events
+from benchmarks.payloads import DONE, coded, events
 
-LONE_PER_S = 2000
+SINGLE_CHUNKS_PER_S = 2000
 WAKING_S = 60e-6
-"""By how much a sleep is too long, about."""
+"""About how much longer a sleep takes than it should."""
 
 IDLE_S = 60.0
 _PAGE_EVENTS = 600
@@ -31,30 +31,30 @@ def send_bulk(sock: socket.socket, count: int) -> None:
     """Send a stream as fast as the client takes it."""
     page = [coded(event) for event in events(_PAGE_EVENTS + 1)]
     last = page.pop()
-    whole_pages, rest = divmod(count - 1, _PAGE_EVENTS)
+    full_pages, rest = divmod(count - 1, _PAGE_EVENTS)
     joined = b"".join(page)
     sock.sendall(_HEAD)
-    for _ in range(whole_pages):
+    for _ in range(full_pages):
         sock.sendall(joined)
     sock.sendall(b"".join([*page[:rest], last, _END]))
 
 
-def send_lone(sock: socket.socket, count: int, *, busy: bool = False) -> None:
+def send_single_chunks(sock: socket.socket, count: int, *, busy: bool = False) -> None:
     """Send each chunk alone, never sooner than its distance after the one before, asleep or busy in between."""
     sock.sendall(_HEAD)
-    sent_at_s = time.perf_counter()
+    sent_at = time.perf_counter()
     for event in events(count):
         if not busy:
-            time.sleep(max(0.0, 1 / LONE_PER_S - WAKING_S - (time.perf_counter() - sent_at_s)))
-        while busy and time.perf_counter() - sent_at_s < 1 / LONE_PER_S:
+            time.sleep(max(0.0, 1 / SINGLE_CHUNKS_PER_S - WAKING_S - (time.perf_counter() - sent_at)))
+        while busy and time.perf_counter() - sent_at < 1 / SINGLE_CHUNKS_PER_S:
             pass
-        sent_at_s = time.perf_counter()
+        sent_at = time.perf_counter()
         sock.sendall(coded(event))
     sock.sendall(_END)
 
 
 def read_model(sock: socket.socket) -> str:
-    """Read a request; its model, or "" where the client has left."""
+    """Read a request; its model, or "" where the client has disconnected."""
     received = b""
     while b"\r\n\r\n" not in received:
         data = sock.recv(65536)
@@ -72,7 +72,7 @@ def read_model(sock: socket.socket) -> str:
 
 
 def serve(sock: socket.socket) -> None:
-    """Answer the requests of a connection until the client leaves."""
+    """Answer the requests of a connection until the client disconnects."""
     sock.settimeout(IDLE_S)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     while kind_and_count := read_model(sock):
@@ -80,7 +80,7 @@ def serve(sock: socket.socket) -> None:
         if kind == "bulk":
             send_bulk(sock, int(count))
         else:
-            send_lone(sock, int(count), busy=kind == "warm")
+            send_single_chunks(sock, int(count), busy=kind == "warm")
 
 
 def main() -> None:
@@ -93,7 +93,7 @@ def main() -> None:
                 try:
                     serve(sock)
                 except OSError:
-                    pass  # the client has left
+                    pass  # the client has disconnected
 
 
 if __name__ == "__main__":

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import msgspec
 
+from benchmarks.case_async import KINDS, OURS, least
 from benchmarks.chart import Line, Panel, draw
-from benchmarks.fleet import FleetReading
-from benchmarks.load_async import KINDS, OURS, least
-from benchmarks.processes import bytecode_kept, read_fleet, stream_server
+from benchmarks.concurrent import ConcurrentReading
+from benchmarks.processes import bytecode_kept, read_concurrent, stream_server
 
 STREAMS = (1, 10, 100, 500, 1000)
 CHUNKS = 50
@@ -37,18 +37,18 @@ class Figures(msgspec.Struct):
     repetitions: int
     chunks_a_stream: int
     seconds_between_chunks: float
-    readings: dict[str, list[FleetReading]]
+    readings: dict[str, list[ConcurrentReading]]
 
 
 def measure(repetitions: int) -> Figures:
     """Measure all kinds in turn, time and again; the least of each figure."""
-    readings: dict[str, list[FleetReading]] = {kind: [] for kind in KINDS}
-    with bytecode_kept(), stream_server("fleet_server") as port:
+    readings: dict[str, list[ConcurrentReading]] = {kind: [] for kind in KINDS}
+    with bytecode_kept(), stream_server("concurrent_server") as port:
         for streams in STREAMS:
-            rounds: dict[str, list[FleetReading]] = {kind: [] for kind in KINDS}
+            rounds: dict[str, list[ConcurrentReading]] = {kind: [] for kind in KINDS}
             for _ in range(repetitions):
                 for kind in KINDS:
-                    rounds[kind].append(read_fleet(kind, port, streams, CHUNKS, GAP_S))
+                    rounds[kind].append(read_concurrent(kind, port, streams, CHUNKS, GAP_S))
             for kind in KINDS:
                 readings[kind].append(least(rounds[kind]))
                 print(_row(kind, readings[kind][-1]), flush=True)
@@ -76,7 +76,7 @@ def _header() -> str:
     return f"| {' | '.join(titles)} |\n|--:|---|--:|--:|--:|--:|"
 
 
-def _row(kind: str, reading: FleetReading) -> str:
+def _row(kind: str, reading: ConcurrentReading) -> str:
     each_bytes = reading.grown_bytes / reading.streams
     memory = f"{each_bytes / 1024:.0f} KiB" if reading.streams >= 100 else "-"
     return (
@@ -99,7 +99,7 @@ def chart(figures: Figures) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in figures.versions.items() if name != "httptools")
     return draw(
         f"Streams at once, each of {rate:g} chunks a second",
-        f"Python {figures.python}, {figures.machine}; {versions}. Floor: a bare asyncio protocol, msgspec.",
+        f"Python {figures.python}, {figures.machine}; {versions}. Baseline: a bare asyncio protocol, msgspec.",
         [
             Panel("CPU time per chunk", "µs", "streams at once", costs),
             Panel("Delay of the latest chunk", "ms", "streams at once", delays),

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 HARNESSES = ["sse", "http1", "stream"]
-KEPT = Path(".fuzz")
-"""What was found, and for each harness a directory of the inputs that have led somewhere, to go on from."""
+CORPUS_DIR = Path(".fuzz")
+"""Findings, and for each harness a corpus of the inputs that reached new code."""
 
-LONGEST_BYTES = 256
+MAX_INPUT_BYTES = 256
 """Long enough for a few events, short enough for thousands of inputs a second."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m fuzz", description="Look for bytes that break the core, with all harnesses at once."
+        prog="python -m fuzz", description="Look for bytes that break the protocol layer, with all harnesses at once."
     )
     parser.add_argument(
         "harnesses", nargs="*", metavar="harness", help=f"which of {', '.join(HARNESSES)}; default: all"
@@ -53,7 +53,9 @@ def _finds_nothing(name: str, seconds: int) -> bool:
         print(f"fuzz: {name}: {runs.lower()}", flush=True)
         return True
     print(
-        ended.stdout, f"fuzz: {name} has found something; the input is in {KEPT}/, and belongs into tests/fuzz", sep=""
+        ended.stdout,
+        f"fuzz: {name} has found something; the input is in {CORPUS_DIR}/, and belongs in tests/fuzz",
+        sep="",
     )
     return False
 
@@ -63,14 +65,14 @@ def _fuzz(atheris: Any, name: str, seconds: int) -> None:
     with atheris.instrument_imports(include=["firsttoken"]):
         harness: Any = importlib.import_module(f"fuzz.fuzz_{name}")
     with tempfile.TemporaryDirectory(prefix="fuzz-") as directory:
-        corpus, seeds, words = KEPT / name, Path(directory, "seeds"), Path(directory, "words")
+        corpus, seeds, words = CORPUS_DIR / name, Path(directory, "seeds"), Path(directory, "words")
         corpus.mkdir(parents=True, exist_ok=True)
         seeds.mkdir()
         for number, seed in enumerate(harness.SEEDS):
             Path(seeds, str(number)).write_bytes(b"\0\0" + seed)
         words.write_text("".join(map(_dictionary_line, harness.TOKENS)))
-        limits = [f"-max_total_time={seconds}", f"-max_len={LONGEST_BYTES}"]
-        files = [f"-dict={words}", f"-artifact_prefix={KEPT}/{name}-", str(corpus), str(seeds)]
+        limits = [f"-max_total_time={seconds}", f"-max_len={MAX_INPUT_BYTES}"]
+        files = [f"-dict={words}", f"-artifact_prefix={CORPUS_DIR}/{name}-", str(corpus), str(seeds)]
         atheris.Setup([sys.argv[0], *limits, *files], harness.run)
         atheris.Fuzz()
 

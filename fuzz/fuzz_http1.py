@@ -1,10 +1,10 @@
-"""ResponseParser: any bytes, cut anywhere, are the same response, whole or failed, and nothing is lost or raised."""
+"""ResponseParser: any bytes, split anywhere, give the same response or failure; nothing is lost, nothing raised."""
 
 import zlib
 from typing import NamedTuple
 
 from firsttoken._protocol.http1 import ResponseParser
-from fuzz.cutting import cut
+from fuzz.splits import split
 
 SEEDS = [
     b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
@@ -31,14 +31,14 @@ class Parsed(NamedTuple):
 
 
 def run(data: bytes) -> None:
-    check(data[2:], cut(data[2:], sum(data[:1])))
+    check(data[2:], split(data[2:], sum(data[:1])))
 
 
 def check(wire: bytes, pieces: list[bytes]) -> None:
-    whole = _parsed([wire])
-    assert _parsed(pieces) == whole
-    assert whole.ended or whole.failure
-    assert not whole.reusable or (whole.ended and not whole.failure)
+    unsplit = _parsed([wire])
+    assert _parsed(pieces) == unsplit
+    assert unsplit.ended or unsplit.failure
+    assert not unsplit.reusable or (unsplit.ended and not unsplit.failure)
 
 
 def _parsed(pieces: list[bytes]) -> Parsed:
@@ -49,5 +49,5 @@ def _parsed(pieces: list[bytes]) -> Parsed:
         while parser.has_pending_data:
             body.append(parser.process_pending())
     parser.receive_eof()
-    failure = str(parser.failure or "").partition("): ")[0]  # behind it stand the bytes of the read that failed
+    failure = str(parser.failure or "").partition("): ")[0]  # after it come the bytes of the read that failed
     return Parsed(b"".join(body), parser.info, parser.body_ended and not failure, parser.reusable, failure)

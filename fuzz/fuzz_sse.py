@@ -1,9 +1,9 @@
-"""SSEDecoder: any bytes, cut anywhere, are the events that the standard says, and nothing is lost or raised."""
+"""SSEDecoder: any bytes, split anywhere, give the events of the standard; nothing is lost, nothing raised."""
 
 import re
 
 from firsttoken.sansio import ServerSentEvent, SSEDecoder
-from fuzz.cutting import cut
+from fuzz.splits import split
 
 SEEDS = [
     b"data: {}\n\ndata: [DONE]\n\n",
@@ -14,13 +14,13 @@ TOKENS = [b"data: ", b"event:", b"error:", b"id: ", b"retry: 1", b"\r\n\r\n", b"
 
 
 def run(data: bytes) -> None:
-    check(data[2:], cut(data[2:], sum(data[:1])), cap=2 + sum(data[1:2]) // 2)
+    check(data[2:], split(data[2:], sum(data[:1])), cap=2 + sum(data[1:2]) // 2)
 
 
 def check(wire: bytes, pieces: list[bytes], cap: int = 2**20) -> None:
-    whole = _decoded([wire], cap)
-    assert _decoded(pieces, cap) == whole
-    events, failure = whole
+    unsplit = _decoded([wire], cap)
+    assert _decoded(pieces, cap) == unsplit
+    events, failure = unsplit
     expected = _by_the_standard(wire)
     assert events == (expected if failure is None else expected[: len(events)])
     blocks = re.sub(rb"\r\n?", b"\n", wire.removeprefix(b"\xef\xbb\xbf")).split(b"\n\n")
@@ -35,7 +35,7 @@ def _decoded(pieces: list[bytes], cap: int) -> tuple[list[ServerSentEvent], str 
 
 
 def _by_the_standard(wire: bytes) -> list[ServerSentEvent]:
-    """Section 9.2.6, line by line; and what we do besides: blank data, a bare `error:`, an event without an end."""
+    """Section 9.2.6, line by line; and our additions: blank data, a bare `error:`, an unterminated event."""
     events: list[ServerSentEvent] = []
     last_id, kind, retry, data = "", "", None, list[bytes]()
     for line in [*re.split(rb"\r\n|\r|\n", wire.removeprefix(b"\xef\xbb\xbf")), b""]:

@@ -1,9 +1,9 @@
-"""Exchange, down to StreamParser: any bytes of a connection, cut anywhere, are the same chunks and the same end."""
+"""From a connection's bytes to chunks: any bytes, split anywhere, give the same chunks and the same end."""
 
 import zlib
 
 from firsttoken.sansio import SSEDecoder
-from fuzz.cutting import cut
+from fuzz.splits import split
 from tests.support.core import run as run_core
 from tests.support.exchange import exchanged, response
 
@@ -41,19 +41,21 @@ TOKENS = [
 def run(data: bytes) -> None:
     seed, kind = [*data[:2], 0, 0][:2]
     wire = _wire(data[2:], kind)
-    check(wire, cut(wire, seed))
+    check(wire, split(wire, seed))
 
 
 def check(wire: bytes, pieces: list[bytes]) -> None:
-    whole = exchanged([wire])
+    unsplit = exchanged([wire])
     got = exchanged(pieces)
-    assert got._replace(failure=_told(got.failure)) == whole._replace(failure=_told(whole.failure))
-    assert whole.complete == (not whole.failure)
+    assert got._replace(failure=_without_excerpt(got.failure)) == unsplit._replace(
+        failure=_without_excerpt(unsplit.failure)
+    )
+    assert unsplit.complete == (not unsplit.failure)
     check_body(wire.partition(b"\r\n\r\n")[2])
 
 
 def check_body(body: bytes) -> None:
-    """The chunks are the events, one by one, up to the end or to the first that is none."""
+    """Each event is a chunk, up to the end or to the first that is not one."""
     outcome = run_core(body)
     decoder = SSEDecoder()
     events = decoder.receive_data(body)
@@ -67,12 +69,12 @@ def check_body(body: bytes) -> None:
     if outcome.failure is not None:
         assert outcome.failure.chunks_received == count
         assert repr(outcome.failure.partial) == repr(outcome.completion if count else None)
-    elif count < len(events):  # an event that the end of the body cut may be missing in a stream that is whole
+    elif count < len(events):  # an event that the end of the body cut may be missing in a complete stream
         assert payloads[count].strip() == b"[DONE]"
 
 
 def _wire(body: bytes, kind: int) -> bytes:
-    """A response: what the fuzzer made up, behind a head of ours or with its own, maybe compressed and then broken."""
+    """A response: the fuzzer's bytes after a built-in head or with their own, maybe compressed and then broken."""
     if kind % 8 == 7:
         return body
     coding = ["", "", "gzip", "deflate"][kind // 8 % 4]
@@ -86,6 +88,6 @@ def _wire(body: bytes, kind: int) -> bytes:
     return response(503 if kind % 8 == 6 else 200, headers, body, framing=framing)
 
 
-def _told(failure: tuple[str, ...]) -> tuple[str, ...]:
-    """What a failure says, without the bytes of the read that failed, which some quote."""
+def _without_excerpt(failure: tuple[str, ...]) -> tuple[str, ...]:
+    """A failure without the bytes of the failed read, which some messages quote."""
     return (failure[0], failure[1].partition("): ")[0]) if failure[1:2] and "HTTP/1.1" in failure[1] else failure

@@ -9,12 +9,12 @@ import msgspec
 import pytest
 
 from benchmarks.chart import spread, ticks_around
-from benchmarks.flavours import FLAVOURS
+from benchmarks.providers import PROVIDERS
 from benchmarks.report import Row, Scale, all_hold, at_least, at_most, within
 from benchmarks.sweep import FOLDER, Figures, chart
 
 ROOT = Path(__file__).parents[1]
-COLUMNS = ["load", "what", "measured", "ratio", "budget", "verdict"]
+COLUMNS = ["case", "what", "measured", "ratio", "budget", "verdict"]
 
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -49,19 +49,19 @@ def test_a_quick_run_prints_a_table_and_forgives_what_is_missed_by_less_than_hal
     assert done.returncode == missed_by_half
 
 
-def test_the_flavours_of_servers_are_measured_side_by_side() -> None:
-    done = run("--quick", "flavours")
+def test_the_providers_are_measured_side_by_side() -> None:
+    done = run("--quick", "providers")
     assert done.stderr == ""
     rows = [re.split(" {2,}", line) for line in done.stdout.splitlines()[3:]]
     names = [row[1].rpartition(": ")[0] for row in rows]
-    assert names[::3] == names[1::3] == names[2::3] == list(FLAVOURS)
-    assert [row[3] for row in rows[::3]] == ["1.00"] * len(FLAVOURS)
+    assert names[::3] == names[1::3] == names[2::3] == list(PROVIDERS)
+    assert [row[3] for row in rows[::3]] == ["1.00"] * len(PROVIDERS)
 
 
-def test_an_unknown_load_is_refused_with_the_names_of_those_there_are() -> None:
+def test_an_unknown_case_is_refused_with_the_names_of_those_there_are() -> None:
     done = run("cor")
     assert done.returncode == 2
-    assert "no such load: cor; there are core, bulk, lone, import" in done.stderr
+    assert "no such case: cor; there are core, bulk, single-chunk, import" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -82,8 +82,8 @@ def test_a_quick_run_fails_only_where_a_budget_is_missed_by_more_than_half(
     row: Row, *, holds: bool, forgiven: bool
 ) -> None:
     assert row.holds() == holds
-    assert all_hold([Row("", ""), row], Scale().leeway) == holds
-    assert all_hold([Row("", ""), row], Scale(quick=True).leeway) == forgiven
+    assert all_hold([Row("", ""), row], Scale().tolerance) == holds
+    assert all_hold([Row("", ""), row], Scale(quick=True).tolerance) == forgiven
 
 
 def test_the_chart_in_the_docs_shows_the_figures_beside_it() -> None:

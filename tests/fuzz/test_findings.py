@@ -25,17 +25,17 @@ def http_chunk(data: bytes) -> bytes:
 SSE: dict[str, tuple[bytes, int]] = {
     "a byte-order mark that is cut, and as long as events may be": (b"\xef\xbb", 2),
     "line ends of all kinds before an event that is as long as events may be": (b"\r\n\r\r\n\ndata: 12\r\n\n", 8),
-    "a field that looks like data behind a byte-order mark in the middle": (b"data: a\n\xef\xbb\xbfdata: b\n\n", 100),
+    "a field that looks like data after a byte-order mark in the middle": (b"data: a\n\xef\xbb\xbfdata: b\n\n", 100),
 }
 
 HTTP1: dict[str, bytes] = {
-    "line ends behind a response": CHUNKED + b"\r\n1\r\nx\r\n0\r\n\r\n\r\n",
-    "line ends behind a response that closes": OK + b"connection: close\r\ncontent-length: 1\r\n\r\nx\r\n",
-    "broken framing behind a broken coding": (
+    "line ends after a response": CHUNKED + b"\r\n1\r\nx\r\n0\r\n\r\n\r\n",
+    "line ends after a response that closes": OK + b"connection: close\r\ncontent-length: 1\r\n\r\nx\r\n",
+    "broken framing after a broken coding": (
         CHUNKED + b"content-encoding: gzip\r\n\r\n" + http_chunk(b"not gzip") + b"not a size\r\n"
     ),
-    "broken framing behind a coding that is not known": CHUNKED + b"content-encoding: br\r\n\r\nnot a size\r\n",
-    "broken framing behind good gzip": (
+    "broken framing after a coding that is not known": CHUNKED + b"content-encoding: br\r\n\r\nnot a size\r\n",
+    "broken framing after good gzip": (
         CHUNKED + b"content-encoding: gzip\r\n\r\n" + http_chunk(gzipped(b"hello")) + b"not a size\r\n"
     ),
     "a gzip member with a wrong checksum": (
@@ -45,13 +45,13 @@ HTTP1: dict[str, bytes] = {
 }
 
 STREAMS: dict[str, bytes] = {
-    "gzip that breaks behind a chunk": (
+    "gzip that breaks after a chunk": (
         OK + b"content-encoding: gzip\r\n\r\n" + gzipped(HELLO.replace(b"stop", b"")) + b"\xff\xff\xff\xff"
     ),
-    "gzip that breaks behind the end of the answer": (
+    "gzip that breaks after the end of the answer": (
         OK + b"content-encoding: gzip\r\n\r\n" + gzipped(HELLO + b"data: [DONE]\n\n") + b"\xff\xff\xff\xff"
     ),
-    "framing that breaks behind a gzipped chunk": (
+    "framing that breaks after a gzipped chunk": (
         CHUNKED + b"content-encoding: gzip\r\n\r\n" + http_chunk(gzipped(HELLO)) + b"not a size\r\n"
     ),
     "fields of the server's own that come and go": OK
@@ -62,7 +62,7 @@ STREAMS: dict[str, bytes] = {
         b'data: {"own":[{"delta":{"x":1},"y":{}}],"z":null}\n\n'
         b'data: {"z":NaN,"own":NaN}\n\n'
     ),
-    "[DONE] with something behind it at the end of the connection": OK + b"\r\n" + HELLO + b"data: [DONE]:\n",
+    "[DONE] with something after it at the end of the connection": OK + b"\r\n" + HELLO + b"data: [DONE]:\n",
 }
 
 

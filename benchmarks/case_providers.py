@@ -1,13 +1,13 @@
-"""What a chunk costs in the flavour of each well-known server: bytes to chunks, folded; no HTTP, no socket."""
+"""What a chunk of each well-known provider costs, from bytes to the accumulated completion; no HTTP, no socket."""
 
 import json
 from itertools import cycle, islice
 
 import msgspec
 
-from benchmarks.flavours import FLAVOURS, UNLIMITED
-from benchmarks.load_core import READ_BYTES, through_core
-from benchmarks.material import DONE, WORDS, cut, event
+from benchmarks.case_core import READ_BYTES, parse
+from benchmarks.payloads import DONE, WORDS, cut, event
+from benchmarks.providers import PROVIDERS, UNLIMITED
 from benchmarks.report import Row, Scale, at_most, best, cpu_s, microseconds
 
 LIMIT = 5.0
@@ -19,7 +19,7 @@ def run(scale: Scale) -> list[Row]:
     count = scale.pick(5_000, 1_000)
     return [
         row
-        for name, made in FLAVOURS.items()
+        for name, made in PROVIDERS.items()
         for row in _rows(name, [event(made(word)) for word in islice(cycle(WORDS), count)], scale)
     ]
 
@@ -29,33 +29,33 @@ def _rows(name: str, events: list[bytes], scale: Scale) -> list[Row]:
     figures = best(
         scale.pick(15, 5),
         {
-            "floor": lambda: cpu_s(lambda: _split_and_decode(pieces)) / len(events),
-            "core": lambda: cpu_s(lambda: through_core(pieces, len(events))) / len(events),
+            "baseline": lambda: cpu_s(lambda: _split_and_decode(pieces)) / len(events),
+            "core": lambda: cpu_s(lambda: parse(pieces, len(events))) / len(events),
             "openai": lambda: cpu_s(lambda: _as_openai_does(few)) / len(few),
         },
         scale.once,
     )
-    floor, core, openai = figures["floor"], figures["core"], figures["openai"]
-    ours = microseconds(core), core / floor
+    baseline, core, openai = figures["baseline"], figures["core"], figures["openai"]
+    ours = microseconds(core), core / baseline
     return [
-        Row(f"{name}: floor, plain dicts", microseconds(floor), 1.0),
+        Row(f"{name}: baseline, plain dicts", microseconds(baseline), 1.0),
         Row(f"{name}: firsttoken", *ours) if name in UNLIMITED else at_most(f"{name}: firsttoken", *ours, LIMIT),
-        Row(f"{name}: openai, one decode", microseconds(openai), openai / floor),
+        Row(f"{name}: openai, one decode", microseconds(openai), openai / baseline),
     ]
 
 
 def _split_and_decode(pieces: list[bytes]) -> None:
     """The least that keeps every field: split on blank lines, and one untyped decode of each event."""
-    held = b""
+    buffer = b""
     for piece in pieces:
-        *blocks, held = (held + piece).split(b"\n\n")
+        *blocks, buffer = (buffer + piece).split(b"\n\n")
         for block in blocks:
             if block != DONE[:-2]:
                 _decode(block[6:])
 
 
 def _as_openai_does(payloads: list[bytes]) -> None:
-    """What the official client makes of the data of events: its chunks, not validated, and not folded."""
+    """What the official client makes of the data of events: its chunks, neither validated nor accumulated."""
     from openai.types.chat import ChatCompletionChunk
 
     for payload in payloads:

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Collection
 
-from benchmarks.fleet import FleetReading
-from benchmarks.processes import read_fleet, read_streams, stream_server
+from benchmarks.concurrent import ConcurrentReading
+from benchmarks.processes import read_concurrent, read_streams, stream_server
 from benchmarks.report import (
     Row,
     Scale,
@@ -22,11 +22,11 @@ MANY_LIMIT = 1.6
 LATE_S = 1.0
 STREAM_LIMIT_BYTES = 40 * 1024
 
-FLOOR = "floor"
+BASELINE = "baseline"
 OURS = "firsttoken"
-KINDS = (FLOOR, OURS, "openai", "openai+aiohttp")
+KINDS = (BASELINE, OURS, "openai", "openai+aiohttp")
 QUICK_KINDS = KINDS[:3]
-NAMES = {FLOOR: "floor: bare protocol, split and decode"}
+NAMES = {BASELINE: "baseline: bare protocol, split and decode"}
 
 
 def bulk(scale: Scale) -> list[Row]:
@@ -43,10 +43,10 @@ def bulk(scale: Scale) -> list[Row]:
 def many(scale: Scale) -> list[Row]:
     """200 streams of 50 chunks a second."""
     streams, gap_s = 200, 0.02
-    readings = best_fleets(_kinds(scale), streams, scale.pick(150, 25), gap_s, scale.pick(5, 2), scale.once)
+    readings = best_concurrent(_kinds(scale), streams, scale.pick(150, 25), gap_s, scale.pick(5, 2), scale.once)
     rows = _costs({kind: reading.cpu_per_chunk_s for kind, reading in readings.items()}, MANY_LIMIT)
-    rows += _beside_floor("opening a stream", readings, lambda it: it.opening_cpu_s / it.streams, microseconds)
-    rows += _beside_floor("wall time", readings, lambda it: it.wall_s, seconds)
+    rows += _beside_baseline("opening a stream", readings, lambda it: it.opening_cpu_s / it.streams, microseconds)
+    rows += _beside_baseline("wall time", readings, lambda it: it.wall_s, seconds)
     rows += _latest(readings)
     rows += [Row(f"{kind}, growth of memory", mebibytes(it.grown_bytes)) for kind, it in readings.items()]
     return rows
@@ -55,7 +55,7 @@ def many(scale: Scale) -> list[Row]:
 def thousand(scale: Scale) -> list[Row]:
     """1,000 streams of 10 chunks a second."""
     kinds = (OURS,) if scale.quick else KINDS
-    readings = best_fleets(kinds, 1000, scale.pick(50, 10), 0.1, scale.pick(3, 1))
+    readings = best_concurrent(kinds, 1000, scale.pick(50, 10), 0.1, scale.pick(3, 1))
     rows = _latest(readings)
     for kind, it in readings.items():
         each = it.grown_bytes / it.streams
@@ -65,22 +65,22 @@ def thousand(scale: Scale) -> list[Row]:
     return rows
 
 
-def best_fleets(
+def best_concurrent(
     kinds: tuple[str, ...], streams: int, chunks: int, gap_s: float, repetitions: int, once: Collection[str] = ()
-) -> dict[str, FleetReading]:
+) -> dict[str, ConcurrentReading]:
     """Measure kinds in turn, time and again, some of them but once; of each figure the least."""
-    readings: dict[str, list[FleetReading]] = {kind: [] for kind in kinds}
-    with stream_server("fleet_server") as port:
+    readings: dict[str, list[ConcurrentReading]] = {kind: [] for kind in kinds}
+    with stream_server("concurrent_server") as port:
         for number in range(repetitions):
             for kind in kinds:
                 if number == 0 or kind not in once:
-                    readings[kind].append(read_fleet(kind, port, streams, chunks, gap_s))
+                    readings[kind].append(read_concurrent(kind, port, streams, chunks, gap_s))
     return {kind: least(of_kind) for kind, of_kind in readings.items()}
 
 
-def least(readings: list[FleetReading]) -> FleetReading:
+def least(readings: list[ConcurrentReading]) -> ConcurrentReading:
     """The least of each figure; but the most memory, which noise does not add to."""
-    return FleetReading(
+    return ConcurrentReading(
         streams=readings[0].streams,
         chunks=readings[0].chunks,
         opening_cpu_s=min(reading.opening_cpu_s for reading in readings),
@@ -98,7 +98,7 @@ def _kinds(scale: Scale) -> tuple[str, ...]:
 def _costs(figures: dict[str, float], limit: float) -> list[Row]:
     rows: list[Row] = []
     for kind, cost_s in figures.items():
-        ratio = cost_s / figures[FLOOR]
+        ratio = cost_s / figures[BASELINE]
         name = NAMES.get(kind, kind)
         if kind == OURS:
             rows.append(at_most(name, microseconds(cost_s), ratio, limit))
@@ -107,14 +107,17 @@ def _costs(figures: dict[str, float], limit: float) -> list[Row]:
     return rows
 
 
-def _beside_floor(
-    what: str, readings: dict[str, FleetReading], figure: Callable[[FleetReading], float], words: Callable[[float], str]
+def _beside_baseline(
+    what: str,
+    readings: dict[str, ConcurrentReading],
+    figure: Callable[[ConcurrentReading], float],
+    words: Callable[[float], str],
 ) -> list[Row]:
-    floor = figure(readings[FLOOR])
-    return [Row(f"{kind}, {what}", words(figure(it)), figure(it) / floor) for kind, it in readings.items()]
+    baseline = figure(readings[BASELINE])
+    return [Row(f"{kind}, {what}", words(figure(it)), figure(it) / baseline) for kind, it in readings.items()]
 
 
-def _latest(readings: dict[str, FleetReading]) -> list[Row]:
+def _latest(readings: dict[str, ConcurrentReading]) -> list[Row]:
     return [
         within(
             f"{kind}, latest chunk is late by",

@@ -1,7 +1,7 @@
 """The least work: what any client must do to turn the bytes of a stream into typed objects.
 
 Split on blank lines and one msgspec decode per event, into structs of the documented fields: no HTTP, no errors, no
-deadlines, no unusual line ends, no folding, nothing kept of what the types don't know. What a careful person would
+deadlines, no unusual line ends, no accumulation, and unknown fields are dropped. What a careful person would
 write by hand for one server that never does anything unexpected.
 """
 
@@ -42,11 +42,11 @@ decode = msgspec.json.Decoder(Chunk).decode
 
 def split_and_decode(pieces: list[bytes]) -> int:
     """Decode the events of a body that comes in pieces; the number of chunks."""
-    held = b""
+    buffer = b""
     count = 0
     for piece in pieces:
-        blocks = (held + piece).split(b"\n\n")
-        held = blocks.pop()
+        blocks = (buffer + piece).split(b"\n\n")
+        buffer = blocks.pop()
         for block in blocks:
             data = block[6:]
             if data == b"[DONE]":
@@ -59,20 +59,20 @@ def split_and_decode(pieces: list[bytes]) -> int:
 def read_stream(sock: socket.socket, request: bytes) -> tuple[int, int]:
     """Send a request over a connection and read the stream that answers it; the number of chunks and of characters.
 
-    The chunked coding is not decoded: what stands before `data: ` in a block is a size and is skipped.
+    The chunked coding is not decoded: the size before `data: ` in a block is skipped.
 
     Raises:
         ConnectionError: the server closed the connection.
     """
     sock.sendall(request)
-    held = b""
+    buffer = b""
     chunks = characters = 0
     while True:
         data = sock.recv(READ_BYTES)
         if not data:
             raise ConnectionError("the server closed the connection")
-        blocks = (held + data).split(b"\n\n")
-        held = blocks.pop()
+        blocks = (buffer + data).split(b"\n\n")
+        buffer = blocks.pop()
         for block in blocks:
             payload = block.partition(b"data: ")[2]
             if payload == b"[DONE]":

@@ -1,19 +1,19 @@
 """Size: a very long stream, and a very large event."""
 
-from benchmarks.material import DONE, chunk, cut, event
+from benchmarks.payloads import DONE, chunk, cut, event
 from benchmarks.processes import read_streams, stream_server
 from benchmarks.report import Row, Scale, at_most, best, cpu_s, mebibytes, microseconds, milliseconds
 from firsttoken.sansio import StreamParser
 
 LONG_COST_LIMIT = 1.3
 TEXT_COPIES = 3.0
-"""How much more memory a long stream may take, in sizes of its text: the pieces, the whole made of them, and room."""
+"""How much memory a long stream may take, in sizes of its text: the pieces, the text joined from them, slack."""
 
 SLACK_BYTES = 4 * 2**20
 """And beside its text: what any stream takes."""
 
 EVENT_LIMIT = 8.0
-"""How much dearer an event of four times the size may be: 4 is linear, caches add up to half, 16 is quadratic."""
+"""How much more an event of four times the size may cost: 4 is linear, caches add up to half, 16 is quadratic."""
 
 _MIB = 2**20
 _CUT_BYTES = 1024
@@ -45,7 +45,7 @@ def large_event(scale: Scale) -> list[Row]:
     sizes = {size: cut(event(chunk("x" * size * _MIB)) + DONE, _CUT_BYTES) for size in (4, 16)}
     figures = best(
         scale.pick(9, 3),
-        {str(size): lambda pieces=pieces: cpu_s(lambda: _through_core(pieces)) for size, pieces in sizes.items()},
+        {str(size): lambda pieces=pieces: cpu_s(lambda: _parse(pieces)) for size, pieces in sizes.items()},
     )
     small_s, large_s = figures["4"], figures["16"]
     return [
@@ -54,9 +54,9 @@ def large_event(scale: Scale) -> list[Row]:
     ]
 
 
-def _through_core(pieces: list[bytes]) -> None:
-    core = StreamParser()
+def _parse(pieces: list[bytes]) -> None:
+    parser = StreamParser()
     for piece in pieces:
-        core.receive_data(piece)
-    if core.next_chunk() is None:
-        raise RuntimeError(f"the core gave no chunk: {core.failure}")
+        parser.receive_data(piece)
+    if parser.next_chunk() is None:
+        raise RuntimeError(f"expected a chunk: {parser.failure}")

@@ -1,7 +1,7 @@
-"""A process that sends many streams at once, on time: `python -m benchmarks.fleet_server` prints its port.
+"""A process that sends many streams at once, on time: `python -m benchmarks.concurrent_server` prints its port.
 
-A request for `fleet:CHUNKS:GAP` is answered with a head at once and joins the fleet. A request for `go` sends the
-fleet off: every stream gets its chunks GAP seconds apart, no two streams at the same moment, whether or not the
+A request for `concurrent:CHUNKS:GAP` is answered with a head at once, and the stream waits. A request for `go` starts
+all of them: every stream gets its chunks GAP seconds apart, no two streams at the same moment, whether or not the
 client keeps up. The text of a stream's first chunk is the moment on the monotonic clock, which all processes share,
 at which it was due; each further one is due GAP later. It serves until its stdin is closed.
 
@@ -17,7 +17,7 @@ import time
 
 from benchmarks.cpus import SERVER, pin_cpu
 from benchmarks.limits import allow_open_files
-from benchmarks.material import DONE, chunk, coded, event, events
+from benchmarks.payloads import DONE, chunk, coded, event, events
 
 GO = "go"
 BACKLOG = 2000
@@ -28,8 +28,8 @@ _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encodin
 _END = coded(DONE) + b"0\r\n\r\n"
 
 
-class Fleet:
-    """The streams that wait to be sent off, and how."""
+class ConcurrentStreams:
+    """The open streams, and what is to be sent over each."""
 
     def __init__(self) -> None:
         self.sockets: list[socket.socket] = []
@@ -43,27 +43,27 @@ class Fleet:
         self.sockets.append(sock)
         sock.sendall(_HEAD)
 
-    def go(self) -> None:
+    def send_all(self) -> None:
         """Send all chunks of all streams, each when it is due."""
         bodies = [coded(body) for body in events(self.chunks)]
         bodies[-1] += _END
-        start_s = time.monotonic() + HEAD_START_S
+        starts_at = time.monotonic() + HEAD_START_S
         for number, body in enumerate(bodies):
             for position, sock in enumerate(self.sockets):
-                due_s = start_s + (number + position / len(self.sockets)) * self.gap_s
-                left_s = due_s - time.monotonic()
-                if left_s > SLEEP_AT_LEAST_S:
-                    time.sleep(left_s - SLEEP_AT_LEAST_S)
-                _send(sock, body if number else coded(event(chunk(f"{due_s:.6f}"))))
+                due_at = starts_at + (number + position / len(self.sockets)) * self.gap_s
+                remaining_s = due_at - time.monotonic()
+                if remaining_s > SLEEP_AT_LEAST_S:
+                    time.sleep(remaining_s - SLEEP_AT_LEAST_S)
+                _send(sock, body if number else coded(event(chunk(f"{due_at:.6f}"))))
         self.sockets = []
 
 
 def _send(sock: socket.socket, data: bytes) -> None:
-    """Send; a client that lags has room for seconds in its socket's buffers, and is waited for behind that."""
+    """Send; a client that lags has buffers for seconds of chunks, and is waited for after that."""
     try:
         sock.sendall(data)
     except OSError:
-        pass  # the client has left
+        pass  # the client has disconnected
 
 
 class Requests:
@@ -73,7 +73,7 @@ class Requests:
         self._received: dict[socket.socket, bytes] = {}
 
     def model(self, sock: socket.socket) -> str | None:
-        """Read what is there; the model once the request is whole, None before, "" where the client has left."""
+        """Read what is there; the model once the request is complete, None before, "" if the client disconnected."""
         try:
             data = sock.recv(65536)
         except OSError:
@@ -94,7 +94,7 @@ class Requests:
 def main() -> None:
     pin_cpu(SERVER)
     allow_open_files()
-    requests, fleet = Requests(), Fleet()
+    requests, streams = Requests(), ConcurrentStreams()
     with socket.create_server(("127.0.0.1", 0), backlog=BACKLOG) as listener, selectors.DefaultSelector() as selector:
         selector.register(listener, selectors.EVENT_READ)
         selector.register(sys.stdin, selectors.EVENT_READ)
@@ -111,9 +111,9 @@ def main() -> None:
                 elif isinstance(key.fileobj, socket.socket):
                     model = requests.model(key.fileobj)
                     if model == GO:
-                        fleet.go()
+                        streams.send_all()
                     elif model:
-                        fleet.join(key.fileobj, model)
+                        streams.join(key.fileobj, model)
                     elif model == "":
                         selector.unregister(key.fileobj)
                         key.fileobj.close()

@@ -1,4 +1,4 @@
-"""What a chunk looks like at each of the well-known servers, written by hand: with the fields that are their own."""
+"""What a chunk of each well-known provider looks like, written by hand: with the fields that only it sends."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,9 +12,9 @@ _CITATIONS = [f"https://example.org/articles/{number}" for number in range(8)]
 
 
 def _chunk(delta: Json, choice: Json | None = None, **fields: Any) -> Json:
-    whole = {"index": 0, "delta": delta, "finish_reason": None} | (choice or {})
+    full = {"index": 0, "delta": delta, "finish_reason": None} | (choice or {})
     head = {"id": _ID, "object": "chat.completion.chunk", "created": 1_760_000_000, "model": "some/model-large"}
-    return head | {"choices": [whole]} | fields
+    return head | {"choices": [full]} | fields
 
 
 def _openai(word: str) -> Json:
@@ -103,7 +103,7 @@ def _odd_logprobs(word: str) -> Json:
     return _chunk({"content": word}, {"logprobs": -0.25})
 
 
-FLAVOURS: dict[str, Callable[[str], Json]] = {
+PROVIDERS: dict[str, Callable[[str], Json]] = {
     "OpenAI": _openai,
     "DeepSeek": _deepseek,
     "z.ai": _zai,
@@ -124,4 +124,4 @@ FLAVOURS: dict[str, Callable[[str], Json]] = {
 }
 
 UNLIMITED = ("logprobs as a number",)
-"""Those of no well-known server: what the tolerant path costs, where there is nothing to learn."""
+"""Not a provider's: what the lenient path costs where there is nothing to learn."""

@@ -1,4 +1,4 @@
-"""The bytes that all loads are made of: chunks of about 310 bytes, as OpenAI sends them today.
+"""The bytes that all cases are made of: chunks of about 310 bytes, as OpenAI sends them today.
 
 Imports nothing but the standard library, so that the server process starts at once.
 """

@@ -1,8 +1,8 @@
-"""How a fuzzer's bytes say where to cut."""
+"""Where an input is split into reads, chosen by the fuzzer's own bytes."""
 
 
-def cut(data: bytes, seed: int) -> list[bytes]:
-    """The data cut in front of and behind up to seven bytes; which they are, a number from 0 to 255 says."""
+def split(data: bytes, seed: int) -> list[bytes]:
+    """The data split before and after up to seven bytes, which a number from 0 to 255 selects."""
     places: set[int] = set()
     for _ in range(1 + seed % 7):
         seed = (seed * 1103515245 + 12345) & 0x7FFFFFFF
