@@ -54,6 +54,14 @@ def encode_json(value: object) -> bytes:
         return json.dumps(value, separators=(",", ":")).encode("ascii")
 
 
+def is_json_object(text: str) -> bool:
+    """Whether a text is one JSON object."""
+    try:
+        return as_object(_decode_any(text.encode("utf-8", "surrogatepass"))) is not None
+    except (ValueError, RecursionError):
+        return False
+
+
 def is_too_deep(value: object) -> bool:
     """Whether a value has more than `MAX_NESTING` objects and arrays in one another."""
     level = [value]

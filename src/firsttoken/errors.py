@@ -58,6 +58,18 @@ TimeoutPhase = Literal["connect", "first_chunk", "idle", "total"]
 
 RETRYABLE_STATUSES = frozenset({408, 409, 429})
 
+OUT_OF_CREDIT = frozenset(
+    {
+        "insufficient_quota",  # OpenAI, DashScope
+        "exceeded_current_quota_error",  # Moonshot
+        "billing_hard_limit_reached",  # OpenAI
+        "insufficient_balance",
+        "insufficient_credits",
+        "Arrearage",  # DashScope
+    }
+)
+"""Codes and types of errors that say that the account has no credit left, which no retry changes."""
+
 
 _HINT = "hint: "
 _MAX_CHARACTERS = 2000
@@ -161,7 +173,7 @@ class APIStatusError(ChatCompletionError):
         self.body = body
         self.retry_after_s = retry_after_s
         self.in_stream = in_stream
-        self.retryable = code != "insufficient_quota" and type != "insufficient_quota" and is_transient(status)
+        self.retryable = OUT_OF_CREDIT.isdisjoint((code, type)) and is_transient(status)
 
 
 def is_transient(status: int | None) -> bool:

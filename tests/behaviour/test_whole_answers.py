@@ -153,7 +153,7 @@ def test_the_calls_of_an_answer_that_was_too_long_are_kept_back(make_client: Mak
     with Server(respond_sequentially(too_long)) as server:
         found = make_client(server).chat_completion_stream(REQUEST).final_completion()
     assert found.complete is True
-    check_kept_back(found, "it was cut by the limit of tokens (finish reason 'length')")
+    check_kept_back(found, "it was cut by the token limit (finish reason 'length')")
 
 
 def test_a_completion_knows_the_type_that_was_asked_for(make_client: MakeClient) -> None:

@@ -103,7 +103,7 @@ def test_half_an_answer_has_no_value(client: Client, local_server: LocalServer) 
     completion = client.chat_completion(asking(local_server, City, max_tokens=5))
     assert completion.choices[0].finish_reason == "length"
     assert completion.text.startswith("{")
-    with pytest.raises(StreamTruncatedError, match=r"it was cut by the limit of tokens \(finish reason 'length'\)"):
+    with pytest.raises(StreamTruncatedError, match=r"it was cut by the token limit \(finish reason 'length'\)"):
         completion.parse()
 
 

@@ -92,8 +92,8 @@ def test_the_list_of_calls_is_the_callers_own() -> None:
 CUTS = [
     ("tool_calls", False, "the stream was stopped or broke off before its end"),
     (None, False, "the stream was stopped or broke off before its end"),
-    ("length", True, "it was cut by the limit of tokens (finish reason 'length')"),
-    ("length", None, "it was cut by the limit of tokens (finish reason 'length')"),
+    ("length", True, "it was cut by the token limit (finish reason 'length')"),
+    ("length", None, "it was cut by the token limit (finish reason 'length')"),
     ("content_filter", True, "it was cut by the server's content filter (finish reason 'content_filter')"),
     (None, None, "it has no finish reason"),
 ]

@@ -48,7 +48,9 @@ def test_nothing_is_shared_between_chunks() -> None:
     assert other.choices == []
 
 
-@pytest.mark.parametrize("finish_reason", ["error", "abort"])
+@pytest.mark.parametrize(
+    "finish_reason", ["error", "abort", "Error\n", "network_error", "MALFORMED_FUNCTION_CALL", "null", "None"]
+)
 def test_the_typed_decode_refuses_what_is_an_error(finish_reason: str) -> None:
     with pytest.raises(msgspec.ValidationError):
         made([{"finish_reason": finish_reason}])
@@ -56,6 +58,6 @@ def test_the_typed_decode_refuses_what_is_an_error(finish_reason: str) -> None:
         msgspec.convert({"object": "error"}, ChatCompletionChunk)
 
 
-@pytest.mark.parametrize("finish_reason", ["stop", "errors", "an error", "error\n", "abortion", "", None])
+@pytest.mark.parametrize("finish_reason", ["stop", "errors", "an error", "abortion", "eos", "nullable", "", None])
 def test_the_typed_decode_takes_any_other_finish_reason(finish_reason: str | None) -> None:
     assert made([{"finish_reason": finish_reason}]).choices[0].finish_reason == finish_reason

@@ -8,12 +8,13 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firsttoken._protocol.decode import ChunkDecoder, decode_body_as_chunk, decode_completion
+from firsttoken._protocol.decode import ChunkDecoder, decode_completion
 from firsttoken._protocol.sse import ServerSentEvent
 from firsttoken.sansio import Accumulator
 from firsttoken.types import ChatCompletionChunk, ChoiceDelta, ChunkChoice, CompletionUsage
 from tests.support.core import failure_summary, run
 from tests.support.invalid_strategies import as_json, odd_values, with_value_at
+from tests.support.lenient_helpers import decode_body_as_chunk
 from tests.support.strategies import JSON, chunks_of, completions, events_of
 
 randoms = st.integers(0, 2**32).map(random.Random)

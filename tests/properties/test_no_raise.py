@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from firsttoken._protocol.decode import decode_body_as_chunk, decode_completion
+from firsttoken._protocol.decode import decode_completion
 from firsttoken._protocol.http1 import ResponseParser
 from firsttoken._protocol.retry import retry_after_s
 from firsttoken._protocol.server_error import status_error
@@ -17,6 +17,7 @@ from firsttoken.errors import ChatCompletionError
 from tests.support.core import cut_every, run
 from tests.support.exchange import SECRET, exchanged, new_exchange, response
 from tests.support.invalid_strategies import as_json, mutated, odd_values, sse_like, with_value_at
+from tests.support.lenient_helpers import decode_body_as_chunk
 from tests.support.server import event
 from tests.support.strategies import JSON, chunks_of, completions, events_of
 

@@ -10,11 +10,11 @@ from firsttoken._protocol.decode import (
     MAX_LEARNED_CHUNKS,
     ChunkDecoder,
     DecodeResult,
-    decode_body_as_chunk,
     decode_completion,
 )
 from firsttoken._protocol.sse import ServerSentEvent, SSEDecoder
 from firsttoken.errors import APIStatusError, BadRequestError, ResponseFormatError
+from tests.support.lenient_helpers import decode_body_as_chunk
 from tests.support.server import chunk, completion
 
 
@@ -173,8 +173,12 @@ def test_a_whole_completion_with_fields_that_the_types_do_not_know() -> None:
     assert made.extra == {"provider": "x"}
 
 
-def test_a_whole_completion_without_choices() -> None:
-    assert decode_completion(b'{"id":"x","choices":[]}').choices == []
+@pytest.mark.parametrize("decode", [decode_completion, decode_body_as_chunk])
+@pytest.mark.parametrize("body", [b'{"id":"x","choices":[]}', b'{"id":"x","choices":null}'])
+def test_a_body_without_choices_is_not_a_completion(decode: Any, body: bytes) -> None:
+    with pytest.raises(ResponseFormatError) as caught:
+        decode(body)
+    assert str(caught.value) == f"expected a chat completion, got one without choices: {body.decode()!r}"
 
 
 def test_a_whole_completion_may_be_a_chunk_in_disguise() -> None:
@@ -211,7 +215,7 @@ def test_a_body_that_is_no_object() -> None:
     assert str(caught.value) == NO_COMPLETION + "'[1]'"
     with pytest.raises(ResponseFormatError) as caught:
         decode_body_as_chunk(b"[1]")
-    assert str(caught.value) == "expected a JSON object in the event: '[1]'"
+    assert str(caught.value) == "expected a chat completion: '[1]'"
 
 
 def test_deep_nesting_in_a_body() -> None:

@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from firsttoken._protocol.decode import decode_body_as_chunk, decode_completion
+from firsttoken._protocol.decode import decode_completion
 from firsttoken.errors import ResponseFormatError
 from firsttoken.types import ChatCompletion, ChatCompletionChunk
 from tests.support.core import run
-from tests.support.lenient_helpers import read, read_delta
+from tests.support.lenient_helpers import decode_body_as_chunk, read, read_delta
 from tests.support.server import DONE, chunk, event
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from firsttoken._protocol.response import has_token, is_progress
+from firsttoken._protocol.progress import has_token, is_progress
 from firsttoken.types import ChatCompletionChunk
 
 TOKENS: list[dict[str, Any]] = [

@@ -151,7 +151,7 @@ def test_what_is_no_status_is_none(code: object) -> None:
         ({"error": True}, "no reason given"),
         ({"choices": [{"finish_reason": "error"}]}, 'finish reason "error"'),
         ({"choices": [{"finish_reason": "stop"}, {"finish_reason": "abort"}]}, 'finish reason "abort"'),
-        ({"choices": [{"error": "only text"}]}, "no reason given"),
+        ({"choices": [{"error": "only text"}]}, "only text"),
     ],
 )
 def test_an_error_inside_a_stream_without_a_message(value: object, words: str) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from firsttoken._protocol.decode import DecodeResult
 from firsttoken.errors import (
     APIConnectionError,
     APIStatusError,
@@ -189,9 +190,11 @@ def test_an_error_inside_the_stream(name: str, before: bytes, behind: bytes) -> 
     assert type(error) is kind
     assert str(error) == f"the server reported an error inside the stream: {words}"
     assert (error.status, error.in_stream, error.body) == (status, True, body)
-    assert len(outcome.chunks) == before.count(b"data")
+    has_text = b'"content":"x"' in data.replace(b" ", b"")
+    assert len(outcome.chunks) == before.count(b"data") + has_text  # what came with the error is yielded first
     assert error.chunks_received == len(outcome.chunks)
-    assert error.partial == (outcome.completion if before else None)
+    assert error.partial == (outcome.completion if outcome.chunks else None)
+    assert outcome.completion.text == "Hello" * (HELLO in before) + "x" * has_text
 
 
 def test_an_error_without_an_end_counts() -> None:
@@ -348,7 +351,7 @@ def test_an_answer_may_be_taken_as_whole_before_its_end() -> None:
 
 def test_a_whole_answer_is_one_chunk() -> None:
     core = StreamParser()
-    core.receive_whole(run(STOP).chunks[0])
+    core.receive_body(DecodeResult(run(STOP).chunks[:1], done=True))
     assert core.complete
     assert core.chunks_yielded == 0
     assert len(list(drain(core))) == 1

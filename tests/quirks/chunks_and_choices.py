@@ -57,6 +57,7 @@ CHOICES = {
         stream(choice(delta={"content": "Hel"}), choice(delta={"content": "lo"}), END, done=False)
     ),
     "finish-empty": Example(stream(says("Hel", ""), says("lo", ""), END, done=False)),
+    "finish-null": Example(stream(says("Hel", "null"), *(says(c, "null") for c in "l"), says("o", "None"), END)),
     "finish-never": Example(stream(HEL, LO), Seen(finish=None)),
     "finish-own-word": Example(stream(HEL, says("lo", "eos_token")), Seen(finish="eos_token")),
     "finish-repeated": Example(stream(HEL, says("lo", "length"), END, delta("stop")), Seen()),

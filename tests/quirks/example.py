@@ -9,6 +9,8 @@ from firsttoken.errors import ChatCompletionError
 from firsttoken.types import ChatCompletion
 from tests.support.server import DONE
 
+__all__ = ["DONE"]
+
 Json = dict[str, Any]
 Call = tuple[str, str, str]
 """Id, name and arguments."""

@@ -4,10 +4,10 @@ import json
 
 from tests.quirks.example import END, HEL, HELLO, LO, Example, Seen, choice, delta, says, stream, usage
 
-_IN_STREAM = "the server reported an error inside the stream: "
+IN_STREAM = "the server reported an error inside the stream: "
 
 
-def _half(failure: str) -> Seen:
+def half(failure: str) -> Seen:
     return Seen("Hel", finish=None, failure=failure)
 
 
@@ -29,6 +29,31 @@ FRAMING = {
         stream(b'data: {"choices":[{"delta":{"content":"\\ud83d"}}],"x":NaN}\n\n', says("!", "stop"), {"x": 1}),
         Seen("\ud83d!", extra={"x": 1}),
     ),
+    "ping-events": Example(
+        stream(
+            b"event: ping\ndata: ping\n\n",
+            HEL,
+            b"event: heartbeat\ndata: 2025-01-01T00:00:00Z\n\n",
+            b'event: ping\ndata: {"type":"ping"}\n\n',
+            LO,
+            END,
+        )
+    ),
+    "comments-as-data": Example(
+        stream(b"data: : OPENROUTER PROCESSING\n\n", HEL, b"data: ping\n\n", LO, b"data: 1735689600\n\n", END)
+    ),
+    "foreign-events": Example(
+        stream(
+            b'event: file_produced\ndata: {"id":"f","model":"x","path":"a.png"}\n\n',
+            HEL,
+            b'event: agentic_tool_call_progress\ndata: {"error":{"message":"the tool failed","code":500}}\n\n',
+            LO,
+            END,
+        )
+    ),
+    "named-events": Example(
+        b"".join(b"event: chunk\n" + stream(part, done=False) for part in HELLO) + b"event: done\ndata: [DONE]\n\n"
+    ),
     "whole-answer": Example(
         json.dumps(
             {"choices": [{"index": 0, "message": {"content": "Hello"}, "finish_reason": "stop"}], **usage(1, 2)}
@@ -45,54 +70,54 @@ ERRORS = {
             b'event: error\ndata: {"error":{"message":"no such tool","code":"x","status_code":400}}\n\n',
             done=False,
         ),
-        _half("BadRequestError: " + _IN_STREAM + "no such tool"),
+        half("BadRequestError: " + IN_STREAM + "no such tool"),
     ),
     "error-field": Example(
         stream(HEL, b'error: {"detail":"","error":{"message":"out of memory","code":500}}\n\n', done=False),
-        _half("InternalServerError: " + _IN_STREAM + "out of memory"),
+        half("InternalServerError: " + IN_STREAM + "out of memory"),
     ),
     "error-alone": Example(
         stream(b": WAIT\n\n", {"error": {"message": "upstream", "code": 502}, "user_id": "u"}, done=False),
-        Seen("", finish=None, failure="InternalServerError: " + _IN_STREAM + "upstream"),
+        Seen("", finish=None, failure="InternalServerError: " + IN_STREAM + "upstream"),
     ),
     "error-in-chunk": Example(
         stream(
             HEL, {**END, "error": {"message": "malformed", "code": 400}}, {"choices": [], **usage(1, 2)}, done=False
         ),
-        _half("BadRequestError: " + _IN_STREAM + "malformed"),
+        half("BadRequestError: " + IN_STREAM + "malformed"),
     ),
     "error-after-finish": Example(
         stream(HEL, delta("length"), {**END, **usage(1, 2), "error": {"message": "no JSON", "code": 400}}),
-        Seen("Hel", finish="length", failure="BadRequestError: " + _IN_STREAM + "no JSON"),
+        Seen("Hel", finish="length", failure="BadRequestError: " + IN_STREAM + "no JSON"),
     ),
     "error-text": Example(
         stream(HEL, {"error": "overloaded", "error_type": "overloaded"}, done=False),
-        _half("APIStatusError: " + _IN_STREAM + "overloaded"),
+        half("APIStatusError: " + IN_STREAM + "overloaded"),
     ),
     "error-object": Example(
         stream(HEL, {"object": "error", "message": "too long", "code": 400}),
-        _half("BadRequestError: " + _IN_STREAM + "too long"),
+        half("BadRequestError: " + IN_STREAM + "too long"),
     ),
     "error-object-in-error": Example(
         stream(HEL, {"error": {"object": "error", "message": "too long", "code": 400}}),
-        _half("BadRequestError: " + _IN_STREAM + "too long"),
+        half("BadRequestError: " + IN_STREAM + "too long"),
     ),
     "error-in-choice": Example(
         stream(HEL, choice(delta={}, error={"message": "rate limited", "code": 429})),
-        _half("RateLimitError: " + _IN_STREAM + "rate limited"),
+        half("RateLimitError: " + IN_STREAM + "rate limited"),
     ),
     "finish-error": Example(
-        stream(HEL, delta("error")), _half("APIStatusError: " + _IN_STREAM + 'finish reason "error"')
+        stream(HEL, delta("error")), half("APIStatusError: " + IN_STREAM + 'finish reason "error"')
     ),
     "finish-abort": Example(
-        stream(HEL, delta("abort")), _half("APIStatusError: " + _IN_STREAM + 'finish reason "abort"')
+        stream(HEL, delta("abort")), half("APIStatusError: " + IN_STREAM + 'finish reason "abort"')
     ),
     "null-error": Example(
         stream(
             *({**part, "error": None} for part in HELLO),
-            {**HEL, "error": {"message": "now there is one", "code": 500}},
+            {**END, "error": {"message": "now there is one", "code": 500}},
         ),
-        Seen(extra={"error": None}, failure="InternalServerError: " + _IN_STREAM + "now there is one"),
+        Seen(extra={"error": None}, failure="InternalServerError: " + IN_STREAM + "now there is one"),
     ),
     "refusal-flat": Example(
         b'{"message":"bad model","type":"invalid","code":"1500"}',

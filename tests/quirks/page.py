@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from firsttoken._protocol.quirks import QUIRKS
+from firsttoken._protocol.quirks import FINISH_REASONS, QUIRKS
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "quirks.md"
 
@@ -27,6 +27,15 @@ accumulated, by both clients and at every split of the bytes. The table is that 
 [`quirks.py`](../../src/firsttoken/_protocol/quirks.py), and `python -m tests.quirks` writes this page. A new quirk
 is a row there and an example here.
 """
+_FINISH_REASONS = """
+## Finish reasons
+
+The class of a finish reason decides what becomes of the answer. They are compared without case, `-` counts as `_`, and
+what follows a colon is detail. *cut* and *filtered*: the answer ended before the model did; `completion.tool_calls` and
+`completion.parse()` refuse it. *error*: an `APIStatusError` inside the stream, retried where nothing was yielded.
+*none*: the answer goes on. Of a word that is not here, `completion.tool_calls` gives the calls only if the arguments of
+each are a JSON object.
+"""
 
 
 def page() -> str:
@@ -37,4 +46,13 @@ def page() -> str:
         sections.append(
             "\n".join([f"\n## {title}\n", "| what | who | where it is read |", "| --- | --- | --- |", *rows, ""])
         )
-    return "".join(sections)
+    return "".join([*sections, _finish_reasons()])
+
+
+def _finish_reasons() -> str:
+    rows = [f"| {', '.join(map(_word, row.words))} | {row.finish_class} | {row.source} |" for row in FINISH_REASONS]
+    return "\n".join([_FINISH_REASONS, "| finish reason | class | who |", "| --- | --- | --- |", *rows, ""])
+
+
+def _word(word: str) -> str:
+    return f"`{word}`" if word else '""'

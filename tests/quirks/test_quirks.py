@@ -12,6 +12,7 @@ from firsttoken.sansio import Accumulator
 from firsttoken.types import ChatCompletion
 from tests.quirks.calls_and_usage import TOOL_CALLS, USAGE
 from tests.quirks.chunks_and_choices import CHOICES, CHUNKS, DELTAS
+from tests.quirks.error_shapes import SHAPES
 from tests.quirks.example import Example, Seen, seen
 from tests.quirks.framing_and_errors import ERRORS, FRAMING
 from tests.quirks.page import PAGE, page
@@ -22,7 +23,7 @@ from tests.support.server import Peer, Server
 
 EXAMPLES: dict[str, dict[str, Example]] = {
     "framing": FRAMING,
-    "error": ERRORS,
+    "error": ERRORS | SHAPES,
     "chunk": CHUNKS,
     "choice": CHOICES,
     "delta": DELTAS,

@@ -5,6 +5,7 @@ from typing import Any
 
 from firsttoken._json import as_object, parse_json
 from firsttoken._protocol import lenient
+from firsttoken._protocol.decode import decode_streamed_body
 from firsttoken.types import ChatCompletionChunk, ChoiceDelta
 
 
@@ -18,3 +19,13 @@ def read(value: Any) -> ChatCompletionChunk:
 
 def read_delta(**delta: Any) -> ChoiceDelta:
     return read({"choices": [{"index": 0, "delta": delta}]}).choices[0].delta
+
+
+def decode_body_as_chunk(data: bytes) -> ChatCompletionChunk:
+    """The chunk of a body that is a completion; raises the error that it is instead."""
+    decoded = decode_streamed_body(data)
+    if decoded.failure is not None:
+        raise decoded.failure
+    assert decoded.done
+    (chunk,) = decoded.chunks
+    return chunk

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Literal, Never, Self
 
 import msgspec
 
+from firsttoken._models.finish_reasons import SIMPLE_PATTERN
 from firsttoken._models.value import Value, parse_object, rich_repr, short_repr, wire_names
 
 EXTRA_NAME = "$firsttoken.extra"
 """The wire name of our own field `extra`, so that a server's field called "extra" is just another unknown field."""
 
 RAW_NAME = "$firsttoken.raw"
+EVENT_NAME = "$firsttoken.event"
 RESPONSE_NAME = "$firsttoken.response"
 TIMING_NAME = "$firsttoken.timing"
 COMPLETE_NAME = "$firsttoken.complete"
@@ -25,10 +27,10 @@ if TYPE_CHECKING:
     ObjectName = str
     FinishReason = str
 else:
-    # What the typed decode lets through. The rest takes the tolerant path, where errors that look like chunks are
+    # What the typed decode lets through. The rest takes the lenient path, where errors that look like chunks are
     # found: {"object": "error"}, finish_reason "error". The pattern is paid for once a choice, the names cost nothing.
     ObjectName = Literal["chat.completion.chunk", "chat.completion", "text_completion", ""]
-    FinishReason = Annotated[str, msgspec.Meta(pattern=r"^(?!(error|abort)\Z)")]
+    FinishReason = Annotated[str, msgspec.Meta(pattern=SIMPLE_PATTERN)]
 
 
 class _EmptyExtra(dict[str, object]):

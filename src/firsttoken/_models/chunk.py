@@ -2,7 +2,7 @@
 
 import msgspec
 
-from firsttoken._models.base import FinishReason, ObjectName, Received, ResponseObject
+from firsttoken._models.base import EVENT_NAME, FinishReason, ObjectName, Received, ResponseObject
 from firsttoken._models.completion import Audio, ChoiceLogprobs, CompletionUsage, Reasoning
 
 
@@ -66,6 +66,8 @@ class ChatCompletionChunk(Received):
         metadata: the request's own, where a server sends a complete completion as its only chunk.
         obfuscation: padding that OpenAI adds to hide the lengths of tokens; without meaning.
         raw: the event's data, the exact bytes.
+        event: the name of the server-sent event, "message" where the server gave none. A named event whose data is not
+            a chunk of the answer has no choices, its fields are in `extra`, and no part of it goes into the completion.
     """
 
     id: str = ""
@@ -79,6 +81,7 @@ class ChatCompletionChunk(Received):
     moderation: dict[str, _Object] | None = None
     metadata: dict[str, _Object] | None = None
     obfuscation: str | None = None
+    event: str = msgspec.field(default="message", name=EVENT_NAME)
 
     @property
     def text(self) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar, overload
 
 import msgspec
 
+from firsttoken._json import is_json_object
 from firsttoken._models.base import (
     COMPLETE_NAME,
     RESPONSE_NAME,
@@ -19,6 +20,7 @@ from firsttoken._models.base import (
     ResponseObject,
     Timing,
 )
+from firsttoken._models.finish_reasons import TRUNCATED_BY, finish_class
 from firsttoken._schema.parsing import ResponseType, parse_json_text
 from firsttoken._schema.tools import keyword_arguments
 from firsttoken.errors import (
@@ -302,13 +304,16 @@ class ChatCompletion(Received):
 
         Raises:
             StreamTruncatedError: calls were started, and the answer is not complete: the stream was stopped or broke
-                off, or the answer was cut (finish reason "length" or "content_filter"). A call that looks complete may
-                be one of several. What came is in `choices[0].message.tool_calls`.
+                off, or the answer was cut or filtered (finish reason "length", "content_filter" and the like). A call
+                that looks complete may be one of several. Where the finish reason is unknown, the arguments of a call
+                are not a JSON object. What came is in `choices[0].message.tool_calls`.
         """
         choice = self._first_choice()
         if choice is None or not choice.message.tool_calls:
             return []
         self._require_complete(choice, "its tool calls may be cut")
+        if finish_class(choice.finish_reason) != "complete":
+            self._require_parsable_calls(choice, choice.message.tool_calls)
         return list(choice.message.tool_calls)
 
     @overload
@@ -361,16 +366,27 @@ class ChatCompletion(Received):
         return next((choice for choice in self.choices if choice.index == 0), None)
 
     def _require_complete(self, choice: Choice, consequence: str) -> None:
-        reason = choice.finish_reason
+        reason, kind = choice.finish_reason, finish_class(choice.finish_reason)
         if self.complete is False:
             why = "the stream was stopped or broke off before its end"
-        elif reason in TRUNCATION_REASONS:
-            why = f"it was cut by {TRUNCATION_REASONS[reason]} (finish reason {reason!r})"
-        elif self.complete is None and not reason:
+        elif kind in TRUNCATED_BY:
+            why = f"it was cut by {TRUNCATED_BY[kind]} (finish reason {reason!r})"
+        elif self.complete is None and kind == "none":
             why = "it has no finish reason"
         else:
             return
         raise self._with_context(StreamTruncatedError(f"the answer is not complete, so {consequence}: {why}"))
+
+    def _require_parsable_calls(self, choice: Choice, calls: list[ToolCall]) -> None:
+        """Where the finish reason doesn't say that the answer is complete, the arguments have to."""
+        for call in calls:
+            if not is_json_object(call.arguments):
+                raise self._with_context(
+                    StreamTruncatedError(
+                        f"the finish reason {choice.finish_reason!r} does not tell whether the answer is complete, and "
+                        f"the arguments of {call.name or 'a nameless function'} are not a JSON object"
+                    )
+                )
 
     def _with_context(self, error: _Error) -> _Error:
         """The error, with this completion as its `partial`."""
@@ -382,7 +398,3 @@ class ChatCompletion(Received):
     def _repr_markdown_(self) -> str:
         """What Jupyter shows."""
         return self.message._repr_markdown_()
-
-
-TRUNCATION_REASONS = {"length": "the limit of tokens", "content_filter": "the server's content filter"}
-"""What cut an answer, by finish reason."""

@@ -77,7 +77,7 @@ class Accumulator:
                 self._moderation = chunk.moderation
             if chunk.metadata is not None:
                 self._metadata = chunk.metadata
-            if chunk.extra:
+            if chunk.extra and (chunk.choices or chunk.event == "message"):
                 self._extra.update(chunk.extra)
             self._uncompacted += 1
         if self._uncompacted >= COMPACT_AFTER:

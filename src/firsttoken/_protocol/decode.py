@@ -5,19 +5,21 @@ errors, the lenient path. An event means the same wherever it stands: what came 
 decoded.
 """
 
+import re
 from collections.abc import Iterable
 
 import msgspec
 
-from firsttoken._json import as_object, excerpt, parse_json
+from firsttoken._json import as_array, as_object, excerpt, parse_json
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
 from firsttoken._protocol import lenient
 from firsttoken._protocol.learned_fields import DecodeChunk, LearnedFields, build_decoder
-from firsttoken._protocol.server_error import body_error, is_error, stream_error
+from firsttoken._protocol.progress import has_content
+from firsttoken._protocol.server_error import body_error, error_object, stream_error
 from firsttoken._protocol.sse import ServerSentEvent, SSEDecoder
 from firsttoken._protocol.struct_fields import JSONObject
-from firsttoken.errors import ChatCompletionError, ResponseFormatError
+from firsttoken.errors import APIStatusError, ChatCompletionError, ResponseFormatError
 
 DONE = b"[DONE]"
 MAX_LEARNED_CHUNKS = 8
@@ -75,14 +77,20 @@ class ChunkDecoder:
         """Decode events one by one, up to the first that ends the stream."""
         decoded = DecodeResult([])
         for event in events:
-            if event.data.strip() == DONE and event.event != "error":
-                decoded.done = True
-                break
+            if event.event != "error":
+                if event.data.strip() == DONE:
+                    decoded.done = True
+                    break
+                chunk = self.try_decode(event.data)
+                if chunk is not None and (chunk.choices or event.event == "message"):
+                    chunk.event = event.event
+                    decoded.chunks.append(chunk)
+                    continue
             try:
-                chunk = None if event.event == "error" else self.try_decode(event.data)
-                decoded.chunks.append(chunk or self._decode_leniently(event))
+                self._decode_leniently(event, decoded)
             except ChatCompletionError as failure:
                 decoded.failure = failure
+            if decoded.failure is not None:
                 break
         return decoded
 
@@ -95,11 +103,34 @@ class ChunkDecoder:
         chunk.raw = data
         return chunk
 
-    def _decode_leniently(self, event: ServerSentEvent) -> ChatCompletionChunk:
-        value = _object_in(event)
-        if self._learned_chunks < MAX_LEARNED_CHUNKS:
-            self._learn(value)
-        return _chunk_of(value, event.data)
+    def _decode_leniently(self, event: ServerSentEvent, decoded: DecodeResult) -> None:
+        """Add an event's chunk, or its failure, or nothing where it has no part in the answer.
+
+        Raises:
+            ResponseFormatError: it should have been a chunk, and is not.
+        """
+        try:
+            value = parse_json(event.data)
+        except ResponseFormatError:
+            if event.event == "error":
+                decoded.failure = stream_error(event.data.decode("utf-8", "replace"))
+            elif event.event == "message" and not is_keep_alive(event.data):
+                raise
+            return
+        if event.event not in _OWN_EVENTS and not _is_chunk(value):
+            decoded.chunks += _foreign_chunk(event, as_object(value))
+        elif event.event == "error" or error_object(value) is not None:
+            decoded.failure = stream_error(value)
+            decoded.chunks += _chunk_beside_error(event)
+        else:
+            node = as_object(value)
+            if node is None and is_keep_alive(event.data):
+                return
+            if node is None:
+                raise ResponseFormatError(f"expected a JSON object in the event: {excerpt(event.data)}")
+            if self._learned_chunks < MAX_LEARNED_CHUNKS:
+                self._learn(node)
+            decoded.chunks.append(_chunk_of(node, event))
 
     def _learn(self, value: JSONObject) -> None:
         """Learn the fields that made a chunk take the lenient path; a second such chunk builds a decoder."""
@@ -109,41 +140,61 @@ class ChunkDecoder:
             self._decode = build_decoder(self._learned)
 
 
-def _object_in(event: ServerSentEvent) -> JSONObject:
-    """The JSON object of an event.
+_OWN_EVENTS = frozenset({"message", "error"})
+_KEEP_ALIVES = frozenset({"ping", "pong", "heartbeat", "keepalive", "keep-alive", "keep_alive"})
+_TIMESTAMP = re.compile(rb"\d{10,19}(\.\d+)?|\d{4}-\d\d-\d\d[T ][\d:.,+Z -]*", re.ASCII)
 
-    Raises:
-        APIStatusError: it is an error.
-        ResponseFormatError: it is not a JSON object.
+
+def is_keep_alive(data: bytes) -> bool:
+    """Whether the data of an event without a name only keeps the connection alive.
+
+    It is a comment that a proxy framed as data (": OPENROUTER PROCESSING"), a word like "ping", or a timestamp.
     """
-    if event.event == "error":
-        raise stream_error(_json_or_text(event.data))
-    value = as_object(parse_json(event.data))
-    if value is None:
-        raise ResponseFormatError(f"expected a JSON object in the event: {excerpt(event.data)}")
-    if is_error(value):
-        raise stream_error(value)
-    return value
+    text = data.strip()
+    return (
+        text[:1] == b":"
+        or (len(text) < 20 and text.strip(b'"').decode("utf-8", "replace").lower() in _KEEP_ALIVES)
+        or (len(text) < 40 and _TIMESTAMP.fullmatch(text) is not None)
+    )
 
 
-def _chunk_of(value: JSONObject, data: bytes) -> ChatCompletionChunk:
-    chunk = lenient.read(data, value, ChatCompletionChunk)
-    chunk.raw = data
+def _is_chunk(value: object) -> bool:
+    """Whether the JSON of a named event is a chunk of the answer."""
+    node = as_object(value) or {}
+    return as_array(node.get("choices")) is not None or node.get("object") == "chat.completion.chunk"
+
+
+def _foreign_chunk(event: ServerSentEvent, value: JSONObject | None) -> list[ChatCompletionChunk]:
+    """The chunk of a named event that is no part of the answer: all that it has is in `extra`."""
+    if value is None or event.event.lower() in _KEEP_ALIVES:
+        return []
+    return [ChatCompletionChunk(event=event.event, raw=event.data, extra=value)]
+
+
+def _chunk_beside_error(event: ServerSentEvent) -> list[ChatCompletionChunk]:
+    """The chunk of an event that is an error, where it also has text or calls."""
+    value = as_object(parse_json(event.data))  # anew: reading leniently changes it, and the error has the other as body
+    if value is None or not as_array(value.get("choices")):
+        return []
+    try:
+        chunk = _chunk_of(value, event)
+    except ResponseFormatError:
+        return []
+    return [chunk] if has_content(chunk) else []
+
+
+def _chunk_of(value: JSONObject, event: ServerSentEvent) -> ChatCompletionChunk:
+    chunk = lenient.read(event.data, value, ChatCompletionChunk)
+    chunk.raw = event.data
+    chunk.event = event.event
     return chunk
 
 
-def _json_or_text(data: bytes) -> object:
-    try:
-        return parse_json(data)
-    except ResponseFormatError:
-        return data.decode("utf-8", "replace")
-
-
 def decode_completion(data: bytes) -> ChatCompletion:
-    """The completion of a body that is one JSON object.
+    """The completion of a body that is JSON.
 
     Raises:
-        APIStatusError: it is an error.
+        APIStatusError: it is an error; what it has of an answer is its `partial`.
         ResponseFormatError: it is neither an error nor a completion.
     """
     try:
@@ -154,26 +205,70 @@ def decode_completion(data: bytes) -> ChatCompletion:
         if completion.choices:
             completion.raw = data
             return completion
+    value = _completion_object(data)
+    error = error_object(value)
+    if error is None:
+        completion = lenient.read(data, value, ChatCompletion)
+        completion.raw = data
+        return completion
+    raise _with_partial(body_error(value), data)
+
+
+def _with_partial(failure: APIStatusError, data: bytes) -> APIStatusError:
+    """The error of a blocking answer, with what came of it."""
     value = as_object(parse_json(data))
-    if value is not None and is_error(value):
-        raise body_error(value)
-    if value is None or "choices" not in value:
-        raise ResponseFormatError(f"expected a chat completion: {excerpt(data)}")
-    completion = lenient.read(data, value, ChatCompletion)
-    completion.raw = data
-    return completion
+    if value is not None and as_array(value.get("choices")):
+        try:
+            partial = lenient.read(data, value, ChatCompletion)
+        except ResponseFormatError:
+            return failure
+        partial.raw = data
+        partial.complete = False
+        failure.partial = partial
+    return failure
 
 
-def decode_body_as_chunk(data: bytes) -> ChatCompletionChunk:
-    """The chunk of a body that is one JSON object, for servers that don't stream though a stream was requested.
+def decode_streamed_body(data: bytes) -> DecodeResult:
+    """Decode a body that is JSON, of a server that does not stream though a stream was requested.
 
     Raises:
-        APIStatusError: it is an error.
         ResponseFormatError: it is neither an error nor a completion.
     """
-    value = as_object(parse_json(data))
-    if value is not None and is_error(value):
+    value = _completion_object(data)
+    event = ServerSentEvent("message", data)
+    if error_object(value) is None:
+        return DecodeResult([_chunk_of(value, event)], done=True)
+    decoded = DecodeResult(_chunk_beside_error(event))
+    decoded.failure = body_error(value)
+    return decoded
+
+
+def _completion_object(data: bytes) -> JSONObject:
+    """The JSON object of a body that is an error, or has choices.
+
+    Raises:
+        APIStatusError: it is a list with an error, or an error before events.
+        ResponseFormatError: it is neither.
+    """
+    try:
+        value = parse_json(data)
+    except ResponseFormatError:
+        failure = _error_before_events(data)
+        if failure is not None:
+            raise failure from None
+        raise
+    node, error = as_object(value), error_object(value)
+    if node is None and error is not None:
         raise body_error(value)
-    if value is not None and "choices" not in value:
+    if node is None or (error is None and "choices" not in node):
         raise ResponseFormatError(f"expected a chat completion: {excerpt(data)}")
-    return _chunk_of(_object_in(ServerSentEvent("message", data)), data)
+    if error is None and not node["choices"]:
+        raise ResponseFormatError(f"expected a chat completion, got one without choices: {excerpt(data)}")
+    return node
+
+
+def _error_before_events(data: bytes) -> APIStatusError | None:
+    """The error that a body begins with, where events follow it."""
+    sse = SSEDecoder()
+    first = next(iter([*sse.receive_data(data), *sse.receive_eof()]), None)
+    return stream_error(parse_json(first.data)) if first is not None and first.event == "error" else None

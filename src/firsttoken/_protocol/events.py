@@ -9,7 +9,8 @@ from collections import deque
 from typing import TypeVar
 
 from firsttoken._models.chunk import ChatCompletionChunk, ChunkChoice, ToolCallDelta
-from firsttoken._models.completion import TRUNCATION_REASONS, ChatCompletion, Choice
+from firsttoken._models.completion import ChatCompletion, Choice
+from firsttoken._models.finish_reasons import TRUNCATED_BY, finish_class
 from firsttoken._protocol.text_buffer import TextBuffer
 from firsttoken._protocol.tool_calls import ToolCallBuilder, ToolCalls
 from firsttoken.events import (
@@ -119,7 +120,7 @@ class _ChoiceEvents:
         for position, call in enumerate(calls):
             if self._written[position] is None:
                 self._ready.append(self._started(position, call.id, call.name))
-            if choice.finish_reason not in TRUNCATION_REASONS:
+            if finish_class(choice.finish_reason) not in TRUNCATED_BY:
                 self._ready.append(
                     ToolCallFinishedEvent(
                         choice_index=self._index, call_index=position, id=call.id, name=call.name, call=call

@@ -12,7 +12,7 @@ The chunk that is built from what was decoded is the same chunk that
 import functools
 import re
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import UNSET
@@ -21,7 +21,9 @@ from firsttoken._json import MAX_NESTING, as_array
 from firsttoken._models.base import EMPTY_EXTRA, ResponseObject
 from firsttoken._models.chunk import ChatCompletionChunk, ChoiceDelta, ChunkChoice
 from firsttoken._models.completion import CompletionUsage
+from firsttoken._models.finish_reasons import NOT_ERROR_PATTERN, finish_class
 from firsttoken._protocol.content_parts import split_content_parts
+from firsttoken._protocol.server_error import ERROR_FIELDS, FLAT_FIELDS
 from firsttoken._protocol.struct_fields import JSONObject, matches_type, objects
 
 _Extra = dict[str, object]
@@ -41,6 +43,7 @@ def _chunk(twin: ChatCompletionChunk, extra: _Extra) -> ChatCompletionChunk:
         metadata=twin.metadata,
         obfuscation=twin.obfuscation,
         raw=twin.raw,
+        event=twin.event,
         extra=extra,
     )
 
@@ -100,9 +103,10 @@ COUNTS = ("completion_tokens", "prompt_tokens", "total_tokens")
 DecodeChunk = Callable[[bytes], ChatCompletionChunk]
 _Struct = TypeVar("_Struct", bound=ResponseObject)
 
+_NoErrorReason: Any = Annotated[str, msgspec.Meta(pattern=NOT_ERROR_PATTERN)]
 LENIENT_TYPES: dict[type[ResponseObject], dict[str, object]] = {
     ChatCompletionChunk: {},
-    ChunkChoice: {},
+    ChunkChoice: {"finish_reason": _NoErrorReason | None},
     ChoiceDelta: {"content": str | list[object] | None},
     CompletionUsage: dict.fromkeys(COUNTS, int | None),
 }
@@ -175,14 +179,16 @@ def build_decoder(fields: LearnedFields) -> DecodeChunk:
     )
     decode = msgspec.json.Decoder(chunk_type).decode
     has_choices, has_deltas = choice_type is not ChunkChoice, delta_type is not ChoiceDelta
-    has_usage = usage_type is not CompletionUsage
+    has_usage, may_be_error = usage_type is not CompletionUsage, not FLAT_FIELDS.isdisjoint(fields.chunk)
 
     def decode_chunk(data: bytes) -> ChatCompletionChunk:
         if nested and data.count(b"{") + data.count(b"[") > MAX_NESTING:
             raise ValueError("it may be nested too deeply")  # the lenient path looks closer
         chunk = chunk_of(decode(data))
+        if may_be_error and not chunk.choices:
+            raise ValueError("it may be an error")  # the lenient path looks closer
         if has_choices:
-            chunk.choices = [choice_of(choice) for choice in chunk.choices]
+            chunk.choices = [_without_null_reason(choice_of(choice)) for choice in chunk.choices]
         if has_deltas:
             for choice in chunk.choices:
                 choice.delta = _without_parts(delta_of(choice.delta))
@@ -215,7 +221,7 @@ def extended_struct(
         [
             *((name, held, _default(struct, name)) for name, held in types.items()),
             *(
-                (attribute, kind if name != "error" else None, msgspec.field(default=UNSET, name=name))
+                (attribute, None if name in ERROR_FIELDS else kind, msgspec.field(default=UNSET, name=name))
                 for attribute, name in names
             ),
         ],
@@ -253,6 +259,12 @@ def _copier(struct: type[_Struct], names: list[tuple[str, str]]) -> Callable[[_S
         return copied
 
     return public
+
+
+def _without_null_reason(choice: ChunkChoice) -> ChunkChoice:
+    if choice.finish_reason is not None and finish_class(choice.finish_reason) == "none":
+        choice.finish_reason = None
+    return choice
 
 
 def _without_parts(delta: ChoiceDelta) -> ChoiceDelta:

@@ -12,8 +12,9 @@ import msgspec
 
 from firsttoken._json import as_array, as_object, encode_json, excerpt
 from firsttoken._models.base import Received, ResponseObject
-from firsttoken._models.chunk import ChatCompletionChunk, ChoiceDelta, ToolCallDelta
-from firsttoken._models.completion import ChatCompletion, ChatCompletionMessage, CompletionUsage, ToolCall
+from firsttoken._models.chunk import ChatCompletionChunk, ChoiceDelta, ChunkChoice, ToolCallDelta
+from firsttoken._models.completion import ChatCompletion, ChatCompletionMessage, Choice, CompletionUsage, ToolCall
+from firsttoken._models.finish_reasons import finish_class
 from firsttoken._models.value import check_object
 from firsttoken._protocol.quirks import Part, normalize
 from firsttoken._protocol.struct_fields import (
@@ -43,6 +44,14 @@ def read(data: bytes, value: JSONObject, answer: type[_Answer]) -> _Answer:
     choices = _choices(data, value)
     part = "delta" if answer is ChatCompletionChunk else "message"
     deltas = [_delta(data, choice, part) for choice in choices]
+    reasons = [_pop_finish_reason(choice) for choice in choices]
+    made = _convert(value, choices, deltas, answer)
+    for choice, reason in zip(made.choices, reasons, strict=True):
+        choice.finish_reason = reason or choice.finish_reason
+    return made
+
+
+def _convert(value: JSONObject, choices: list[JSONObject], deltas: list[JSONObject], answer: type[_Answer]) -> _Answer:
     shape = _FIELDS_OF[answer]
     move_unknown_to_extra(value, shape)
     try:
@@ -68,6 +77,14 @@ def read_object(value: Mapping[str, object], kind: type[_Object]) -> _Object:
         answer: Any = read(data, copy, kind)  # type: ignore[type-var]
         answer.raw = data
         return cast("_Object", answer)
+    reason = _pop_finish_reason(copy) if kind in (Choice, ChunkChoice) else None
+    made: Any = _convert_part(copy, kind)
+    if reason:
+        made.finish_reason = reason
+    return cast("_Object", made)
+
+
+def _convert_part(copy: JSONObject, kind: type[_Object]) -> _Object:
     fields = StructFields.of(kind)
     move_unknown_to_extra(copy, fields)
     try:
@@ -88,6 +105,18 @@ _PART_OF: dict[type[ResponseObject], Part] = {
     ToolCallDelta: "tool_call",
     CompletionUsage: "usage",
 }
+
+
+def _pop_finish_reason(choice: JSONObject) -> str | None:
+    """Take a finish reason out that the types don't let through: one of an error is kept, text for null is none."""
+    reason = choice.get("finish_reason")
+    if not isinstance(reason, str):
+        return None
+    kind = finish_class(reason)
+    if kind in ("error", "none"):
+        del choice["finish_reason"]
+    return reason if kind == "error" else None
+
 
 _FIELDS_OF = {
     ChatCompletionChunk: StructFields.of(ChatCompletionChunk),

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
 
 from firsttoken._json import as_array, as_object
+from firsttoken._models.finish_reasons import FINISH_REASONS
 from firsttoken._protocol.content_parts import split_content_parts
 from firsttoken._protocol.learned_fields import COUNTS
 from firsttoken._protocol.struct_fields import JSONObject
@@ -90,6 +91,8 @@ def _parse_digits(node: JSONObject, name: str) -> None:
         node[name] = int(digits)
 
 
+__all__ = ["FINISH_REASONS", "QUIRKS", "Quirk", "normalize"]
+
 # fmt: off
 QUIRKS = (
     Quirk("framing", "no-done", "stream",
@@ -116,6 +119,15 @@ QUIRKS = (
         "NaN, Infinity and lone surrogates in JSON", "Python servers; text that is cut within an emoji"),
     Quirk("framing", "whole-answer", "response",
         "one JSON completion instead of a stream; it is one chunk", "proxies and emulators that do not stream"),
+    Quirk("framing", "ping-events", "decode",
+        "`event: ping`, `event: heartbeat`, with any data", "proxies"),
+    Quirk("framing", "comments-as-data", "decode",
+        "keep-alives as data: `data: : OPENROUTER PROCESSING`, `data: ping`, timestamps", "proxies that frame anew"),
+    Quirk("framing", "foreign-events", "decode",
+        "named events whose data is not a chunk, though it may have `id`, `model` or `error`; not part of the answer: "
+        "they are chunks without choices, and `chunk.event` has the name", "mistral.rs"),
+    Quirk("framing", "named-events", "decode",
+        "chunks in events with a name", "proxies"),
 
     Quirk("error", "error-event", "server_error",
         "`event: error`, first or after text; then the body ends", "Groq"),
@@ -139,6 +151,52 @@ QUIRKS = (
         'finish reason "error"', "OpenRouter"),
     Quirk("error", "finish-abort", "server_error",
         'finish reason "abort"', "vLLM, SGLang"),
+    Quirk("error", "finish-network-error", "server_error",
+        'finish reason "network_error"', "z.ai"),
+    Quirk("error", "finish-no-resource", "server_error",
+        'finish reason "insufficient_system_resource"', "DeepSeek"),
+    Quirk("error", "finish-error-type", "server_error",
+        "the type of an error as finish reason: `overloaded_error` and all that end in `_error`", "Portkey"),
+    Quirk("error", "finish-bad-call", "server_error",
+        "finish reasons `MALFORMED_FUNCTION_CALL`, `function_call_filter: …`", "Gemini"),
+    Quirk("error", "abort-with-text", "decode",
+        'text in the chunk with the finish reason "abort"; it is yielded before the error', "vLLM when it is stopped"),
+    Quirk("error", "error-with-text", "decode",
+        "text in the event with an error; it is yielded before the error", "OpenRouter"),
+    Quirk("error", "error-list", "server_error",
+        'a list with one error: `[{"error": {…}}]`', "Gemini"),
+    Quirk("error", "error-line", "sse",
+        'a line `{"error": …}` without `data:`, after text or before `[DONE]`', "gateways"),
+    Quirk("error", "error-line-first", "decode",
+        'a body that begins with a line `{"error": …}` without `data:`', "gateways"),
+    Quirk("error", "error-lines", "sse",
+        "a list with one error on several lines without `data:`, after text", "Gemini"),
+    Quirk("error", "error-list-body", "decode",
+        "a body that is a list with one error, called `text/event-stream`", "Gemini"),
+    Quirk("error", "base-resp", "server_error",
+        "`base_resp` with a `status_code` other than 0, and no choices", "MiniMax"),
+    Quirk("error", "base-resp-success", "server_error",
+        "`base_resp` with `status_code` 0, which is success", "MiniMax"),
+    Quirk("error", "flat-message", "server_error",
+        '`{"code": 429, "message": …}` without choices', "Mistral, SiliconFlow, gateways"),
+    Quirk("error", "flat-typed", "server_error",
+        '`{"message": …, "type": …}` without choices', "vLLM, Doubleword"),
+    Quirk("error", "flat-detail", "server_error",
+        '`{"detail": …}` without choices', "FastAPI servers"),
+    Quirk("error", "flat-errors", "server_error",
+        '`{"errors": […]}` without choices', "Cloudflare"),
+    Quirk("error", "flat-sid", "server_error",
+        '`{"code": 10013, "message": …, "sid": …}`', "Spark"),
+    Quirk("error", "flat-text", "server_error",
+        '`{"text": …, "error_code": 50001}`', "old FastChat"),
+    Quirk("error", "flat-success", "server_error",
+        '`"code": 0, "message": "success"`, which is no error', "Spark, gateways"),
+    Quirk("error", "x-groq-error", "server_error",
+        "`x_groq.error`: why a stream was stopped early", "Groq"),
+    Quirk("error", "error-in-error", "server_error",
+        '`{"error": {"error": "text", "error_code": …}}`', "Bedrock's gateways"),
+    Quirk("error", "error-empty", "server_error",
+        "`error` with empty fields in every chunk; it is none", "one-api"),
     Quirk("error", "null-error", "learned_fields",
         '`"error": null` in every chunk; it is none', "proxies"),
     Quirk("error", "refusal-flat", "server_error",
@@ -149,6 +207,12 @@ QUIRKS = (
         'an error response as `{"detail": [{"loc", "msg", "type"}]}`', "FastAPI servers"),
     Quirk("error", "refusal-plain", "server_error",
         "an error response as plain text or HTML", "TGI; load balancers"),
+    Quirk("error", "refusal-event", "server_error",
+        "an error response whose body is an event", "DashScope"),
+    Quirk("error", "refusal-no-quota", "server_error",
+        "a 429 as an event, with `insufficient_quota`; it is not retried", "DashScope"),
+    Quirk("error", "refusal-list", "server_error",
+        'an error response as `[{"error": {…}}]`', "Gemini"),
 
     Quirk("chunk", "own-fields", "learned_fields",
         "fields of its own in every chunk; they are in `extra`",
@@ -177,6 +241,8 @@ QUIRKS = (
         "no `finish_reason` until the last chunk", "xAI, z.ai, Cerebras, Cloudflare, GitHub Copilot, Perplexity"),
     Quirk("choice", "finish-empty", "accumulator",
         '`finish_reason` "" until the last chunk; "" is none', "proxies"),
+    Quirk("choice", "finish-null", "learned_fields",
+        '`finish_reason` "null" or "None" as text until the last chunk; it is none', "KoboldCpp, DashScope"),
     Quirk("choice", "finish-never", "stream",
         "no finish reason at all, but `[DONE]`; none is made up", "Snowflake, TGI with tools, OpenAI's audio"),
     Quirk("choice", "finish-own-word", "accumulator",

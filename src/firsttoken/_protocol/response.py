@@ -5,15 +5,17 @@ error status to the failure or the completion it is), the stamps of what arrives
 Refuses to read, wait or look at a clock: the shells do, and pass the time in.
 """
 
+import re
 from collections.abc import Callable
 
 from firsttoken._json import excerpt
 from firsttoken._models.base import Headers, ResponseInfo
-from firsttoken._models.chunk import ChatCompletionChunk, ChoiceDelta, ToolCallDelta
+from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
 from firsttoken._protocol.deadlines import SETTLE_S, Deadlines
-from firsttoken._protocol.decode import decode_body_as_chunk, decode_completion
+from firsttoken._protocol.decode import decode_completion, decode_streamed_body
 from firsttoken._protocol.http1 import ResponseParser
+from firsttoken._protocol.progress import has_token, is_progress
 from firsttoken._protocol.redaction import redact
 from firsttoken._protocol.server_error import status_error
 from firsttoken._protocol.sse import MAX_EVENT_BYTES
@@ -272,7 +274,7 @@ class ResponseReader:
         content_type = self._content_type()
         if self._streamed and not body.strip() and content_type.startswith("text/event-stream"):
             self.fail(StreamTruncatedError("the stream ended before its first chunk"))
-        elif body.lstrip()[:1] != b"{":
+        elif _JSON_OBJECT.match(body) is None:
             self.fail(not_a_completion(self._head.status, content_type, body))
         else:
             self._decode_whole(body, now_s)
@@ -280,9 +282,7 @@ class ResponseReader:
     def _decode_whole(self, body: bytes, now_s: float) -> None:
         try:
             if self._streamed:
-                chunk = decode_body_as_chunk(body)
-                self.core.receive_whole(chunk)
-                self._watch([chunk], now_s)
+                self._watch(self.core.receive_body(decode_streamed_body(body)), now_s)
             else:
                 self.whole = decode_completion(body)
                 self.core.finish()
@@ -297,6 +297,7 @@ class ResponseReader:
         redact(failure, self._secrets)
 
 
+_JSON_OBJECT = re.compile(rb"\s*(\[\s*)?\{")  # or a list of objects, which may be an error
 _FIELDS = (b"data:", b"event:", b"error:", b"id:", b"retry:", b":")
 _MAX_FIELD = max(map(len, _FIELDS))
 _BOM = b"\xef\xbb\xbf"
@@ -316,7 +317,7 @@ def is_event_stream(content_type: str, head: bytes) -> bool | None:
     if not start or (len(head) < len(_BOM) and _BOM.startswith(head)):
         return None
     if content_type.strip().lower().startswith("text/event-stream"):
-        return start[:1] not in (b"{", b"<")
+        return start[:1] not in (b"{", b"[", b"<")
     if start.startswith(_FIELDS):
         return True
     if len(start) < _MAX_FIELD and any(field.startswith(start) for field in _FIELDS):
@@ -332,40 +333,4 @@ def not_a_completion(status: int, content_type: str, body: bytes) -> ResponseFor
     return ResponseFormatError(
         f"the server answered {status} with {kind}, which is no chat completion: {excerpt(body)}",
         hint="is base_url the address of the API? Most end in /v1",
-    )
-
-
-def is_progress(chunk: ChatCompletionChunk) -> bool:
-    """Whether a chunk has content, reasoning, refusal, a tool call or audio, a finish reason, or usage."""
-    if chunk.usage is not None:
-        return True
-    for choice in chunk.choices:
-        delta = choice.delta
-        if delta.content or choice.finish_reason or _has_token(delta) or delta.reasoning_details:
-            return True
-        if delta.tool_calls and any(call.id for call in delta.tool_calls):
-            return True
-    return False
-
-
-def has_token(chunk: ChatCompletionChunk) -> bool:
-    """Whether a chunk has non-empty content, reasoning, refusal or tool-call text."""
-    return any(_has_token(choice.delta) for choice in chunk.choices)
-
-
-def _has_token(delta: ChoiceDelta) -> bool:
-    if delta.content or delta.refusal or delta.reasoning_text:
-        return True
-    if delta.function_call is not None and (delta.function_call.name or delta.function_call.arguments):
-        return True
-    if delta.audio is not None and (delta.audio.data or delta.audio.transcript):
-        return True
-    return any(map(_has_text, delta.tool_calls or ()))
-
-
-def _has_text(call: ToolCallDelta) -> bool:
-    function, custom = call.function, call.custom
-    return bool(
-        (function is not None and (function.name or function.arguments))
-        or (custom is not None and (custom.name or custom.input))
     )

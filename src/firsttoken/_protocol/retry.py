@@ -7,7 +7,7 @@ Sources: RFC 9110, section 10.2.3 (Retry-After); `retry-after-ms` and `x-should-
 
 from collections.abc import Mapping
 
-from firsttoken.errors import APIConnectionError, APIStatusError, ChatCompletionError
+from firsttoken.errors import OUT_OF_CREDIT, APIConnectionError, APIStatusError, ChatCompletionError
 
 FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 8.0
@@ -60,7 +60,7 @@ def may_be_retried(error: ChatCompletionError, headers: Mapping[str, str]) -> bo
 
 
 def _out_of_credit(error: ChatCompletionError) -> bool:
-    return isinstance(error, APIStatusError) and "insufficient_quota" in (error.code, error.type)
+    return isinstance(error, APIStatusError) and not OUT_OF_CREDIT.isdisjoint((error.code, error.type))
 
 
 def retry_after_s(headers: Mapping[str, str], wall_clock_s: float) -> float | None:

@@ -1,17 +1,17 @@
 """Error responses and error events, in any of their shapes, to exceptions.
 
-Owns the shapes of error bodies and the text of the message. Whether to try again is for `retry` to decide.
-
-Shapes seen: `{"error": {…}}`, `{"error": "text"}`, `{"error": {…}, "status_code": …}`, flat `{"message", "type",
-"code"}` (Mistral, vLLM), `{"object": "error", …}`, `{"detail": "text" | […]}` (FastAPI), plain text and HTML.
+Which shapes there are, and who sends them, is in the table of `quirks`. Whether to try again is for `retry` to decide.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import TypeVar
 
 from firsttoken._json import as_array, as_object, as_text, excerpt, parse_json
+from firsttoken._models.finish_reasons import finish_class
 from firsttoken._protocol.retry import may_be_retried, retry_after_s
+from firsttoken._protocol.struct_fields import JSONObject, objects
 from firsttoken.errors import APIStatusError, ResponseFormatError, status_error_class
 
 _HINTS = {
@@ -20,6 +20,30 @@ _HINTS = {
     404: "check the name of the model (or deployment) and base_url (most servers want it to end in /v1)",
     407: "the proxy wants a user and a password: http://user:password@host:port",
 }
+
+MAX_MESSAGE = 1000
+"""Characters of a server's own message that are quoted."""
+
+ERROR_FIELDS = frozenset({"error", "x_groq", "base_resp"})
+"""Fields of a chunk that may hold an error, whatever else the chunk has."""
+
+_MESSAGE_FIELDS = ("message", "msg", "error_msg", "error_message", "errorMessage", "status_msg")
+_CODE_FIELDS = ("code", "error_code", "status_code", "errorCode")
+_STATUS_FIELDS = ("status_code", "http_status_code", "http_code", "http_status", "statusCode", "status", "code")
+FLAT_FIELDS = frozenset({*_MESSAGE_FIELDS, *_CODE_FIELDS, "detail", "details", "errors", "err", "ResponseMetadata"})
+"""Fields that make an object without choices an error."""
+
+_SUCCESS = frozenset({"0", "200", "ok", "success", "succeed", "succeeded", "true"})
+_NOTICES = frozenset({"ping", "heartbeat", "keepalive", "keep-alive", "keep_alive", "info", "progress", "status"})
+
+_TRANSIENT_TYPES = frozenset(
+    {
+        *("overloaded_error", "overloaded", "engine_overloaded_error", "server_error", "internal_server_error"),
+        *("api_error", "service_unavailable", "service_unavailable_error", "timeout_error"),
+        *("rate_limit_error", "rate_limit_exceeded", "rate_limit_reached_error", "too_many_requests"),
+    }
+)
+"""Types and codes of errors that pass, for those that name no status."""
 
 
 def status_error(status: int, headers: Mapping[str, str], body: bytes, wall_clock_s: float) -> APIStatusError:
@@ -48,34 +72,111 @@ def stream_error(value: object) -> APIStatusError:
 
 
 def body_error(value: object) -> APIStatusError:
-    """The error that is the whole body of a response which says 200; its class is found as that of an event's."""
+    """The error that is the body of a response with status 200; its class is found as that of an event's."""
     return _error_in_200(value, "error response with status 200")
 
 
 def _error_in_200(value: object, where: str) -> APIStatusError:
     reason = _message_of(value) or as_text(value) or "no reason given"
-    return _build(_status_in(value), value, f"{where}: {reason}", None, in_stream=True)
+    status = _status_in(value)
+    error = _build(status, value, f"{where}: {reason}", None, in_stream=True)
+    if status is None:
+        error.retryable = not _TRANSIENT_TYPES.isdisjoint((error.code, error.type)) or _is_by_finish_reason(value)
+    return error
+
+
+def error_object(value: object) -> JSONObject | None:
+    """The JSON object that is an error, by what an event or a body holds; None where it is not an error.
+
+    It is the object itself, or the first of a list.
+    """
+    found = as_object(value)
+    if found is None:
+        found = next(iter(objects(value)), None)
+    return found if found is not None and is_error(found) else None
 
 
 def is_error(value: Mapping[str, object]) -> bool:
     """Whether an event's JSON object is an error, whatever else it holds."""
-    if value.get("error") or value.get("object") == "error":
+    if value.get("object") == "error" or any(_errors_beside_choices(value)):
         return True
-    for choice in as_array(value.get("choices")) or ():
-        fields = as_object(choice)
-        if fields and (fields.get("error") or fields.get("finish_reason") in ("error", "abort")):
-            return True
-    return False
+    choices = objects(value.get("choices"))
+    if any(_reason_of(choice) or _has_error(choice.get("error")) for choice in choices):
+        return True
+    return not choices and _is_flat_error(value)
+
+
+def _errors_beside_choices(value: Mapping[str, object]) -> Iterator[object]:
+    for error in (value.get("error"), (as_object(value.get("x_groq")) or {}).get("error")):
+        if _has_error(error):
+            yield error
+    base = as_object(value.get("base_resp"))
+    if base is not None and not _is_success(base.get("status_code", 0)):
+        yield base
+
+
+def _has_error(error: object) -> bool:
+    """Whether the value of a field `error` is one: some servers send it null, false, "" or with empty fields."""
+    fields = as_object(error)
+    return any(map(_is_set, fields.values())) if fields is not None else bool(error)
+
+
+def _is_set(value: object) -> bool:
+    fields = as_object(value)
+    return any(map(_is_set, fields.values())) if fields is not None else bool(value)
+
+
+def _is_flat_error(value: Mapping[str, object]) -> bool:
+    """Whether an object without choices has the fields of an error."""
+    if FLAT_FIELDS.isdisjoint(value):
+        return False
+    codes = [value[name] for name in (*_CODE_FIELDS, "status") if as_text(value.get(name))]
+    if any(map(_is_success, codes)) or value.get("success") is True:
+        return False
+    if value.get("detail") or value.get("errors") or value.get("err") or value.get("error_code"):
+        return True
+    if _volcengine_error(value) is not None:
+        return True
+    message = next((text for name in _MESSAGE_FIELDS if (text := as_text(value.get(name)))), None)
+    if message is None or message.strip().lower() in _SUCCESS:
+        return False
+    return bool(codes) or value.get("type") not in _NOTICES
+
+
+def _is_success(code: object) -> bool:
+    return code is None or code is True or str(code).strip().lower() in _SUCCESS
+
+
+def _volcengine_error(value: Mapping[str, object]) -> JSONObject | None:
+    return as_object((as_object(value.get("ResponseMetadata")) or {}).get("Error"))
+
+
+def _reason_of(choice: Mapping[str, object]) -> str | None:
+    """The finish reason of a choice where it is one of an error."""
+    reason = choice.get("finish_reason")
+    return reason if isinstance(reason, str) and finish_class(reason) == "error" else None
+
+
+def _is_by_finish_reason(value: object) -> bool:
+    """Whether nothing but a finish reason says that an object is an error."""
+    outer = as_object(value) or {}
+    choices = objects(outer.get("choices"))
+    return (
+        any(map(_reason_of, choices))
+        and not any(_errors_beside_choices(outer))
+        and not any(_has_error(choice.get("error")) for choice in choices)
+    )
 
 
 def _build(
     status: int | None, value: object, message: str, hint: str | None, *, in_stream: bool = False
 ) -> APIStatusError:
     details = _details(value)
+    names = ("code", "error_code", "errorCode", "Code", *(["status_code"] if "status_msg" in details else []))
     return status_error_class(status)(
         message,
         status=status,
-        code=as_text(details.get("code")),
+        code=next((code for name in names if (code := as_text(details.get(name)))), None),
         type=as_text(details.get("type")) or as_text(details.get("error_type")),
         param=as_text(details.get("param")),
         body=value,
@@ -84,55 +185,81 @@ def _build(
     )
 
 
+_SSE_DATA = re.compile(rb"^data: ?(.*\S)", re.MULTILINE)
+
+
 def _parsed(body: bytes) -> object:
+    """The JSON of an error response's body, which may be framed as an event; else its text."""
     try:
         return parse_json(body)
     except ResponseFormatError:
-        return body.decode("utf-8", "replace")
+        pass
+    for data in _SSE_DATA.findall(body):
+        try:
+            value = parse_json(data)
+        except ResponseFormatError:
+            continue
+        if as_object(value):
+            return value
+    return body.decode("utf-8", "replace")
 
 
 def _body_text(body: bytes) -> str:
     return excerpt(body) if body.strip() else ""
 
 
-def _details(value: object) -> dict[str, object]:
+def _outer(value: object) -> JSONObject:
+    """The object that is an error response or event: itself, or the first of a list."""
+    return as_object(value) or next(iter(objects(value)), None) or {}
+
+
+def _details(value: object) -> JSONObject:
     """The object that has `code`, `type` and `param`: the one under `error`, else the one around it."""
-    outer = as_object(value) or {}
-    inner = as_object(outer.get("error"))
-    if inner is not None:
-        return inner
-    for choice in as_array(outer.get("choices")) or ():
-        inner = as_object((as_object(choice) or {}).get("error"))
-        if inner is not None:
-            return inner
-    return outer
+    outer = _outer(value)
+    places = [outer.get("error"), (as_object(outer.get("x_groq")) or {}).get("error"), _volcengine_error(outer)]
+    places += [choice.get("error") for choice in objects(outer.get("choices"))]
+    base = as_object(outer.get("base_resp"))
+    if base is not None and not _is_success(base.get("status_code", 0)):
+        places.append(base)
+    return next((found for place in places if (found := as_object(place))), outer)
 
 
 def _message_of(value: object) -> str | None:
     """The server's own message."""
-    outer = as_object(value)
-    if outer is None:
-        return None
-    details = _details(value)
-    for found in (details.get("message"), outer.get("error"), outer.get("message"), details.get("detail")):
-        text = as_text(found)
-        if text:
+    outer, details = _outer(value), _details(value)
+    for fields in (details, outer):
+        texts = [*(fields.get(name) for name in _MESSAGE_FIELDS), fields.get("error"), fields.get("err")]
+        texts += [fields.get("Message"), fields.get("detail")]
+        for text in map(as_text, texts):
+            if text:
+                return text
+    if (x_groq := as_text((as_object(outer.get("x_groq")) or {}).get("error"))) is not None:
+        return x_groq
+    for choice in objects(outer.get("choices")):
+        if (text := as_text(choice.get("error"))) is not None:
             return text
-    detail = outer.get("detail") or details.get("errors")
+    return _structured_message(outer, details)
+
+
+def _structured_message(outer: JSONObject, details: JSONObject) -> str | None:
+    detail = outer.get("detail") or details.get("detail") or details.get("errors") or outer.get("errors")
+    items = as_array(detail)
+    if items and len(items) == 1 and (message := as_text((as_object(items[0]) or {}).get("message"))):
+        return message
     if detail:
-        return repr(detail)[:1000]
-    for choice in as_array(outer.get("choices")) or ():
-        reason = (as_object(choice) or {}).get("finish_reason")
-        if reason in ("error", "abort"):
-            return f'finish reason "{reason}"'
-    return None
+        return repr(detail)[:MAX_MESSAGE]
+    for choice in objects(outer.get("choices")):
+        reason = _reason_of(choice)
+        if reason is not None:
+            return f'finish reason "{reason[:MAX_MESSAGE]}"'
+    text = as_text(outer.get("text"))
+    return text if text and outer.get("error_code") else None
 
 
 def _status_in(value: object) -> int | None:
     """The HTTP status that an error inside a stream names: 400 to 599, as a number or in digits."""
-    outer = as_object(value) or {}
-    for fields in (_details(value), outer):
-        for name in ("status_code", "status", "code"):
+    for fields in (_details(value), _outer(value)):
+        for name in _STATUS_FIELDS:
             text = as_text(fields.get(name))
             if text and len(text) == 3 and text.isascii() and text.isdigit() and 400 <= int(text) <= 599:
                 return int(text)

@@ -12,6 +12,8 @@ from operator import contains
 
 import msgspec
 
+from firsttoken._json import parse_json
+from firsttoken._protocol.server_error import error_object
 from firsttoken.errors import ResponseFormatError
 
 MAX_EVENT_BYTES = 32 * 1024 * 1024
@@ -24,8 +26,8 @@ class ServerSentEvent(msgspec.Struct, frozen=True, gc=False):
     """An event as it was dispatched.
 
     Attributes:
-        event: its type: "message" unless the server named one; "error" for a bare `error:` field, which is not a
-            field of the standard but is what older llama.cpp servers end a failed stream with.
+        event: its type: "message" unless the server named one; "error" for a bare `error:` field, and for JSON without
+            any field that is an error. The standard knows neither, but servers end failed streams with them.
         data: its data lines, joined by LF.
         id: the last event ID that the stream has set, "" before there is one.
         retry: the reconnection time that came with it, in milliseconds.
@@ -132,11 +134,11 @@ class SSEDecoder:
 
     def parse_blocks(self, blocks: bytes) -> list[ServerSentEvent]:
         """Parse blocks of any kind into events."""
-        return [event for block in blocks.split(b"\n\n") if (event := self._parse(block)) is not None]
+        return [event for block in blocks.split(b"\n\n") for event in self._parse(block)]
 
-    def _parse(self, block: bytes) -> ServerSentEvent | None:
-        """Parse a block into an event; None where it has no data, or blank data."""
-        event, retry, data = "", None, list[bytes]()
+    def _parse(self, block: bytes) -> list[ServerSentEvent]:
+        """Parse a block into its event; there is none where it has no data, or blank data."""
+        event, retry, data, bare, is_bare_last = "", None, list[bytes](), list[bytes](), False
         for line in block.split(b"\n"):
             field, _, value = line.partition(b":")
             if value[:1] == b" ":
@@ -152,10 +154,25 @@ class SSEDecoder:
                 self._last_event_id = value.decode("utf-8", "replace")
             elif field == b"retry" and value.isdigit() and len(value) < 20:
                 retry = int(value)
+            elif bare or line[:1] in (b"{", b"["):
+                is_bare_last = bool(data) or is_bare_last
+                bare.append(line)
         joined = b"\n".join(data)
-        if not joined or joined.isspace():
-            return None
-        return ServerSentEvent(event or "message", joined, self._last_event_id, retry)
+        events: list[ServerSentEvent] = []
+        if joined and not joined.isspace():
+            events.append(ServerSentEvent(event or "message", joined, self._last_event_id, retry))
+        if bare:
+            events[is_bare_last:is_bare_last] = self._bare_error(bare)
+        return events
+
+    def _bare_error(self, lines: list[bytes]) -> list[ServerSentEvent]:
+        """The error among the fields of a block, as JSON that is not the value of a field."""
+        data = b"\n".join(lines)
+        try:
+            value = parse_json(data)
+        except ResponseFormatError:
+            return []
+        return [] if error_object(value) is None else [ServerSentEvent("error", data, self._last_event_id)]
 
     def _append(self, data: bytes) -> None:
         """Keep the bytes of an unfinished event. Comments count too: this bounds an endless one."""

@@ -97,10 +97,9 @@ class StreamParser:
             self._judge_end()
         return chunks
 
-    def receive_whole(self, chunk: ChatCompletionChunk) -> None:
-        """Take a whole answer as one chunk."""
-        self._park(DecodeResult([chunk]))
-        self.finish()
+    def receive_body(self, decoded: DecodeResult) -> list[ChatCompletionChunk]:
+        """Receive a complete answer as one chunk, or an error; return the chunk."""
+        return self._park(decoded)
 
     def fail(self, failure: ChatCompletionError) -> None:
         """Park a failure behind the chunks that are ready, unless the outcome is known already."""
@@ -167,7 +166,7 @@ class StreamParser:
     def _attach_partial(self, failure: ChatCompletionError) -> None:
         if not self.ready:
             failure.chunks_received = self.chunks_yielded
-            failure.partial = self.completion if failure.chunks_received else None
+            failure.partial = self.completion if failure.chunks_received else failure.partial
 
     def _judge_done(self) -> None:
         if self._folded_count or self._unfolded:

@@ -76,7 +76,7 @@ def _first(form: _Form) -> Fault:
         f"begins with {form.what}",
         make_script(form.step, done()),
         status=form.status,
-        is_retried=form.status is not None and (form.status == 429 or form.status >= 500),
+        is_retried=form.name.startswith("finish-") or form.status == 429 or (form.status or 0) >= 500,
     )
 
 

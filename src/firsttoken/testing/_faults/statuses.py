@@ -173,8 +173,8 @@ RETRIES = (
 """The server says whether, and when, to come back."""
 
 
-def _ok(name: str, what: str, *steps: Step) -> Fault:
-    return Fault(name, _WHERE, what, make_script(*steps))
+def _ok(name: str, what: str, *steps: Step, is_retried: bool = False) -> Fault:
+    return Fault(name, _WHERE, what, make_script(*steps), is_retried=is_retried)
 
 
 _COMPLETION = {
@@ -196,7 +196,7 @@ NOT_STREAMS = (
         text="Hello",
         is_complete=True,
     ),
-    _ok("ok-error", "answers 200 with an error as JSON", respond(200, {"error": _OVERLOADED})),
+    _ok("ok-error", "answers 200 with an error as JSON", respond(200, {"error": _OVERLOADED}), is_retried=True),
     Fault(
         "ok-error-429",
         _WHERE,
@@ -209,6 +209,7 @@ NOT_STREAMS = (
         "ok-error-as-events",
         "answers 200 with an error as JSON, and calls it an event stream",
         respond(200, {"error": _OVERLOADED}, {"content-type": "text/event-stream"}),
+        is_retried=True,
     ),
     _ok("ok-other-json", "answers 200 with JSON that is no completion", respond(200, {"status": "ok"})),
     _ok("ok-json-list", "answers 200 with a list as JSON", respond(200, b"[1]", {"content-type": "application/json"})),
