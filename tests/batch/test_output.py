@@ -103,6 +103,12 @@ def test_an_error_row_has_class_status_attempts_and_what_arrived() -> None:
     assert error["message"] == "stream truncated after 1 chunk"
 
 
+def test_a_lone_surrogate_is_written(tmp_path: Path) -> None:
+    write(tmp_path / "out.jsonl", Result("\ud83d", ANSWER, None, 1))
+    assert ids_in(tmp_path / "out.jsonl") == ["\ud83d"]
+    assert resume(tmp_path / "out.jsonl")[1].get("\ud83d") == DONE
+
+
 def test_what_was_written_is_finished(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     write(path, *ALL)

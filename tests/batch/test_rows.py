@@ -11,7 +11,6 @@ import pytest
 from firsttoken import chat_completion_request, user_message
 from firsttoken.batch._files import read_file
 from firsttoken.batch._rows import InputError, InvalidRow, RowReader
-from firsttoken.batch._wire import encode_line
 
 HI = [{"role": "user", "content": "Hi"}]
 
@@ -197,7 +196,3 @@ def test_parquet(tmp_path: Path) -> None:
     assert list(read_file(path)) == list(enumerate(rows, 1))
     with pytest.raises(InputError, match="is not a Parquet file"):
         list(read_file(write(tmp_path, "other.parquet", "no")))
-
-
-def test_a_lone_surrogate_goes_into_the_output() -> None:
-    assert json.loads(encode_line({"a": "\ud83d"})) == {"a": "\ud83d"}

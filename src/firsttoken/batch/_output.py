@@ -1,8 +1,9 @@
 """The output file: one line for each finished row, appended in the order of completion; and what it takes to go on."""
 
 import contextlib
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, NamedTuple, Self
@@ -12,7 +13,6 @@ import msgspec
 from firsttoken.batch._ids import DONE, IdTable
 from firsttoken.batch._results import RESULT_ID, Result
 from firsttoken.batch._rows import InputError
-from firsttoken.batch._wire import encode_line
 
 _COPY_BYTES: Final = 1 << 20
 _START: Final = f'{{"id":"{RESULT_ID}'.encode()
@@ -28,6 +28,7 @@ class _Line(msgspec.Struct):
     id: str = ""
 
 
+_encode: Callable[[object], bytes] = msgspec.json.Encoder().encode
 _decode_line = msgspec.json.Decoder(_Line).decode
 
 
@@ -97,7 +98,7 @@ class Output:
         Raises:
             OSError: the disk is full, or the like.
         """
-        rest = memoryview(encode_line(result.to_dict()))
+        rest = memoryview(_encode_line(result.to_dict()))
         while rest:
             rest = rest[self._file.write(rest) or 0 :]
 
@@ -117,7 +118,8 @@ class Output:
         self._file.seek(0)
         for raw in self._file:
             # The table's "digest" holds an offset: shifted past the flags, and never 0.
-            offsets.add(_decode_line(raw).custom_id, DONE, (at + 1) << 3)
+            if (line := _parse(raw)) is not None:
+                offsets.add(line.custom_id, DONE, (at + 1) << 3)
             at += len(raw)
         self._rewrite(self._in_order(ids, offsets))
 
@@ -210,15 +212,29 @@ def _foreign(path: Path, number: int) -> InputError:
 def _complete_lines(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         for raw in file:
-            if _decode_line(raw).error is None:
+            line = _parse(raw)
+            if line is not None and line.error is None:
                 yield raw
 
 
 def _parse(raw: bytes) -> _Line | None:
-    try:
-        return _decode_line(raw) if raw.endswith(b"\n") else None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    if not raw.endswith(b"\n"):
         return None
+    try:
+        return _decode_line(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        pass
+    try:
+        return msgspec.convert(json.loads(raw), _Line)  # lone surrogates
+    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+        return None
+
+
+def _encode_line(fields: dict[str, object]) -> bytes:
+    try:
+        return _encode(fields) + b"\n"
+    except UnicodeEncodeError:  # a lone surrogate
+        return json.dumps(fields, separators=(",", ":")).encode("ascii") + b"\n"
 
 
 def _digest(result_id: str) -> int:
