@@ -2,12 +2,14 @@
 
 import inspect
 import pickle
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import msgspec
 import pytest
 
-from firsttoken._models.request import _Fields
+from firsttoken import Timeout
+from firsttoken._models.request import RequestFields
 from firsttoken.errors import ConfigurationError
 from firsttoken.types import (
     ChatCompletionRequest,
@@ -30,10 +32,14 @@ def test_messages_stay_what_they_are() -> None:
 
 
 def test_the_function_takes_every_field_of_the_struct() -> None:
-    assert set(_Fields.__annotations__) == set(ChatCompletionRequest.__struct_fields__) - {"model", "messages"}
-    assert list(_Fields.__annotations__)[:-1] == sorted(_Fields.__annotations__.keys() - {"extra"})
+    assert set(RequestFields.__annotations__) == set(ChatCompletionRequest.__struct_fields__) - {"model", "messages"}
+    assert list(RequestFields.__annotations__)[:-1] == sorted(RequestFields.__annotations__.keys() - {"extra"})
     hints = inspect.get_annotations(ChatCompletionRequest)
-    assert all(hints[name] == hint for name, hint in _Fields.__annotations__.items())
+    assert all(hints[name] == hint for name, hint in RequestFields.__annotations__.items())
+    parameters = inspect.signature(chat_completion_request).parameters
+    assert list(parameters) == ["model", "messages", *RequestFields.__annotations__, "unknown"]
+    typed = {name: parameter.annotation for name, parameter in parameters.items() if name not in ("extra", "unknown")}
+    assert all(hints[name] == hint for name, hint in typed.items())
 
 
 def test_fields_are_set() -> None:
@@ -49,8 +55,41 @@ def test_nothing_is_shared_between_requests() -> None:
 
 
 def test_a_field_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(TypeError, match="temprature"):
-        chat_completion_request("m", "Hi", temprature=1)  # pyright: ignore[reportCallIssue]
+    for make in (chat_completion_request, ChatCompletionRequest):
+        for name, hint in {
+            "max_token": "did you mean max_tokens? a server's own field goes into extra: extra={'max_token': …}",
+            "wibble": "a server's own field goes into extra: extra={'wibble': …}",
+        }.items():
+            fields: Any = {name: 3}
+            with pytest.raises(TypeError) as caught:
+                make(model="m", messages="Hi", **fields)
+            assert isinstance(caught.value, ConfigurationError)
+            assert str(caught.value) == f"ChatCompletionRequest has no field {name!r}"
+            assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("make", "text", "hint"),
+    [
+        (
+            lambda: cast("Any", Timeout)(5),
+            "Timeout takes keyword arguments only, not 5",
+            "which of connect_s, first_chunk_s, ",
+        ),
+        (lambda: cast("Any", Timeout)(idle=5), "Timeout has no field 'idle'", "did you mean idle_s?"),
+        (
+            lambda: cast("Any", ChatCompletionRequest)("m", "Hi"),
+            "ChatCompletionRequest takes keyword arguments only, not 'm'",
+            "as in ChatCompletionRequest(model=…)",
+        ),
+    ],
+)
+def test_arguments_that_there_are_not_get_a_hint(make: Callable[[], object], text: str, hint: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        make()
+    assert isinstance(caught.value, ConfigurationError)
+    assert str(caught.value) == text
+    assert (caught.value.hint or "").startswith(hint)
 
 
 def test_a_repr_shows_what_was_set() -> None:

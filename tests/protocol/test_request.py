@@ -1,19 +1,27 @@
 """firsttoken._protocol.request: what goes on the wire."""
 
 import copy
+import datetime as dt
+import enum
 import json
+import math
 from dataclasses import dataclass
+from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
+import pydantic
 import pytest
 
 from firsttoken._protocol.request import check_header_value, check_headers, encode_body, encode_head
 from firsttoken.errors import ConfigurationError
 from firsttoken.types import (
     Audio,
+    ChatCompletion,
     ChatCompletionMessage,
     ChatCompletionRequest,
+    Choice,
     FunctionCall,
     StreamOptions,
     ToolCall,
@@ -27,6 +35,32 @@ from firsttoken.types import (
     user_message,
 )
 from tests.support.errors import message_of
+
+
+class Markup(str):
+    """A text as MarkupSafe, Beautiful Soup and NumPy have it."""
+
+    __slots__ = ()
+
+
+class Float(float):
+    """A number as NumPy has it."""
+
+    __slots__ = ()
+
+
+class Array:
+    """An array as NumPy has it, or an integer of its own."""
+
+    def __init__(self, value: object) -> None:
+        self._value = value
+
+    def tolist(self) -> object:
+        return self._value
+
+
+class Colour(enum.StrEnum):
+    RED = "red"
 
 
 def sent(*messages: Any, stream: bool = False, **fields: Any) -> dict[str, Any]:
@@ -218,18 +252,120 @@ def _circle() -> list[Any]:
 
 @pytest.mark.parametrize("prompt", ["Hi", "\ud800"])
 @pytest.mark.parametrize("value", [object(), {1, (2, 3j)}, {(1,): 2}, _circle()])
-def test_what_is_no_json_is_refused(prompt: str, value: Any) -> None:
+def test_what_is_not_json_is_refused(prompt: str, value: Any) -> None:
     request = ChatCompletionRequest(model="m", messages=prompt, extra={"x": value})
     with pytest.raises(ConfigurationError) as caught:
         encode_body(request, stream=True)
-    assert message_of(caught.value).startswith("the request can't be encoded as JSON: ")
+    assert str(caught.value).startswith("the request can't be encoded as JSON: ")
     assert caught.value.__cause__ is not None
 
 
-def test_a_message_that_holds_itself_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"temperature": math.nan}, "temperature is nan"),
+        ({"logit_bias": {"50256": -math.inf}}, "logit_bias.50256 is -inf"),
+        ({"extra": {"x": [1, {"y": Float("nan")}]}}, "x[1].y is nan"),
+        ({"tools": [{"x": b"y"}]}, "tools[0].x is bytes"),
+        ({"messages": [{"role": "user", "content": b"Hi"}]}, "messages[0].content is bytes"),
+        (
+            {"messages": [user_message([{"type": "text", "text": object()}])]},
+            "messages[0].content[0].text is of the type object",
+        ),
+        (
+            {"messages": [{"role": "user", "content": _circle()}]},
+            "something in it holds itself, or is nested too deeply",
+        ),
+    ],
+)
+def test_what_has_no_json_is_named(fields: dict[str, Any], reason: str) -> None:
+    given: dict[str, Any] = {"model": "m", "messages": "Hi", **fields}
+    request = ChatCompletionRequest(**given)
     with pytest.raises(ConfigurationError) as caught:
-        sent({"role": "user", "content": _circle()})
-    assert message_of(caught.value) == "a message of the request holds itself, or is nested too deeply"
+        encode_body(request, stream=True)
+    assert str(caught.value) == f"the request can't be encoded as JSON: {reason}"
+
+
+@dataclass
+class City:
+    name: str
+
+
+class Options(pydantic.BaseModel):
+    depth: int
+
+
+def test_values_of_other_libraries_are_sent_as_what_they_are() -> None:
+    content = [{"type": "text", "text": Markup("Hi")}]
+    body = sent(
+        {"role": Markup("user"), "content": Markup("Hi")},
+        user_message(Markup("Ho")),
+        MappingProxyType({"role": "user", "content": content}),
+        temperature=Float(0.5),
+        seed=Array(7),
+        stop=(Markup("."), Colour.RED),
+        logit_bias=MappingProxyType({50256: -100}),
+        metadata={"at": dt.date(2026, 1, 2), "n": Decimal("1.5")},
+        extra={"array": Array([1, 2]), "set": {3}, "model": Options(depth=1), "city": City("Paris")},
+    )
+    assert body == {
+        "model": {"depth": 1},
+        "messages": [
+            {"role": "user", "content": "Hi"},
+            {"role": "user", "content": "Ho"},
+            {"role": "user", "content": [{"type": "text", "text": "Hi"}]},
+        ],
+        "temperature": 0.5,
+        "seed": 7,
+        "stop": [".", "red"],
+        "logit_bias": {"50256": -100},
+        "metadata": {"at": "2026-01-02", "n": "1.5"},
+        "array": [1, 2],
+        "set": [3],
+        "city": {"name": "Paris"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("messages", "text", "hint"),
+    [
+        (["Hi"], "messages[0] must be a message or a dict, not str", 'as in user_message("Hi")'),
+        (
+            [user_message("Hi"), ChatCompletion()],
+            "messages[1] must be a message or a dict, not ChatCompletion",
+            "completion.message is the message: messages.append(completion.message)",
+        ),
+        (
+            [Choice()],
+            "messages[0] must be a message or a dict, not Choice",
+            "choice.message is the message: messages.append(choice.message)",
+        ),
+        (
+            ChatCompletion(),
+            "messages must be a str or a sequence of messages, not ChatCompletion",
+            "completion.message is the message: messages.append(completion.message)",
+        ),
+        ([None], "messages[0] must be a message or a dict, not NoneType", 'as in messages=[user_message("Hi")]'),
+    ],
+)
+def test_what_is_not_a_message_gets_a_hint(messages: Any, text: str, hint: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        encode_body(chat_completion_request("m", messages), stream=False)
+    assert (str(caught.value), caught.value.hint) == (text, hint)
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        ("json_object", 'response_format={"type": "json_object"}'),
+        ("json", 'as in response_format={"type": "json_object"}, or a type whose JSON schema is sent'),
+    ],
+)
+def test_a_response_format_that_is_text_gets_a_hint(given: Any, hint: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        sent(response_format=given)
+    assert str(caught.value) == f"response_format must be a dict or a type, not the str {given!r}"
+    assert caught.value.hint == hint
 
 
 # Headers
@@ -301,11 +437,6 @@ def test_the_head() -> None:
 
 def test_the_types_encode_in_full_without_us() -> None:
     assert json.loads(msgspec.json.encode(user_message("Hi"))) == {"role": "user", "content": "Hi"}
-
-
-@dataclass
-class City:
-    name: str
 
 
 def get_weather(city: str) -> str:

@@ -7,11 +7,9 @@ import msgspec
 
 from firsttoken._models.base import EXTRA_NAME
 from firsttoken._models.completion import ChatCompletionMessage
+from firsttoken._models.json_values import BYTES, result_text
 from firsttoken._models.value import Value, check_object, wire_names
-from firsttoken._schema.results import result_text
 from firsttoken.errors import ConfigurationError, ResponseFormatError
-
-BYTES: tuple[type, ...] = (bytes, bytearray, memoryview)
 
 Content = str | Sequence[Mapping[str, object]]
 """Text, or a list of content parts (`{"type": "text", "text": …}`, `{"type": "image_url", …}`, …)."""
@@ -202,6 +200,17 @@ def check_content(content: object, role: str) -> None:
     raise ConfigurationError(
         f"the content of a {role} message must be text or a list of content parts, not {type(content).__name__}",
         hint=_content_hint(content),
+    )
+
+
+def is_plain_text(message: object) -> bool:
+    """Whether a message has nothing but text, as most have: the encoder takes it as it is."""
+    if not isinstance(message, DeveloperMessage | SystemMessage | UserMessage | AssistantMessage):
+        return False
+    if type(message.content) is not str or message.extra or message.name is not None:
+        return False
+    return not isinstance(message, AssistantMessage) or not (
+        message.refusal or message.tool_calls or message.audio or message.function_call
     )
 
 

@@ -1,10 +1,11 @@
 """A request, field by field as the API reference lists them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypedDict, Unpack, cast
+from typing import Any, TypedDict, Unpack, cast
 
 import msgspec
 
+from firsttoken._models.arguments import KeywordsOnly
 from firsttoken._models.messages import Message, user_message
 from firsttoken._models.value import rich_repr, short_repr
 from firsttoken._schema.json_schema import json_schema_format
@@ -36,7 +37,9 @@ Tool = JSONObject | Callable[..., object]
 """A tool of a request: a definition, or a function that one is made of (see `firsttoken.types.function_tool`)."""
 
 
-class _Fields(TypedDict, total=False):
+class RequestFields(TypedDict, total=False):
+    """The fields of a request besides the model and the messages."""
+
     audio: JSONObject | None
     frequency_penalty: float | None
     function_call: str | JSONObject | None
@@ -75,7 +78,7 @@ class _Fields(TypedDict, total=False):
     extra: dict[str, object]
 
 
-class ChatCompletionRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
+class ChatCompletionRequest(msgspec.Struct, kw_only=True, omit_defaults=True, metaclass=KeywordsOnly):
     """The body of `POST /chat/completions`; None leaves a field out.
 
     The meaning of each field is that of the API reference. `extra` holds a server's own fields: they are merged into
@@ -161,23 +164,82 @@ def as_response_format(response_format: type[object] | JSONObject) -> JSONObject
     """The `response_format` of a request with a type replaced by its schema.
 
     Raises:
-        ConfigurationError: the type has no such schema.
+        ConfigurationError: the type has no such schema, or it is neither a dict nor a type.
     """
-    return response_format if isinstance(response_format, Mapping) else json_schema_format(response_format)
+    if isinstance(response_format, Mapping):
+        return response_format
+    if isinstance(response_format, str):
+        raise ConfigurationError(
+            f"response_format must be a dict or a type, not the str {response_format!r}",
+            hint=f'response_format={{"type": "{response_format}"}}'
+            if response_format in ("json_object", "text")
+            else 'as in response_format={"type": "json_object"}, or a type whose JSON schema is sent',
+        )
+    return json_schema_format(response_format)
 
 
-def chat_completion_request(model: str, messages: Messages, **fields: Unpack[_Fields]) -> ChatCompletionRequest:
+class NoFields(TypedDict):
+    """No further fields: for type checkers; at run time they are in the error."""
+
+
+def chat_completion_request(  # noqa: D417 - the fields are those of the struct
+    model: str,
+    messages: Messages,
+    *,
+    audio: JSONObject | None = None,
+    frequency_penalty: float | None = None,
+    function_call: str | JSONObject | None = None,
+    functions: Sequence[JSONObject] | None = None,
+    logit_bias: Mapping[str, float] | None = None,
+    logprobs: bool | None = None,
+    max_completion_tokens: int | None = None,
+    max_tokens: int | None = None,
+    metadata: Mapping[str, str] | None = None,
+    modalities: Sequence[str] | None = None,
+    moderation: JSONObject | None = None,
+    n: int | None = None,
+    parallel_tool_calls: bool | None = None,
+    prediction: JSONObject | None = None,
+    presence_penalty: float | None = None,
+    prompt_cache_key: str | None = None,
+    prompt_cache_options: JSONObject | None = None,
+    prompt_cache_retention: str | None = None,
+    reasoning_effort: str | None = None,
+    response_format: type[object] | JSONObject | None = None,
+    safety_identifier: str | None = None,
+    seed: int | None = None,
+    service_tier: str | None = None,
+    stop: str | Sequence[str] | None = None,
+    store: bool | None = None,
+    stream: bool | None = None,
+    stream_options: StreamOptions | JSONObject | None = None,
+    temperature: float | None = None,
+    tool_choice: str | JSONObject | None = None,
+    tools: Sequence[Tool] | None = None,
+    top_logprobs: int | None = None,
+    top_p: float | None = None,
+    user: str | None = None,
+    verbosity: str | None = None,
+    web_search_options: JSONObject | None = None,
+    extra: dict[str, object] | None = None,
+    **unknown: Unpack[NoFields],
+) -> ChatCompletionRequest:
     """Make a request.
 
     Args:
         model: the model's name, as the server knows it.
         messages: the conversation: messages, plain dicts, or a `str`, which is one user message.
-        **fields: any other field of `ChatCompletionRequest`.
+
+    The others are the fields of `ChatCompletionRequest`; None leaves one out.
 
     Returns:
         A request that can be sent as often as you like; no call changes it.
 
     Raises:
-        ConfigurationError: one of `tools` is neither a dict nor a function, or a function can't be a tool.
+        ConfigurationError: there is no such field, one of `tools` is neither a dict nor a function, or a function
+            can't be a tool.
     """
-    return ChatCompletionRequest(model=model, messages=messages, **fields)
+    fields: dict[str, Any] = locals()
+    fields |= fields.pop("unknown")
+    fields["extra"] = {} if extra is None else extra
+    return ChatCompletionRequest(**fields)

@@ -2,10 +2,11 @@
 
 import msgspec
 
+from firsttoken._models.arguments import KeywordsOnly
 from firsttoken.errors import ConfigurationError
 
 
-class Timeout(msgspec.Struct, frozen=True, kw_only=True):
+class Timeout(msgspec.Struct, frozen=True, kw_only=True, metaclass=KeywordsOnly):
     """Deadlines of a call, in seconds; None is no deadline.
 
     Only progress counts: a chunk with content, reasoning, refusal, a tool call or audio, a finish reason, or usage.

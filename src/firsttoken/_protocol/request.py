@@ -5,19 +5,19 @@ The JSON body, the headers and their checks; where the bytes go is not known her
 Sources: RFC 9110 (fields), RFC 9112, section 3 (request line).
 """
 
-import json
 import string
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import msgspec
 
-from firsttoken._json import as_object
-from firsttoken._models.messages import user_message
+from firsttoken._models.completion import ChatCompletion, Choice
+from firsttoken._models.json_values import encode_request
+from firsttoken._models.messages import is_plain_text, user_message
 from firsttoken._models.request import ChatCompletionRequest, StreamOptions, as_response_format, as_tools
-from firsttoken._models.value import to_plain
+from firsttoken._models.value import Value, to_plain
 from firsttoken.errors import ConfigurationError
 
-_encode = msgspec.json.Encoder().encode
 _FORBIDDEN = frozenset(map(chr, range(0x20))) - {"\t"} | {"\x7f"}
 """Invalid in a header's value: RFC 9110, section 5.5."""
 
@@ -47,27 +47,53 @@ def encode_body(request: ChatCompletionRequest, *, stream: bool) -> bytes:
         body["tools"] = as_tools(request.tools)  # again: it may have been set since the request was made
     if request.response_format is not None:
         body["response_format"] = as_response_format(request.response_format)
-    try:
-        body["messages"] = [_plain_message(message) for message in _messages(request.messages)]
-    except RecursionError as error:
-        raise ConfigurationError("a message of the request holds itself, or is nested too deeply") from error
+    messages = _messages(request.messages)
+    body["messages"] = None  # their place
     if stream:
         body["stream"] = True
         body.update(_stream_options(options))
     if isinstance(extra, Mapping):
         body.update({name: value for name, value in extra.items() if name != "stream"})  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType, reportUnknownVariableType]
-    return _to_json(body)
+    return encode_request(body, messages)
 
 
-def _messages(messages: object) -> Sequence[object]:
+def _messages(messages: object) -> list[object]:
     if isinstance(messages, str):
-        return [user_message(messages)]
-    if not isinstance(messages, Sequence) or isinstance(messages, (bytes, bytearray)):
+        messages = [user_message(messages)]
+    if not isinstance(messages, Sequence) or isinstance(messages, bytes | bytearray):
         raise ConfigurationError(
             f"messages must be a str or a sequence of messages, not {type(messages).__name__}",
-            hint='as in messages=[user_message("Hi")]',
+            hint=_MESSAGE_HINTS.get(type(messages), 'as in messages=[user_message("Hi")]'),
         )
-    return messages  # pyright: ignore[reportUnknownVariableType]
+    return [_message(message, number) for number, message in enumerate(cast("Sequence[object]", messages))]
+
+
+def _message(message: object, number: int) -> object:
+    """A message as it is sent; any of them may hold parts of a completion."""
+    if is_plain_text(message):
+        return message
+    if isinstance(message, Value) and hasattr(message, "role"):
+        fields = message.to_dict()
+    elif isinstance(message, Mapping):
+        fields = dict(cast("Mapping[str, object]", message))
+    else:
+        raise ConfigurationError(
+            f"messages[{number}] must be a message or a dict, not {type(message).__name__}",
+            hint=_MESSAGE_HINTS.get(type(message), 'as in messages=[user_message("Hi")]'),
+        )
+    audio = fields.get("audio")
+    if audio is not None and fields.get("role") == "assistant":
+        known = to_plain(audio)
+        if isinstance(known, dict) and "id" in known:
+            fields["audio"] = {"id": known["id"]}  # which is all that the API takes back
+    return fields
+
+
+_MESSAGE_HINTS: dict[type, str] = {
+    ChatCompletion: "completion.message is the message: messages.append(completion.message)",
+    Choice: "choice.message is the message: messages.append(choice.message)",
+    str: 'as in user_message("Hi")',
+}
 
 
 def _stream_options(options: object) -> dict[str, object]:
@@ -79,36 +105,6 @@ def _stream_options(options: object) -> dict[str, object]:
     if not wanted["include_usage"]:
         del wanted["include_usage"]
     return {"stream_options": wanted} if wanted else {}
-
-
-def _plain_message(message: object) -> object:
-    """A message as it is sent; any of them may hold parts of a completion."""
-    plain = to_plain(message)
-    fields = as_object(plain)
-    audio = None if fields is None else as_object(fields.get("audio"))
-    if fields is not None and audio is not None and fields.get("role") == "assistant" and "id" in audio:
-        fields["audio"] = {"id": audio["id"]}  # which is all that the API takes back
-    return plain
-
-
-def _to_json(body: dict[str, object]) -> bytes:
-    try:
-        return _encode(body)
-    except UnicodeEncodeError:
-        # A lone surrogate, as a cut UTF-16 text has it: JSON can hold it, UTF-8 can't (RFC 8259, section 8.2).
-        try:
-            return json.dumps(msgspec.to_builtins(body)).encode("ascii")
-        except _NOT_JSON as error:
-            raise _not_json(error) from error
-    except _NOT_JSON as error:
-        raise _not_json(error) from error
-
-
-_NOT_JSON = (TypeError, ValueError, RecursionError, OverflowError)
-
-
-def _not_json(error: Exception) -> ConfigurationError:
-    return ConfigurationError(f"the request can't be encoded as JSON: {error}")
 
 
 def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
