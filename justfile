@@ -83,5 +83,9 @@ fuzz SECONDS="30":
 soak STREAMS="36000":
     uv run --group bench python -m tests.soak {{ STREAMS }}
 
+# close, cancel and interrupt streams at random moments, 85,000 of them: just stress --share 0.1 close-thread
+stress *ARGS:
+    uv run --group bench python -m tests.stress {{ ARGS }}
+
 # all that must pass before a change is merged
 check: lint test (bench "--quick") fuzz

@@ -28,8 +28,10 @@ def _measured(run: Callable[[], Any]) -> dict[str, Any]:
     started_s = time.process_time()
     chunks, failure = run()
     cpu_s = time.process_time() - started_s
+    peak_mib = _memory_mib("VmHWM")
     return {
-        "grown_mib": _memory_mib("VmHWM") - before_mib,
+        "grown_mib": peak_mib - before_mib,
+        "peak_mib": peak_mib,
         "cpu_s": cpu_s,
         "chunks": chunks,
         "failure": failure and f"{type(failure).__name__}: {failure}",

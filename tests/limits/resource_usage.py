@@ -15,12 +15,14 @@ class ResourceUsage(NamedTuple):
 
     Attributes:
         grown_mib: the most memory above that at its start, in MiB.
+        peak_mib: the most memory of the process, in MiB.
         cpu_s: in seconds.
         chunks: how many were handed out.
         failure: its class and text, None where there was none.
     """
 
     grown_mib: float
+    peak_mib: float
     cpu_s: float
     chunks: int
     failure: str | None
