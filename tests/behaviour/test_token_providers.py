@@ -11,10 +11,7 @@ import pytest
 from firsttoken import AsyncClient, Client, Timeout
 from firsttoken.errors import APITimeoutError, AuthenticationError, ConfigurationError, RateLimitError
 from tests.support.clients import KEY, REQUEST, MakeClient, drain, failure_of
-from tests.support.httpx2_clients import ClientOver, client_over
 from tests.support.server import Peer, Server, completion, respond_sequentially
-
-__all__ = ["client_over"]
 
 
 def answer(peer: Peer) -> None:
@@ -60,13 +57,6 @@ def test_a_stream_asks_when_it_is_sent(make_client: MakeClient) -> None:
         assert tokens.given == []
         with stream:
             assert tokens.given == ["token-number-0"]
-
-
-def test_an_own_client_sends_it_too(client_over: ClientOver) -> None:
-    tokens = Tokens()
-    with Server(respond_sequentially(busy, answer)) as server:
-        assert client_over(server, api_key=tokens, max_retries=1).chat_completion(REQUEST).text == "Hello"
-    assert bearers(server) == tokens.given == ["token-number-0", "token-number-1"]
 
 
 @pytest.mark.parametrize("where", ["default_headers", "headers"])

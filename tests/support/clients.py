@@ -5,14 +5,17 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import httpx2
 import pytest
 
 from firsttoken import ChatCompletionStream, Client, chat_completion_request
 from firsttoken.errors import ChatCompletionError
+from firsttoken.testing import ScriptedServer
 from tests.support.server import Server
 from tests.support.sync_adapter import BlockingAsyncClient
 
 MakeClient = Callable[..., Client]
+Handler = Callable[[httpx2.Request], httpx2.Response]
 
 REQUEST = chat_completion_request("test-model", "Why is the sky blue?")
 KEY = "sk-test-0123456789abcdef"
@@ -27,30 +30,68 @@ def clean_env(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[repor
 
 
 @contextmanager
-def _clients(kind: Callable[..., Any]) -> Generator[MakeClient]:
-    """Makes clients of a server (or of a base URL); without retries, unless a test asks for them."""
+def _over_httpx2(http: dict[str, Any], **options: Any) -> Generator[Client]:
+    with httpx2.Client(**http) as http_client, Client(http_client=http_client, **options) as client:
+        yield client
+
+
+def _async_over_httpx2(http: dict[str, Any], **options: Any) -> BlockingAsyncClient:
+    return BlockingAsyncClient(http_client=httpx2.AsyncClient(**http), **options)
+
+
+KINDS: dict[str, Callable[..., Any]] = {
+    "sync": Client,
+    "async": BlockingAsyncClient,
+    "httpx2": _over_httpx2,
+    "async httpx2": _async_over_httpx2,
+}
+
+
+@contextmanager
+def clients(kind: str) -> Generator[MakeClient]:
+    """Makes clients of a server or of a base URL, without retries unless a test asks for them.
+
+    Those over an httpx2 client of the caller's own also take its settings, `http=`, and a handler in place of a server.
+    """
     with ExitStack() as stack:
 
-        def make(server: Server | str, **options: Any) -> Client:
-            base_url = server if isinstance(server, str) else server.base_url
+        def make(
+            server: Server | ScriptedServer | str | Handler, *, http: dict[str, Any] | None = None, **options: Any
+        ) -> Any:
             settings: dict[str, Any] = {"max_retries": 0, "api_key": KEY} | options
-            return stack.enter_context(kind(base_url=base_url, **settings))
+            settings["base_url"] = "http://api.test/v1" if callable(server) else getattr(server, "base_url", server)
+            if "httpx2" in kind:
+                transport = {"transport": httpx2.MockTransport(server)} if callable(server) else {}
+                trust = {"verify": settings.pop("ssl_context")} if "ssl_context" in settings else {}
+                settings["http"] = {"trust_env": False} | transport | trust | (http or {})
+            return stack.enter_context(KINDS[kind](**settings))
 
         yield make
 
 
-@pytest.fixture(params=[Client, BlockingAsyncClient], ids=["sync", "async"])
+@pytest.fixture(params=KINDS)
 def make_client(request: pytest.FixtureRequest) -> Iterator[MakeClient]:
-    """Both clients, one after the other: for what both promise."""
-    with _clients(request.param) as make:
+    """Makes clients of every kind, one kind after the other."""
+    with clients(request.param) as make:
         yield make
 
 
 @pytest.fixture(name="make_client")
-def sync_client_of() -> Iterator[MakeClient]:
-    """The sync client alone."""
-    with _clients(Client) as make:
+def make_sync_client() -> Iterator[MakeClient]:
+    """Makes sync clients alone."""
+    with clients("sync") as make:
         yield make
+
+
+@pytest.fixture(name="make_client", params=["httpx2", "async httpx2"])
+def make_httpx2_client(request: pytest.FixtureRequest) -> Iterator[MakeClient]:
+    """Makes clients over an httpx2 client of the caller's own."""
+    with clients(request.param) as make:
+        yield make
+
+
+OVER_SOCKETS = pytest.mark.parametrize("make_client", ["sync", "async"], indirect=True)
+"""For what only connections of our own can promise."""
 
 
 def drain(stream: ChatCompletionStream) -> tuple[list[str], ChatCompletionError | None]:

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import httpx2
+
 from firsttoken import AsyncChatCompletionStream, AsyncClient, ChatCompletion, ChatCompletionChunk
 from firsttoken.events import StreamEvent
 
@@ -92,6 +94,7 @@ class BlockingAsyncClient:
 
     def __init__(self, *args: Any, make: Callable[..., AsyncClient] = AsyncClient, **options: Any) -> None:
         self._loop = Loop()
+        self._http_client: httpx2.AsyncClient | None = options.get("http_client")
         try:
             self._client = make(*args, **options)
         except BaseException:
@@ -109,6 +112,8 @@ class BlockingAsyncClient:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+        if self._http_client is not None:
+            self._loop.run(self._http_client.aclose())
         self._loop.close()
 
     def close(self) -> None:

@@ -1,5 +1,5 @@
 """Fixtures that these tests share."""
 
-from tests.support.clients import clean_env, sync_client_of
+from tests.support.clients import clean_env, make_sync_client
 
-__all__ = ["clean_env", "sync_client_of"]
+__all__ = ["clean_env", "make_sync_client"]

@@ -2,20 +2,21 @@
 
 import gzip
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import httpx2
 import pytest
 
-from firsttoken import STOP, ChatCompletionChunk, Client, Timeout, errors
-from firsttoken.errors import APIStatusError, APITimeoutError, ChatCompletionError, ConfigurationError
-from tests.support.clients import KEY, REQUEST, clean_env, drain, failure_of
+from firsttoken import STOP, AsyncClient, ChatCompletionChunk, Client, Timeout, errors
+from firsttoken.errors import APIStatusError, APITimeoutError, ConfigurationError
+from tests.support.clients import KEY, REQUEST, drain, make_httpx2_client
 from tests.support.errors import message_of
-from tests.support.httpx2_clients import ClientOver, client_over
 from tests.support.server import DONE, chunk, completion, event
 
-__all__ = ["clean_env", "client_over"]
+__all__ = ["make_httpx2_client"]
 
 STREAM = event(chunk("Hel")) + event(chunk("lo", finish="stop")) + DONE
 EVENTS = {"content-type": "text/event-stream"}
@@ -64,7 +65,7 @@ def stream_of(*pieces: bytes, error: Exception | None = None) -> httpx2.Response
 
 
 @pytest.mark.parametrize("content", [STREAM, None], ids=["made at once", "in pieces"])
-def test_the_three_styles(client_over: ClientOver, content: bytes | None) -> None:
+def test_the_three_styles(make_client: Any, content: bytes | None) -> None:
     def handle(request: httpx2.Request) -> httpx2.Response:
         if json.loads(request.content).get("stream"):
             return (
@@ -72,7 +73,7 @@ def test_the_three_styles(client_over: ClientOver, content: bytes | None) -> Non
             )
         return httpx2.Response(200, json=completion("Hello"), headers={"x-request-id": "req_1"})
 
-    client = client_over(handle)
+    client = make_client(handle)
     whole = client.chat_completion(REQUEST)
     assert (whole.text, whole.response.request_id) == ("Hello", "req_1")
     stream = client.chat_completion_stream(REQUEST)
@@ -87,20 +88,7 @@ def test_the_three_styles(client_over: ClientOver, content: bytes | None) -> Non
     assert [piece.text for piece in got] == ["Hel", "lo"]
 
 
-def test_nothing_is_asked_before_the_first_chunk_is_wanted(client_over: ClientOver) -> None:
-    asked: list[httpx2.Request] = []
-
-    def handle(request: httpx2.Request) -> httpx2.Response:
-        asked.append(request)
-        return stream_of(STREAM)
-
-    stream = client_over(handle).chat_completion_stream(REQUEST)
-    assert not asked
-    assert next(stream).text == "Hel"
-    assert len(asked) == 1
-
-
-def test_what_is_sent(client_over: ClientOver) -> None:
+def test_what_is_sent(make_client: Any) -> None:
     """Our headers win, the client's others, its parameters and its cookies are added; its base URL is not looked at."""
     asked: list[httpx2.Request] = []
 
@@ -114,7 +102,7 @@ def test_what_is_sent(client_over: ClientOver) -> None:
         "cookies": {"session": "s1"},
         "base_url": "http://elsewhere.test/v9",
     }
-    client_over(handle, http=http).chat_completion(REQUEST, headers={"x-call": "1"})
+    make_client(handle, http=http).chat_completion(REQUEST, headers={"x-call": "1"})
     (request,) = asked
     assert str(request.url) == "http://api.test/v1/chat/completions?api-version=1"
     assert request.method == "POST"
@@ -130,27 +118,27 @@ def test_what_is_sent(client_over: ClientOver) -> None:
     assert json.loads(request.content)["model"] == REQUEST.model
 
 
-def test_the_clients_own_authentication_is_run(client_over: ClientOver) -> None:
+def test_the_clients_own_authentication_is_run(make_client: Any) -> None:
     def handle(request: httpx2.Request) -> httpx2.Response:
         return httpx2.Response(200, json=completion(request.headers["authorization"]))
 
-    assert client_over(handle, http={"auth": ("user", "pass")}).chat_completion(REQUEST).text == "Basic dXNlcjpwYXNz"
+    assert make_client(handle, http={"auth": ("user", "pass")}).chat_completion(REQUEST).text == "Basic dXNlcjpwYXNz"
 
 
-def test_a_key_of_the_client_that_the_server_repeats_is_shown_nowhere(client_over: ClientOver) -> None:
+def test_a_key_of_the_client_that_the_server_repeats_is_shown_nowhere(make_client: Any) -> None:
     def handle(request: httpx2.Request) -> httpx2.Response:
         return httpx2.Response(401, json={"error": {"message": f"no {request.headers['authorization']}"}})
 
-    client = client_over(handle, http={"headers": {"authorization": "Bearer sk-of-the-client"}}, api_key="")
+    client = make_client(handle, http={"headers": {"authorization": "Bearer sk-of-the-client"}}, api_key="")
     with pytest.raises(errors.AuthenticationError) as caught:
         client.chat_completion(REQUEST)
     assert "sk-of-the-client" not in f"{caught.value} {caught.value.body}"
 
 
-def test_redirects_are_not_followed(client_over: ClientOver) -> None:
+def test_redirects_are_not_followed(make_client: Any) -> None:
     moved = httpx2.Response(307, headers={"location": "http://elsewhere.test/v1/chat/completions"})
     with pytest.raises(APIStatusError, match="the server answered 307") as caught:
-        client_over(answering(moved), http={"follow_redirects": True}).chat_completion(REQUEST)
+        make_client(answering(moved), http={"follow_redirects": True}).chat_completion(REQUEST)
     assert "elsewhere.test" in message_of(caught.value)
 
 
@@ -224,9 +212,9 @@ MEANINGS: dict[str, tuple[Exception, type[Exception], str, bool]] = {
 
 @pytest.mark.parametrize("name", MEANINGS)
 @pytest.mark.parametrize("style", ["whole", "stream"])
-def test_what_httpx2_raises_becomes_ours(client_over: ClientOver, name: str, style: str) -> None:
+def test_what_httpx2_raises_becomes_ours(make_client: Any, name: str, style: str) -> None:
     error, kind, words, retryable = MEANINGS[name]
-    client = client_over(answering(error))
+    client = make_client(answering(error))
     with pytest.raises(kind) as caught:
         client.chat_completion(REQUEST) if style == "whole" else next(client.chat_completion_stream(REQUEST))
     assert message_of(caught.value).startswith(words)
@@ -234,50 +222,8 @@ def test_what_httpx2_raises_becomes_ours(client_over: ClientOver, name: str, sty
     assert getattr(caught.value, "retryable", False) == retryable
 
 
-BREAKS: dict[str, tuple[Exception, type[ChatCompletionError], str]] = {
-    "cut": (
-        httpx2.RemoteProtocolError("peer closed connection without sending complete message body (incomplete read)"),
-        errors.StreamTruncatedError,
-        "the connection was closed before the end of the response",
-    ),
-    "reset": (httpx2.ReadError("reset"), errors.APIConnectionError, "lost the connection to api.test:80: reset"),
-    "timeout": (
-        httpx2.ReadTimeout("late"),
-        APITimeoutError,
-        "no chunk with anything in it from api.test:80 within 300 s (idle_s)",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", BREAKS)
-def test_a_broken_stream_hands_out_what_came(client_over: ClientOver, name: str) -> None:
-    error, kind, words = BREAKS[name]
-    answer = stream_of(event(chunk("Hel")), error=error)
-    stream = client_over(answering(answer), max_retries=2).chat_completion_stream(REQUEST)
-    texts, failure = drain(stream)
-    assert texts == ["Hel"]
-    assert type(failure) is kind
-    assert isinstance(failure, ChatCompletionError)
-    assert message_of(failure) == words
-    assert failure.partial is not None
-    assert (failure.partial.text, failure.chunks_received, stream.state) == ("Hel", 1, "failed")
-
-
-def test_a_body_that_ends_early_is_truncated(client_over: ClientOver) -> None:
-    failure = failure_of(client_over(answering(stream_of(event(chunk("Hel"))))).chat_completion_stream(REQUEST))
-    assert type(failure) is errors.StreamTruncatedError
-    assert "the stream ended" in message_of(failure)
-
-
-def test_failures_that_may_pass_are_retried(client_over: ClientOver) -> None:
-    busy = httpx2.Response(503, headers={"retry-after": "0"}, json={"error": "busy"})
-    answers = answering(busy, busy, httpx2.Response(200, headers=EVENTS, content=STREAM))
-    stream = client_over(answers, max_retries=2).chat_completion_stream(REQUEST)
-    assert drain(stream) == (["Hel", "lo"], None)
-
-
-def test_what_the_callers_own_code_raises_is_left_alone(client_over: ClientOver) -> None:
-    client = client_over(answering(LookupError("mine"), LookupError("mine"), LookupError("mine")), max_retries=2)
+def test_what_the_callers_own_code_raises_is_left_alone(make_client: Any) -> None:
+    client = make_client(answering(LookupError("mine"), LookupError("mine"), LookupError("mine")), max_retries=2)
     with pytest.raises(LookupError, match="mine"):
         client.chat_completion(REQUEST)
     stream = client.chat_completion_stream(REQUEST)
@@ -287,7 +233,7 @@ def test_what_the_callers_own_code_raises_is_left_alone(client_over: ClientOver)
     assert next(stream, None) is None
 
 
-def test_a_builtin_error_that_httpx2_raised_is_ours(client_over: ClientOver) -> None:
+def test_a_builtin_error_that_httpx2_raised_is_ours(make_client: Any) -> None:
     """A handler that gives no response is its own mistake; httpx2 says so."""
 
     def handle(request: httpx2.Request) -> Any:
@@ -296,11 +242,11 @@ def test_a_builtin_error_that_httpx2_raised_is_ours(client_over: ClientOver) -> 
     with pytest.raises(
         errors.APIConnectionError, match=r"the http_client could not ask api\.test:80: TypeError"
     ) as caught:
-        client_over(handle).chat_completion(REQUEST)
+        make_client(handle).chat_completion(REQUEST)
     assert not caught.value.retryable
 
 
-def test_a_hook_may_read_the_response(client_over: ClientOver) -> None:
+def test_a_hook_may_read_the_response(make_client: Any) -> None:
     """It has lost its coding then."""
     body = gzip.compress(STREAM)
 
@@ -310,20 +256,11 @@ def test_a_hook_may_read_the_response(client_over: ClientOver) -> None:
     def read(response: httpx2.Response) -> object:
         return response.aread() if isinstance(response.stream, httpx2.AsyncByteStream) else response.read()
 
-    client = client_over(handle, http={"event_hooks": {"response": [read]}})
+    client = make_client(handle, http={"event_hooks": {"response": [read]}})
     assert drain(client.chat_completion_stream(REQUEST)) == (["Hel", "lo"], None)
 
 
-def test_a_compressed_stream_is_decoded(client_over: ClientOver) -> None:
-    body = gzip.compress(STREAM)
-    answer = httpx2.Response(200, headers=EVENTS | {"content-encoding": "gzip"}, stream=Body(body[:20], body[20:]))
-    assert drain(client_over(answering(answer)).chat_completion_stream(REQUEST)) == (["Hel", "lo"], None)
-    cut = httpx2.Response(200, headers=EVENTS | {"content-encoding": "gzip"}, stream=Body(body[:-9]))
-    failure = failure_of(client_over(answering(cut)).chat_completion_stream(REQUEST))
-    assert message_of(failure) == "the compressed body ended before its data did"
-
-
-def test_a_hook_that_refuses_a_status(client_over: ClientOver) -> None:
+def test_a_hook_that_refuses_a_status(make_client: Any) -> None:
     def handle(request: httpx2.Request) -> httpx2.Response:
         response = httpx2.Response(
             429, headers={"retry-after": "7"}, json={"error": {"message": "slow"}}, request=request
@@ -331,14 +268,14 @@ def test_a_hook_that_refuses_a_status(client_over: ClientOver) -> None:
         return response.raise_for_status()
 
     with pytest.raises(errors.RateLimitError, match="the server answered 429 Too Many Requests: slow") as caught:
-        client_over(handle).chat_completion(REQUEST)
+        make_client(handle).chat_completion(REQUEST)
     assert caught.value.retry_after_s == 7
 
 
 @pytest.mark.parametrize("way", ["break", "close", "stop", "raise"])
-def test_leaving_closes_the_response(client_over: ClientOver, way: str) -> None:
+def test_leaving_closes_the_response(make_client: Any, way: str) -> None:
     body = Body(*[event(chunk("Hel"))] * 100)
-    client = client_over(answering(httpx2.Response(200, headers=EVENTS, stream=body)))
+    client = make_client(answering(httpx2.Response(200, headers=EVENTS, stream=body)))
 
     def leave(piece: ChatCompletionChunk) -> object:
         if way == "raise":
@@ -367,32 +304,128 @@ def test_leaving_closes_the_response(client_over: ClientOver, way: str) -> None:
     assert body.closed
 
 
-def test_the_callers_client_is_not_closed(client_over: ClientOver) -> None:
-    client = client_over(answering(httpx2.Response(200, json=completion())))
+def test_the_callers_client_is_not_closed(make_client: Any) -> None:
+    client = make_client(answering(httpx2.Response(200, json=completion())))
     client.close()
     assert client.chat_completion(REQUEST).text == "Hello"
 
 
-def test_odd_headers_do_no_harm(client_over: ClientOver) -> None:
+def test_odd_headers_do_no_harm(make_client: Any) -> None:
     headers = {"content-length": "3", "connection": "upgrade", "upgrade": "x", "transfer-encoding": "chunked"}
     headers |= {"x-lines": "one\r\ntwo", "content-type": "text/event-stream", "x-request-id": "req_9"}
     answer = httpx2.Response(200, headers=headers, stream=Body(STREAM))
-    stream = client_over(answering(answer)).chat_completion_stream(REQUEST)
+    stream = make_client(answering(answer)).chat_completion_stream(REQUEST)
     assert drain(stream) == (["Hel", "lo"], None)
     assert stream.response.headers["x-lines"] == "one  two"
     assert stream.response.request_id == "req_9"
 
 
-def test_deadlines_longer_than_a_socket_can_wait(client_over: ClientOver) -> None:
+def test_deadlines_longer_than_a_socket_can_wait(make_client: Any) -> None:
     seen: list[Any] = []
 
     def handle(request: httpx2.Request) -> httpx2.Response:
         seen.append(request.extensions["timeout"])
         return httpx2.Response(200, json=completion())
 
-    client = client_over(handle)
+    client = make_client(handle)
     client.chat_completion(REQUEST, timeout=Timeout(connect_s=None, first_chunk_s=None, idle_s=1))
     client.chat_completion(REQUEST, timeout=Timeout(connect_s=1e300, first_chunk_s=1e300))
     client.chat_completion(REQUEST, timeout=Timeout(connect_s=3, first_chunk_s=20, idle_s=10))
     nothing = dict.fromkeys(("connect", "read", "write", "pool"))
     assert seen == [nothing, nothing, {"connect": 3, "read": 21, "write": 21, "pool": 3}]
+
+
+def test_a_closed_client_is_said_to_be() -> None:
+    http_client = httpx2.Client()
+    http_client.close()
+    client = Client(base_url="http://api.test/v1", http_client=http_client)
+    with pytest.raises(ConfigurationError, match="the http_client is closed"):
+        client.chat_completion(REQUEST)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (
+            lambda: Client(http_client=httpx2.AsyncClient()),  # type: ignore[arg-type]
+            r"http_client must be an httpx2.Client, not httpx2.AsyncClient\nhint: firsttoken.AsyncClient takes",
+        ),
+        (
+            lambda: AsyncClient(http_client=httpx2.Client()),  # type: ignore[arg-type]
+            r"http_client must be an httpx2.AsyncClient, not httpx2.Client\nhint: firsttoken.Client takes",
+        ),
+        (
+            lambda: Client(http_client="http://x"),  # type: ignore[arg-type]
+            r"http_client must be an httpx2.Client, not builtins.str\nhint: as in http_client=httpx2.Client\(\)",
+        ),
+        (
+            lambda: Client(http_client=httpx2.Client(), proxy="http://p"),
+            r"proxy is of firsttoken's own connections, and http_client brings others\nhint: give proxy to the httpx2",
+        ),
+        (
+            lambda: AsyncClient(http_client=httpx2.AsyncClient(), ssl_context=httpx2.create_ssl_context()),
+            r"ssl_context is of firsttoken's own connections, .*\nhint: give verify= to the httpx2 client",
+        ),
+    ],
+)
+def test_what_does_not_go_together(make: Callable[[], object], words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        make()
+
+
+def test_the_environments_proxy_is_not_looked_at(make_client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the httpx2 client's business, which may well speak what ours does not."""
+    monkeypatch.setenv("HTTP_PROXY", "socks5://nowhere.test")
+
+    def handle(request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, json=completion())
+
+    assert make_client(handle).chat_completion(REQUEST).text == "Hello"
+
+
+def test_without_the_extra_only_http_client_is_missing() -> None:
+    code = """
+import sys
+sys.modules["httpx2"] = None
+from firsttoken import AsyncClient, Client
+from firsttoken.errors import ConfigurationError
+Client("k", "http://x"), AsyncClient("k", "http://x")
+for kind in (Client, AsyncClient):
+    try:
+        kind("k", "http://x", http_client=object())
+    except ConfigurationError as error:
+        print(error, error.hint, sep=" hint: ")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    said = "http_client takes a client of httpx2, which is not installed "
+    said += "hint: in a clone of firsttoken: pip install '.[httpx2]'\n"
+    assert done.stdout == said * 2
+
+
+def test_our_own_connections_load_no_httpx2() -> None:
+    code = "import sys; from firsttoken import *; Client('k', 'http://x'); AsyncClient('k', 'http://x')"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; print('httpx2' in sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout == "False\n"
+
+
+def test_a_url_that_httpx2_refuses(make_client: Any) -> None:
+    client = make_client(f"http://api.test/{'x' * 70_000}")
+    with pytest.raises(ConfigurationError, match="httpx2 finds the URL wrong: URL too long"):
+        client.chat_completion(REQUEST)
+
+
+def test_a_connect_timeout_though_there_is_no_limit(make_client: Any) -> None:
+    def handle(request: httpx2.Request) -> httpx2.Response:
+        raise httpx2.ConnectTimeout("a limit of the transport's own")
+
+    with pytest.raises(
+        APITimeoutError, match=r"^no connection to api\.test:80: a limit of the transport's own$"
+    ) as caught:
+        make_client(handle, timeout=Timeout(connect_s=None)).chat_completion(REQUEST)
+    assert caught.value.phase == "connect"
