@@ -8,7 +8,6 @@ import gc
 import json
 import mimetypes
 import os
-import resource
 import sys
 import threading
 from collections.abc import Callable, Generator, Mapping, MutableMapping
@@ -64,23 +63,25 @@ def _client(kind: str, port: int) -> Client | AsyncClient:
 
 
 def _stats() -> dict[str, int]:
-    """What may leak; memory in bytes, the largest that it was."""
+    """What may leak; memory in bytes."""
     gc.collect()
     tasks = [task for task in asyncio.all_tasks() if "firsttoken" in repr(task.get_coro())]
     return {
         "tasks": len(tasks),
         "threads": sum(thread.name == "firsttoken.web" for thread in threading.enumerate()),
         "files": sum(1 for _ in Path("/proc/self/fd").iterdir()),
-        "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "memory": int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"),
     }
 
 
 async def _send_page(path: str, send: Any) -> None:
+    if path == "/favicon.ico":
+        return await _send_file(send, b"", "image/x-icon")
     if path == "/":
         path = "/page/index.html"
     folder = Path(os.environ["REACT_DIST"]) if path.startswith("/react/") else EXAMPLE / "page"
     file = folder / (path.split("/", 2)[2] or "index.html")
-    await _send_file(send, file.read_bytes(), mimetypes.guess_type(file)[0] or "text/plain")
+    return await _send_file(send, file.read_bytes(), mimetypes.guess_type(file)[0] or "text/plain")
 
 
 async def _send_file(send: Any, body: bytes, content_type: str) -> None:

@@ -31,7 +31,9 @@ export function Chat() {
       removeEventListener("keydown", escape);
     };
   }, [stop]);
-  useEffect(() => main.current.scrollTo(0, main.current.scrollHeight), [messages, status]);
+  useEffect(() => {
+    main.current.scrollTop = main.current.scrollHeight;
+  }, [messages, status]);
 
   const submit = (event) => {
     event.preventDefault();
@@ -124,6 +126,8 @@ function Part({ part }) {
 
 function Markdown({ text, isRefusal }) {
   const node = useRef(null);
-  useEffect(() => node.current.replaceChildren(...markdown(text)), [text]);
+  useEffect(() => {
+    node.current.replaceChildren(...markdown(text));
+  }, [text]);
   return <div ref={node} className={isRefusal ? "text refusal" : "text"} />;
 }
