@@ -75,9 +75,9 @@ faults:
 fields:
     uv run --group bench python -m tests.coverage_table
 
-# look for bytes that break the core, each harness for so many seconds: just fuzz 600
-fuzz SECONDS="30":
-    uv run --group fuzz python -m fuzz --seconds {{ SECONDS }}
+# look for bytes that break the core or cost too much, each harness for so many seconds: just fuzz 600 --keep
+fuzz SECONDS="30" *ARGS:
+    uv run --group fuzz python -m fuzz --seconds {{ SECONDS }} {{ ARGS }}
 
 # an hour's worth of good and bad streams in three minutes; nothing may be lost or left: just soak 5000
 soak STREAMS="36000":

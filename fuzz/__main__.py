@@ -1,4 +1,4 @@
-"""The command: `python -m fuzz [--seconds 30] [harness …]`."""
+"""The command: `python -m fuzz [--seconds 30] [--keep] [harness …]`."""
 
 import argparse
 import importlib
@@ -8,6 +8,9 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+from fuzz.budget import within_budget
+from fuzz.kept import keep, kept
 
 HARNESSES = ["sse", "http1", "stream"]
 CORPUS_DIR = Path(".fuzz")
@@ -25,6 +28,7 @@ def main() -> int:
         "harnesses", nargs="*", metavar="harness", help=f"which of {', '.join(HARNESSES)}; default: all"
     )
     parser.add_argument("--seconds", type=int, default=30, help="how long each runs; default: %(default)s")
+    parser.add_argument("--keep", action="store_true", help="add inputs that reach new code to fuzz/corpus afterwards")
     parser.add_argument("--in-process", action="store_true", help="run one harness, and end with it")
     arguments = parser.parse_args()
     names: list[str] = arguments.harnesses or HARNESSES
@@ -40,6 +44,8 @@ def main() -> int:
         _fuzz(atheris, names[0], arguments.seconds)
     with ThreadPoolExecutor(len(names)) as harnesses:
         clean = list(harnesses.map(_finds_nothing, names, [int(arguments.seconds)] * len(names)))
+    for name in names if arguments.keep else ():
+        print(f"fuzz: {name}: {keep(name, CORPUS_DIR / name)} inputs are kept", flush=True)
     return 0 if all(clean) else 1
 
 
@@ -68,12 +74,12 @@ def _fuzz(atheris: Any, name: str, seconds: int) -> None:
         corpus, seeds, words = CORPUS_DIR / name, Path(directory, "seeds"), Path(directory, "words")
         corpus.mkdir(parents=True, exist_ok=True)
         seeds.mkdir()
-        for number, seed in enumerate(harness.SEEDS):
-            Path(seeds, str(number)).write_bytes(b"\0\0" + seed)
+        for number, seed in enumerate([*(b"\0\0" + seed for seed in harness.SEEDS), *kept(name)]):
+            Path(seeds, str(number)).write_bytes(seed)
         words.write_text("".join(map(_dictionary_line, harness.TOKENS)))
         limits = [f"-max_total_time={seconds}", f"-max_len={MAX_INPUT_BYTES}"]
         files = [f"-dict={words}", f"-artifact_prefix={CORPUS_DIR}/{name}-", str(corpus), str(seeds)]
-        atheris.Setup([sys.argv[0], *limits, *files], harness.run)
+        atheris.Setup([sys.argv[0], *limits, *files], within_budget(harness.run))
         atheris.Fuzz()
 
 

@@ -1,11 +1,14 @@
 """What the fuzzers have found, and what they should have: cases that once broke something, replayed at every split."""
 
+import time
 import zlib
 from typing import Any
 
 import pytest
 
 from fuzz import fuzz_http1, fuzz_sse, fuzz_stream
+from fuzz.budget import MAX_CPU_S, BudgetError, within_budget
+from fuzz.kept import kept
 from tests.support.core import every_split
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -83,6 +86,35 @@ def test_responses(name: str) -> None:
 def test_streams(name: str) -> None:
     for pieces in every_split(STREAMS[name]):
         fuzz_stream.check(STREAMS[name], pieces)
+
+
+HARNESSES = {"sse": fuzz_sse, "http1": fuzz_http1, "stream": fuzz_stream}
+
+
+@pytest.mark.parametrize("name", HARNESSES)
+def test_every_input_that_is_kept_passes_and_costs_little(name: str) -> None:
+    inputs = kept(name)
+    assert len(inputs) > 10
+    run = within_budget(HARNESSES[name].run)
+    for data in inputs:
+        run(data)
+        run(b"\xff" + data[1:])  # repeated
+
+
+def test_an_input_that_costs_too_much_is_a_finding() -> None:
+    def spin(_: bytes) -> None:
+        until_s = time.process_time() + MAX_CPU_S / 2
+        while time.process_time() < until_s:
+            pass
+
+    def fill(_: bytes) -> None:
+        assert bytearray(b"x") * (512 * 2**20)
+
+    within_budget(spin)(b"\0\0 once")
+    with pytest.raises(BudgetError, match="an input of 7 bytes took 3"):
+        within_budget(spin)(b"\xff\0 twice"[:7])
+    with pytest.raises(BudgetError, match=r"and \d+ MiB"):
+        within_budget(fill)(b"")
 
 
 @pytest.mark.parametrize("harness", [fuzz_sse, fuzz_http1, fuzz_stream])

@@ -112,6 +112,9 @@ VALUES: dict[str, Callable[[int], Response]] = {
     "objects in objects": one_event(lambda _: '{"a":' * 50 + "1" + "}" * 50, '{"choices":[],"x":[', "]}"),
     "keys of one object": one_event(lambda number: f'"k{number}":{number}', '{"choices":[],"x":{', "}}"),
     "one key again and again": one_event(lambda _: '"k":1', '{"choices":[],"x":{', "}}"),
+    "keys whose hashes collide": one_event(
+        lambda number: f'{{"index":{(2**61 - 1) * number},"delta":{{}}}}', '{"choices":[', "]}"
+    ),
     "ever new fields": events(lambda number: event(chunk("a") | {f"field{number}": 1})),
     "a field that differs in type": events(
         lambda number: event(chunk("a") | {"x": [1, "1", [1], {"a": 1}][number % 4]})
