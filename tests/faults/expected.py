@@ -139,6 +139,7 @@ REFUSALS = {
     "redirect-308": refused(APIStatusError, 308, _REDIRECT),
     "status-422-detail": refused(UnprocessableEntityError, 422, ": [{'loc': ['body', 'messages'], 'msg': 'Field …"),
     "status-400-flat": refused(BadRequestError, 400, ": too long"),
+    "status-400-events": refused(BadRequestError, 400, ": too long"),
     "status-400-text": refused(BadRequestError, 400, ": 'no'"),
     "status-500-chunked": refused(InternalServerError, 500, ": the engine died"),
     "status-500-cut": refused(InternalServerError, 500, _HALF_AN_ERROR),
@@ -159,6 +160,8 @@ NOT_STREAMS = {
     "ok-completion": WHOLE,
     "ok-error": Expected(APIStatusError, _IN_A_200, in_stream=True),
     "ok-error-429": Expected(RateLimitError, _IN_A_200, in_stream=True),
+    "ok-flat-error": Expected(RateLimitError, _IN_A_200, in_stream=True),
+    "ok-base-resp": Expected(APIStatusError, _IN_A_200, in_stream=True),
     "ok-error-as-events": Expected(APIStatusError, _IN_A_200, in_stream=True),
     "ok-other-json": format_error("""expected a chat completion: '{"status": "ok"}'"""),
     "ok-json-list": format_error(
@@ -182,6 +185,7 @@ BENIGN = dict.fromkeys(
         *("many-events-at-once", "huge-event", "lf", "cr", "crlf", "line-separators", "bom", "comments"),
         *("blank-lines", "no-space", "blank-data", "multi-line-data", "other-fields", "no-last-blank-line"),
         *("other-content-type", "error-null", "no-choices", "nulls", "other-types", "not-a-number"),
+        *("finish-in-every-chunk", "finish-null-text", "foreign-events"),
         *("gzip", "gzip-split", "deflate", "no-done", "no-finish-reason", "no-terminating-chunk"),
         *("done-then-silence", "done-then-comments", "done-then-data", "done-then-garbage", "answer-then-garbage"),
         *("finish-then-silence", "close-delimited", "http-1.0", "content-length", "trailers"),
@@ -251,6 +255,14 @@ IN_STREAM_ERRORS = {
     "error-beside-choice": reported(APIStatusError),
     "finish-error": reported(APIStatusError, 'finish reason "error"'),
     "finish-abort": reported(APIStatusError, 'finish reason "abort"'),
+    "finish-network-error": reported(APIStatusError, 'finish reason "network_error"'),
+    "finish-bad-call": reported(APIStatusError, 'finish reason "MALFORMED_FUNCTION_CALL"'),
+    "flat-error": reported(RateLimitError),
+    "error-detail": reported(APIStatusError),
+    "error-in-list": reported(InternalServerError),
+    "base-resp": reported(APIStatusError),
+    "error-in-x-groq": reported(APIStatusError),
+    "json-line": reported(InternalServerError),
     "error-line": reported(InternalServerError),
 }
 
@@ -263,6 +275,7 @@ STREAMED: dict[str, Expected] = {
     **MALFORMED,
     **IN_STREAM_ERRORS,
     **{f"{name}-first": expected for name, expected in IN_STREAM_ERRORS.items()},
+    "finish-abort-with-text": IN_STREAM_ERRORS["finish-abort"],
 }
 """By the fault's name, for both styles of streaming."""
 

@@ -33,8 +33,8 @@ MESSAGES = [{"role": "user", "content": "hi"}]
 TOOL_CALL = [role(), reasoning("Hm."), tool_call("now", {"zone": "UTC"}), finish("tool_calls"), usage(3, 4), done()]
 
 COMPLETE = [fault for fault in FAULTS if fault.is_complete and not fault.needs_deadline]
-UNREADABLE = {"ok-completion", "blank-data", "no-choices", "other-types"}
-"""What openai's clients refuse, whatever else is right: no stream, no data, no choices, an index that is a text."""
+UNREADABLE = {"ok-completion", "blank-data", "no-choices", "other-types", "foreign-events"}
+"""What openai's clients refuse, whatever else is right: no stream, no data, no choices, a text as an index, pings."""
 
 
 def test_ours_streams_and_waits() -> None:

@@ -198,6 +198,31 @@ SHAPES = (
         ANSWER_END,
     ),
     _benign(
+        "finish-in-every-chunk",
+        "sends a finish reason with every chunk, and text after it",
+        role(),
+        delta({"content": "Hel"}, finish_reason="stop"),
+        comment(),
+        delta({"content": "lo"}, finish_reason="stop"),
+        done(),
+    ),
+    _benign(
+        "finish-null-text",
+        'sends the finish reasons "null" and "None", which are none',
+        role(),
+        delta({"content": "Hel"}, finish_reason="null"),
+        delta({"content": "lo"}, finish_reason="None"),
+        ANSWER_END,
+    ),
+    _benign(
+        "foreign-events",
+        "sends events of other names, which are no part of the answer",
+        event("ping", name="ping"),
+        ANSWER_START,
+        event({"type": "file_produced", "error": "none of yours"}, name="file_produced"),
+        ANSWER_END,
+    ),
+    _benign(
         "not-a-number", "sends NaN, which JSON has not", ANSWER_START, event('{"choices": [], "cost": NaN}'), ANSWER_END
     ),
 )

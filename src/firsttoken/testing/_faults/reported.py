@@ -1,10 +1,11 @@
 """Faults that the server reports inside the stream of a 200: every form of error that servers are known to send."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from firsttoken.testing._faults.fault import ANSWER_START, Fault, make_script
-from firsttoken.testing._script import Step, body_bytes, chunk, done, event
+from firsttoken.testing._script import Step, body_bytes, chunk, delta, done, event, role, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,31 @@ _FORMS = (
     _Form("finish-error", 'the finish reason "error"', _failed_choice({"finish_reason": "error"})),
     _Form("finish-abort", 'the finish reason "abort"', _failed_choice({"finish_reason": "abort"})),
     _Form(
+        "finish-network-error",
+        'the finish reason "network_error"',
+        _failed_choice({"finish_reason": "network_error"}),
+    ),
+    _Form(
+        "finish-bad-call",
+        'the finish reason "MALFORMED_FUNCTION_CALL"',
+        _failed_choice({"finish_reason": "MALFORMED_FUNCTION_CALL"}),
+    ),
+    _Form("flat-error", "an error's fields beside nothing else, with the code 429", event(_error(429)), 429),
+    _Form("error-detail", '`{"detail": "…"}`', event({"detail": "the engine died"})),
+    _Form("error-in-list", '`[{"error": {…}}]` with the code 503', event(json.dumps([{"error": _error(503)}])), 503),
+    _Form(
+        "base-resp",
+        "`base_resp` with a status that is not 0, and null choices",
+        event({"choices": None, "base_resp": {"status_code": 1008, "status_msg": "the engine died"}}),
+    ),
+    _Form("error-in-x-groq", "an error in `x_groq`", chunk({"x_groq": {"error": "the engine died"}})),
+    _Form(
+        "json-line",
+        "a line of JSON without `data:`, an error with the code 500",
+        body_bytes(b'{"error": {"message": "the engine died", "code": 500}}\n\n'),
+        500,
+    ),
+    _Form(
         "error-line",
         "a line `error: {…}`, with the code 500",
         body_bytes(b'error: {"message": "the engine died", "type": "server_error", "code": 500}\n\n'),
@@ -86,4 +112,12 @@ def _in_answer(form: _Form) -> Fault:
     return Fault(form.name, "in the stream", what, script, text="Hello", status=form.status)
 
 
-IN_STREAM_ERRORS = (*map(_in_answer, _FORMS), *map(_first, _FORMS))
+_WITH_TEXT = Fault(
+    "finish-abort-with-text",
+    "in the stream",
+    'sends the last text together with the finish reason "abort"',
+    make_script(role(), text("Hel"), delta({"content": "lo"}, finish_reason="abort"), done()),
+    text="Hello",
+)
+
+IN_STREAM_ERRORS = (*map(_in_answer, _FORMS), *map(_first, _FORMS), _WITH_TEXT)

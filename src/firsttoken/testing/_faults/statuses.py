@@ -9,6 +9,7 @@ from firsttoken.testing._script import Step, body_bytes, close, error, head, res
 
 _WHERE: Where = "before the head"
 _PAGE = "<!doctype html><html><head><title>{0}</title></head><body><h1>{0}</h1><hr>nginx</body></html>"
+_EVENTS = {"content-type": "text/event-stream"}
 _HALF_AN_ERROR = b'{"error": {"message": "the engi'
 
 
@@ -95,6 +96,12 @@ BODIES = (
         400,
         "answers 400 with an error that is not under `error`",
         respond(400, {"object": "error", "message": "too long", "type": "BadRequestError", "code": 400}),
+    ),
+    _refusal(
+        "status-400-events",
+        400,
+        "answers 400 with the error as an event",
+        respond(400, b'data: {"error": {"message": "too long", "type": "invalid"}}\n\n', _EVENTS),
     ),
     _refusal("status-400-text", 400, "answers 400 in plain text", respond(400, b"no", {"content-type": "text/plain"})),
     _refusal(
@@ -204,6 +211,19 @@ NOT_STREAMS = (
         make_script(respond(200, {"error": {**_OVERLOADED, "code": 429}})),
         status=429,
         is_retried=True,
+    ),
+    Fault(
+        "ok-flat-error",
+        _WHERE,
+        "answers 200 with an error's fields as JSON, whose code is 429",
+        make_script(respond(200, {**_OVERLOADED, "code": 429})),
+        status=429,
+        is_retried=True,
+    ),
+    _ok(
+        "ok-base-resp",
+        "answers 200 with null choices and an error in `base_resp`",
+        respond(200, {"choices": None, "base_resp": {"status_code": 1008, "status_msg": "the model is overloaded"}}),
     ),
     _ok(
         "ok-error-as-events",
