@@ -3,6 +3,7 @@
 import re
 import threading
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
@@ -163,7 +164,8 @@ def test_a_request_that_is_too_long(make_client: MakeClient, tmp_path: Path) -> 
         failure = failure_of(make_client(base_url).chat_completion_stream(request))
     assert isinstance(failure, APIStatusError)
     assert failure.status == 413
-    assert str(failure).startswith("the server answered 413 Request Entity Too Large: ")
+    phrase = HTTPStatus(413).phrase  # another since Python 3.13
+    assert str(failure).startswith(f"the server answered 413 {phrase}: ")
     assert server.requests == []
 
 

@@ -88,7 +88,7 @@ def test_what_does_not_fit_is_said_with_its_path_and_quoted(text: str, into: obj
         ("```json\n{}```", "as JSON (JSON is malformed: invalid character (byte 0)): '```json\\n{}```'"),
         ('{"name":"R"} so', 'as JSON (JSON is malformed: trailing characters (byte 14)): \'{"name":"R"} so\''),
         ("\ud800", "as JSON ('utf-8' codec can't encode character '\\ud800' in position 0: surrogates not allowed): "),
-        ('{"x":' * 3000, "JSON nested too deeply: "),
+        ('{"x":' * 100_000, "JSON nested too deeply: "),
     ],
 )
 def test_what_is_no_json_is_never_repaired(text: str, words: str, into: object) -> None:
