@@ -14,7 +14,7 @@ from tests.support import command
 ROOT = Path(__file__).parents[1]
 _BUILT = ROOT / "docs" / "_build"
 PAGES = sorted(
-    [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
     + [page for page in (ROOT / "docs").rglob("*.md") if _BUILT not in page.parents]
 )
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -54,6 +54,13 @@ def test_the_python_runs(
 def test_the_links_lead_somewhere(page: Path) -> None:
     for target in _LINK.findall(page.read_text(encoding="utf-8")):
         assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+def test_the_tests_that_the_threat_model_names_exist() -> None:
+    text = (ROOT / "docs" / "explanation" / "threat-model.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)`", text)
+    assert len(named) > 20
+    assert [test for test in named if not (ROOT / test).is_file()] == []
 
 
 def shell_lines() -> list[tuple[str, str]]:
