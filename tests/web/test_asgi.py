@@ -1,17 +1,19 @@
 """The ASGI applications, with a server that the test plays itself."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, MutableMapping
 from typing import Any
 
 import pytest
 
-from firsttoken.testing import Gate, ScriptedServer, done, finish, repeat, reply, stall, tool_call
+from firsttoken.testing import Gate, ScriptedServer, close, done, error, finish, repeat, reply, stall, tool_call
 from firsttoken.web import (
     SSE_HEADERS,
     UI_MESSAGE_STREAM_HEADERS,
     RelayResponse,
+    completion_response,
     sse,
     sse_response,
     ui_message_event,
@@ -217,3 +219,68 @@ def test_it_is_a_starlette_response_with_headers_and_a_background_task(kind: Kin
 
     asyncio.run(scenario())
     assert ran == ["yes"]
+
+
+def blocking(kind: str, server: ScriptedServer) -> Any:
+    """What a complete answer is asked of: a stream of either client, or the call of the async one."""
+    if kind == "call":
+        return async_client(server).chat_completion(REQUEST)
+    return asking_of("sync" if kind == "sync" else "async", server).chat_completion_stream(REQUEST)
+
+
+BLOCKING = ["sync", "async", "call"]
+
+
+@pytest.mark.parametrize("kind", BLOCKING)
+def test_a_complete_answer(kind: str) -> None:
+    async def scenario() -> None:
+        browser = Browser()
+        async with ScriptedServer(reply("Hello you")) as server:
+            await browser.load(completion_response(blocking(kind, server), headers={"x-more": "1"}))
+        headers = dict(browser.messages[0]["headers"])
+        assert browser.messages[0]["status"] == 200
+        assert headers[b"content-type"] == b"application/json"
+        assert (headers[b"x-more"], int(headers[b"content-length"])) == (b"1", len(browser.body))
+        answer = json.loads(browser.body)
+        assert answer["choices"][0]["message"]["content"] == "Hello you"
+        assert not [name for name in answer if name.startswith("$")]
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("kind", BLOCKING)
+@pytest.mark.parametrize(
+    ("script", "status", "text", "retry_after"),
+    [
+        (error(429, headers={"retry-after": "7"}), 429, "The model is busy. Try again later.", b"7"),
+        (error(401), 502, "The model's server reported an error.", None),
+        (["Hel", close()], 502, None, None),
+    ],
+    ids=["429", "401", "cut"],
+)
+def test_no_answer(kind: str, script: Any, status: int, text: str | None, retry_after: bytes | None) -> None:
+    async def scenario() -> None:
+        browser = Browser()
+        async with ScriptedServer(script) as server:
+            await browser.load(completion_response(blocking(kind, server)))
+        start = browser.messages[0]
+        assert (start["status"], dict(start["headers"]).get(b"retry-after")) == (status, retry_after)
+        assert text in (None, json.loads(browser.body)["error"]["message"])
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("kind", BLOCKING)
+def test_the_request_is_dropped_when_the_client_leaves(kind: str) -> None:
+    async def scenario() -> None:
+        browser = Browser()
+        async with ScriptedServer(["Hel", stall()]) as server:
+            loading = asyncio.create_task(browser.load(completion_response(blocking(kind, server))))
+            assert await asyncio.to_thread(server.journal.wait_until_requests)
+            left_at = time.monotonic()
+            browser.leave()
+            await loading
+            assert await stopped_after_s(server, left_at) < STOPPED_WITHIN_S
+        assert browser.messages == []
+
+    asyncio.run(scenario())

@@ -68,6 +68,32 @@ def test_a_failure_is_an_error_and_no_done(kind: Kind, script: object, expected:
     assert last == {"error": {"message": text, "type": kind_of_error, "param": None, "code": None}}
 
 
+@pytest.mark.parametrize(
+    ("fields", "left"),
+    [
+        ({"error": {"message": "boom"}}, {}),
+        ({"x_groq": {"id": "r", "error": "boom"}}, {"x_groq": {"id": "r"}}),
+        ({"error": None}, {"error": None}),
+    ],
+    ids=["beside the choices", "deeper", "null"],
+)
+def test_what_an_error_came_with_is_relayed_without_it(
+    kind: Kind, fields: dict[str, object], left: dict[str, object]
+) -> None:
+    choices = [{"index": 0, "delta": {"content": "tail"}, "finish_reason": None}]
+    events = events_of(relayed(kind, sse, ["Hel", event({"choices": choices, **fields})]))
+    assert events[1] == {"choices": choices, **left}
+    assert "error" in events[2]
+
+
+def test_a_complete_answer_in_place_of_a_stream_is_relayed_as_a_chunk(kind: Kind) -> None:
+    message = {"role": "assistant", "content": "Hello"}
+    answer = {"object": "chat.completion", "id": "x", "choices": [{"message": message, "finish_reason": "stop"}]}
+    chunk, end = events_of(relayed(kind, sse, [respond(200, answer)]))
+    assert (chunk["object"], chunk["id"], chunk["choices"][0]["delta"]) == ("chat.completion.chunk", "x", message)
+    assert (chunk["choices"][0]["finish_reason"], end) == ("stop", "[DONE]")
+
+
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_reader_of_the_relay_fails_where_the_relay_did(fault: Fault) -> None:
     """Whatever goes wrong with the answer, our own client behind the relay gets the text that came, and an error."""

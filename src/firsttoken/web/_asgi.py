@@ -1,9 +1,18 @@
-"""An ASGI application that answers with bytes as they come, and stops when the client leaves."""
+"""ASGI applications that answer with bytes as they come, or with a complete answer, and stop when the client leaves."""
 
 import asyncio
+import math
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from firsttoken.errors import APITimeoutError, ChatCompletionError, ConfigurationError, RateLimitError
+from firsttoken.web._encoder import ErrorText, StreamError, encode_json, error_object, log_failure
+
+if TYPE_CHECKING:
+    from firsttoken import AsyncChatCompletionStream, ChatCompletionStream
+    from firsttoken.types import ChatCompletion
 
 Message = MutableMapping[str, object]
 Receive = Callable[[], Awaitable[Message]]
@@ -16,22 +25,15 @@ class RelayResponse:
     Where Starlette is loaded it is a Starlette response too, with `headers`, `set_cookie()` and `background`.
     """
 
-    def __init__(self, parts: AsyncGenerator[bytes], headers: Mapping[str, str]) -> None:
-        self._parts = parts
+    def __init__(self, respond: "Callable[[RelayResponse, Send], Awaitable[None]]", headers: Mapping[str, str]) -> None:
+        self._respond = respond
         self.status_code = 200
-        self.raw_headers = [
-            (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
-        ]
+        self.raw_headers = encode_headers(headers)
         self.background: Callable[[], Awaitable[None]] | None = None
-
-    @classmethod
-    def make(cls, parts: AsyncGenerator[bytes], headers: Mapping[str, str]) -> "RelayResponse":
-        """Make one, of a class that the frameworks that are loaded take."""
-        return _class_for_frameworks(cls)(parts, headers)
 
     async def __call__(self, scope: Mapping[str, object], receive: Receive, send: Send) -> None:  # noqa: ARG002 - as ASGI has it
         """Answer a request."""
-        sending = asyncio.create_task(self._send(send))
+        sending = asyncio.ensure_future(self._respond(self, send))
         watching = asyncio.create_task(_wait_for_disconnect(receive))
         try:
             await asyncio.wait((sending, watching), return_when=asyncio.FIRST_COMPLETED)
@@ -45,15 +47,75 @@ class RelayResponse:
         if self.background is not None:
             await self.background()
 
-    async def _send(self, send: Send) -> None:
-        start: Message = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
-        async with aclosing(self._parts) as parts:
-            is_there = await _try_send(send, start)
+
+def relay_response(parts: AsyncGenerator[bytes], headers: Mapping[str, str]) -> RelayResponse:
+    """Make one that sends bytes as they come."""
+
+    async def respond(response: RelayResponse, send: Send) -> None:
+        async with aclosing(parts):
+            is_there = await _start(response, send)
             async for data in parts:
                 if not is_there:
                     return
                 is_there = await _try_send(send, {"type": "http.response.body", "body": data, "more_body": True})
             await _try_send(send, {"type": "http.response.body", "body": b"", "more_body": False})
+
+    return _class_for_frameworks()(respond, headers)
+
+
+def completion_response(
+    source: "Awaitable[ChatCompletion] | ChatCompletionStream | AsyncChatCompletionStream",
+    error_text: ErrorText,
+    headers: Mapping[str, str],
+) -> RelayResponse:
+    """Make one that sends a complete answer."""
+
+    async def respond(response: RelayResponse, send: Send) -> None:
+        try:
+            body = (await _completion(source)).to_json()
+        except (ChatCompletionError, ConfigurationError) as error:
+            log_failure(error)
+            response.status_code, more_headers = _status_of(error)
+            response.raw_headers += encode_headers(more_headers)
+            body = encode_json(error_object(error, error_text(error)))
+        response.raw_headers += encode_headers({"content-length": str(len(body))})
+        await _start(response, send)
+        await _try_send(send, {"type": "http.response.body", "body": body, "more_body": False})
+
+    return _class_for_frameworks()(respond, {"content-type": "application/json", **headers})
+
+
+async def _completion(
+    source: "Awaitable[ChatCompletion] | ChatCompletionStream | AsyncChatCompletionStream",
+) -> "ChatCompletion":
+    """The complete answer; cancelling drops the request."""
+    if isinstance(source, AsyncIterator):
+        async with source as stream:
+            return await stream.final_completion()
+    if isinstance(source, Awaitable):
+        return await source
+    try:
+        return await asyncio.to_thread(source.final_completion)
+    finally:
+        source.close()  # wakes the thread
+
+
+def _status_of(error: StreamError) -> tuple[int, Mapping[str, str]]:
+    """The status, and headers, of a response without an answer. The client's request was not wrong: 429 or a 5xx."""
+    if isinstance(error, RateLimitError):
+        wait_s = error.retry_after_s
+        return 429, {} if wait_s is None else {"retry-after": str(math.ceil(wait_s))}
+    return (504 if isinstance(error, APITimeoutError) else 502), {}
+
+
+def encode_headers(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Headers as ASGI has them."""
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+
+
+async def _start(response: RelayResponse, send: Send) -> bool:
+    message: Message = {"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers}
+    return await _try_send(send, message)
 
 
 async def _try_send(send: Send, message: Message) -> bool:
@@ -70,15 +132,15 @@ async def _wait_for_disconnect(receive: Receive) -> None:
         pass
 
 
-_starlette_classes: dict[type, type[RelayResponse]] = {}
+_starlette_classes: list[type[RelayResponse]] = []
 
 
-def _class_for_frameworks(cls: type[RelayResponse]) -> type[RelayResponse]:
+def _class_for_frameworks() -> type[RelayResponse]:
     """FastAPI takes instances of Starlette's `Response` for responses; anything else it would write as JSON."""
     starlette = sys.modules.get("starlette.responses")
     if starlette is None:
-        return cls
-    if cls not in _starlette_classes:
-        names = {"__module__": cls.__module__, "__doc__": cls.__doc__}
-        _starlette_classes[cls] = type(cls.__name__, (cls, starlette.Response), names)
-    return _starlette_classes[cls]
+        return RelayResponse
+    if not _starlette_classes:
+        names = {"__module__": RelayResponse.__module__, "__doc__": RelayResponse.__doc__}
+        _starlette_classes.append(type("RelayResponse", (RelayResponse, starlette.Response), names))
+    return _starlette_classes[0]

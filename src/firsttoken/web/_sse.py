@@ -4,8 +4,11 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from firsttoken._json import as_array, as_object, parse_json
 from firsttoken.types import ChatCompletionChunk
-from firsttoken.web._encoder import DONE, ErrorText, StreamError, encode_event, error_object, log_failure
+from firsttoken.web._encoder import DONE, ErrorText, StreamError, encode_event, encode_json, error_object, log_failure
 
 if TYPE_CHECKING:
     from firsttoken import AsyncChatCompletionStream, ChatCompletionStream
@@ -18,6 +21,7 @@ class SSEEncoder:
 
     def __init__(self, error_text: ErrorText) -> None:
         self._error_text = error_text
+        self._is_first = True
 
     def items(self, stream: "ChatCompletionStream") -> Iterator[ChatCompletionChunk]:
         """The chunks."""
@@ -34,6 +38,11 @@ class SSEEncoder:
     def encode(self, item: ChatCompletionChunk) -> bytes:
         """The chunk's own bytes; a line break in them begins another line of data."""
         data = item.raw
+        if self._is_first and item.choices and b'"delta"' not in data:
+            data = _as_chunk(item)
+        if b'"error"' in data:
+            data = _without_errors(data)
+        self._is_first = False
         if b"\n" in data or b"\r" in data:
             data = _LINE_END.sub(b"\ndata: ", data)
         return b"data: " + data + b"\n\n"
@@ -46,3 +55,22 @@ class SSEEncoder:
         """The error, and no `[DONE]`."""
         log_failure(error)
         return encode_event(error_object(error, self._error_text(error)))
+
+
+def _as_chunk(item: ChatCompletionChunk) -> bytes:
+    """A complete answer, which some servers send in place of a stream, as the chunk that readers of streams expect."""
+    return msgspec.structs.replace(item, raw=b"", object="chat.completion.chunk").to_json()
+
+
+def _without_errors(data: bytes) -> bytes:
+    """A chunk without the error that came with its text: what the client is told of it comes after the chunk."""
+    value = parse_json(data)
+    return encode_json(value) if _drop_errors(value) else data
+
+
+def _drop_errors(value: object) -> bool:
+    """Drop what is called "error", anywhere; whether there was something."""
+    fields = as_object(value)
+    has_error = fields is not None and fields.pop("error", None) is not None
+    inner = [_drop_errors(item) for item in (as_array(value) if fields is None else fields.values()) or ()]
+    return has_error or any(inner)

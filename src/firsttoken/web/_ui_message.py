@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from firsttoken._json import as_array, as_object
+from firsttoken._models.finish_reasons import finish_class
 from firsttoken.errors import RefusalError
 from firsttoken.events import (
     FinishedEvent,
@@ -28,13 +29,10 @@ from firsttoken.web._encoder import DONE, ErrorText, StreamError, encode_event, 
 if TYPE_CHECKING:
     from firsttoken import AsyncChatCompletionStream, ChatCompletionStream
 
-_FINISH_REASONS = {
-    **dict.fromkeys(("stop", "end_turn", "eos", "eos_token", "stop_sequence"), "stop"),
-    **dict.fromkeys(("length", "max_tokens", "model_length", "model_context_window_exceeded"), "length"),
-    **dict.fromkeys(("tool_calls", "function_call", "tool_use"), "tool-calls"),
-    **dict.fromkeys(("content_filter", "sensitive", "safety", "recitation", "prohibited_content"), "content-filter"),
-}
-"""The AI SDK's words for the servers'; any other is "other"."""
+_FINISH_REASONS = {"complete": "stop", "cut": "length", "filtered": "content-filter"}
+"""The AI SDK's words for the classes of finish reasons; "other" for the rest."""
+
+_TOOL_CALLS = ("tool_calls", "tool_call", "tool_use", "function_call")
 
 _REFUSAL = {"firsttoken": {"refusal": True}}
 """The `providerMetadata` of a text part that holds a refusal, for which the AI SDK has no part of its own."""
@@ -140,7 +138,7 @@ class UIMessageEncoder:
         finish: dict[str, object] = {"type": "finish"}
         metadata: dict[str, object] = {}
         if self._finish_reason:
-            finish["finishReason"] = _FINISH_REASONS.get(self._finish_reason.lower(), "other")
+            finish["finishReason"] = _finish_reason(self._finish_reason)
             metadata["finishReason"] = finish["finishReason"]
         if self._usage is not None:
             metadata["usage"] = _usage(self._usage)
@@ -169,6 +167,12 @@ class UIMessageEncoder:
 
     def _part_id(self) -> str:
         return f"{self._kind}-{self._parts}"
+
+
+def _finish_reason(reason: str) -> str:
+    """A server's finish reason in the AI SDK's words."""
+    is_calls = reason.lower() in _TOOL_CALLS
+    return "tool-calls" if is_calls else _FINISH_REASONS.get(finish_class(reason), "other")
 
 
 def _part_type(kind: str) -> str:
