@@ -1,9 +1,12 @@
-"""Streams as real servers sent them: each gives exactly what its index says, and cut short it is never taken for whole.
+"""Streams in the forms that servers send: each gives exactly what its index says, and cut short it is never complete.
 
-The recordings are other projects' data and not part of this repository: where they are absent, this file is skipped.
+Those beside this file are written by hand, and always run. Recordings of real servers are other projects' data and not
+part of this repository: they are read from the folder that `FIRSTTOKEN_STREAMS` names, or from `shared/streams` beside
+the repository, and marked `recorded`. Where there are none, a test says so.
 """
 
 import json
+import os
 import random
 import re
 from collections.abc import Iterator
@@ -12,6 +15,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from _pytest.mark import ParameterSet
 
 from firsttoken import Client, chat_completion_request
 from firsttoken._json import as_object, parse_json
@@ -19,27 +23,36 @@ from firsttoken._protocol import lenient
 from firsttoken.errors import APIStatusError, ChatCompletionError, StreamTruncatedError
 from firsttoken.sansio import Accumulator
 from firsttoken.types import ChatCompletion, ChatCompletionChunk, Choice
-from tests.support.clients import MakeClient
+from tests.support.clients import OVER_SOCKETS, MakeClient
 from tests.support.core import Outcome, cut_at, cut_every, run
 from tests.support.server import Peer, Server
 
-STREAMS = Path(__file__).resolve().parents[3] / "shared" / "streams"
-INDEX = STREAMS / "index.jsonl"
+WRITTEN = Path(__file__).parent / "streams"
+RECORDED = Path(os.environ.get("FIRSTTOKEN_STREAMS") or Path(__file__).resolve().parents[3] / "shared" / "streams")
 SMALL = 8_000
 """Bytes up to which a stream is cut between all events, and tried byte by byte in the core."""
 TINY = 3_000
 """Bytes up to which a stream is sent byte by byte over a socket."""
 
 
-def load_index() -> list[dict[str, Any]]:
-    if not INDEX.is_file():
-        return []
-    return [json.loads(line) for line in INDEX.read_text(encoding="utf-8").splitlines()]
+def load_index(folder: Path) -> list[dict[str, Any]]:
+    index = folder / "index.jsonl"
+    lines = index.read_text(encoding="utf-8").splitlines() if index.is_file() else []
+    return [json.loads(line) | {"path": folder / json.loads(line)["file"]} for line in lines]
 
 
-ENTRIES = load_index()
-pytestmark = pytest.mark.skipif(not ENTRIES, reason=f"no recordings at {INDEX.parent}")
-each_stream = pytest.mark.parametrize("entry", ENTRIES, ids=[entry["file"] for entry in ENTRIES])
+def each(entries: list[dict[str, Any]], *marks: pytest.MarkDecorator) -> list[ParameterSet]:
+    return [pytest.param(entry, id=entry["file"], marks=marks) for entry in entries]
+
+
+ENTRIES = load_index(RECORDED)
+each_stream = pytest.mark.parametrize("entry", each(load_index(WRITTEN)) + each(ENTRIES, pytest.mark.recorded))
+
+
+@pytest.mark.recorded
+def test_there_are_recorded_streams() -> None:
+    if not ENTRIES:
+        pytest.skip(f"no recorded streams in {RECORDED}: FIRSTTOKEN_STREAMS names a folder that has them")
 
 
 def choice_as_indexed(choice: Choice) -> dict[str, Any]:
@@ -63,9 +76,10 @@ def choice_as_indexed(choice: Choice) -> dict[str, Any]:
 
 def as_indexed(outcome: Outcome) -> dict[str, Any]:
     completion: ChatCompletion = outcome.completion
-    ends = "complete" if outcome.complete else "server" if isinstance(outcome.failure, APIStatusError) else "other"
+    endings = {APIStatusError: "server", StreamTruncatedError: "truncated"}
+    ended = next((name for kind, name in endings.items() if isinstance(outcome.failure, kind)), "other")
     return {
-        "outcome": ends,
+        "outcome": "complete" if outcome.complete else ended,
         "chunks": len(outcome.chunks),
         "usage": completion.usage.completion_tokens if completion.usage else None,
         "choices": {str(choice.index): choice_as_indexed(choice) for choice in completion.choices},
@@ -73,7 +87,7 @@ def as_indexed(outcome: Outcome) -> dict[str, Any]:
 
 
 def body_of(entry: dict[str, Any]) -> bytes:
-    return (STREAMS / entry["file"]).read_bytes()
+    return Path(entry["path"]).read_bytes()
 
 
 def expected_of(entry: dict[str, Any]) -> dict[str, Any]:
@@ -168,6 +182,7 @@ def through(client: Client, name: str, pieces: list[bytes]) -> Outcome:
     return Outcome(chunks, stream.completion, stream.state == "complete", failure)
 
 
+@OVER_SOCKETS
 @each_stream
 def test_both_clients_give_what_the_index_says(entry: dict[str, Any], server: Server, make_client: MakeClient) -> None:
     data, client = body_of(entry), make_client(server)
@@ -178,6 +193,7 @@ def test_both_clients_give_what_the_index_says(entry: dict[str, Any], server: Se
         assert outcome.completion == folded(outcome.chunks)
 
 
+@OVER_SOCKETS
 @each_stream
 def test_both_clients_take_no_stream_that_is_cut_short_for_whole(
     entry: dict[str, Any], server: Server, make_client: MakeClient
