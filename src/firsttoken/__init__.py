@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from firsttoken._client.limiter import Limiter
     from firsttoken._client.stream import STOP
     from firsttoken._models.timeout import Timeout
+    from firsttoken._parts import audio_part, file_part, image_part, text_part
     from firsttoken._sync.client import Client
     from firsttoken._sync.stream import ChatCompletionStream
     from firsttoken.types import (
@@ -50,9 +51,13 @@ __all__ = [
     "Timeout",
     "__version__",
     "assistant_message",
+    "audio_part",
     "chat_completion_request",
     "developer_message",
+    "file_part",
+    "image_part",
     "system_message",
+    "text_part",
     "tool_message",
     "user_message",
 ]
@@ -65,6 +70,10 @@ _LAZY_IMPORTS = {
     "Client": "firsttoken._sync.client",
     "Limiter": "firsttoken._client.limiter",
     "Timeout": "firsttoken._models.timeout",
+    "audio_part": "firsttoken._parts",
+    "file_part": "firsttoken._parts",
+    "image_part": "firsttoken._parts",
+    "text_part": "firsttoken._parts",
 }
 """Where a name is from; the others are from `firsttoken.types`."""
 

@@ -302,7 +302,7 @@ def test_the_json_of_events_has_no_private_names() -> None:
 @pytest.mark.parametrize(
     ("content", "text", "hint"),
     [
-        (b"Hi", "not bytes", "decode text (data.decode()); firsttoken.types has image_part, audio_part and file_part"),
+        (b"Hi", "not bytes", "decode text (data.decode()); image_part, audio_part and file_part take other data"),
         (None, "not NoneType", ""),
         ({"type": "text", "text": "Hi"}, "not dict", "put a single part into a list: [part]"),
         (ChatCompletion(), "not ChatCompletion", "completion.text is the text; completion.message goes into messages"),

@@ -70,13 +70,24 @@ def definition(tool: dict[str, object]) -> dict[str, Any]:
     return cast("dict[str, Any]", tool["function"])
 
 
+UNITS = ["celsius", "fahrenheit"]
+
+
 def test_a_function_says_all_about_itself() -> None:
     made = definition(function_tool(get_weather))
-    assert (made["name"], made["description"]) == ("get_weather", "Get the weather of a city.")
+    assert (made["name"], made["description"]) == (
+        "get_weather",
+        "Get the weather of a city.\n\nIt is not the climate.",
+    )
     parameters = made["parameters"]
     assert parameters["properties"] == {
         "city": {"type": "string", "description": "where; its name, note: in English."},
-        "unit": {"enum": ["celsius", "fahrenheit"], "description": "of the temperature", "default": "celsius"},
+        "unit": {
+            "type": "string",
+            "enum": ["celsius", "fahrenheit"],
+            "description": "of the temperature",
+            "default": "celsius",
+        },
         "days": {"type": "integer", "minimum": 1, "maximum": 14, "description": "how many.", "default": 1},
         "near": {"anyOf": [{"$ref": "#/$defs/Place"}, {"type": "null"}]},
         "words": {"type": "array", "items": {"type": "string"}},
@@ -109,7 +120,7 @@ def test_async_functions_methods_and_silent_ones() -> None:
     assert waiting == {
         "name": "wait",
         "description": "Wait.",
-        "parameters": {"type": "object", "properties": {}, "required": [], "additionalProperties": False},
+        "parameters": {"type": "object", "properties": {}, "additionalProperties": False},
     }
     assert list(definition(function_tool(Shop().sell))["parameters"]["properties"]) == ["what"]
     silent = definition(function_tool(undocumented))
@@ -206,7 +217,7 @@ REFUSED: list[tuple[Any, str]] = [
     (unresolved, "the annotations of unresolved can't be resolved: name 'Missing' is not defined"),
     (Shop.sell, "sell can't be a tool: its parameter self has no annotation"),
     (lambda: None, "'<lambda>' can't be the name of a tool: letters, digits, _ and - can, 64 of them"),
-    (functools.partial(get_weather, "x"), "a tool must be a dict or a function, not partial"),
+    (functools.partial(print, "x"), "a tool must be a dict or a function, not builtin_function_or_method"),
     (Place, "a tool must be a dict or a function, not StructMeta"),
     (print, "a tool must be a dict or a function, not builtin_function_or_method"),
     ("get_weather", "a tool must be a dict or a function, not str: 'get_weather'"),

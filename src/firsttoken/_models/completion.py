@@ -1,8 +1,7 @@
 """A complete completion, as the API reference's "chat completion object" has it."""
 
 import builtins
-from collections.abc import Callable
-from types import FunctionType, MethodType
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar, overload
 
 import msgspec
@@ -22,7 +21,7 @@ from firsttoken._models.base import (
 )
 from firsttoken._models.finish_reasons import TRUNCATED_BY, finish_class
 from firsttoken._schema.parsing import ResponseType, parse_json_text
-from firsttoken._schema.tools import keyword_arguments
+from firsttoken._schema.tools import is_function, keyword_arguments, name_of_function
 from firsttoken.errors import (
     ChatCompletionError,
     ConfigurationError,
@@ -107,25 +106,49 @@ class ToolCall(ResponseObject):
             ConfigurationError: it is the call of a custom tool, whose input is free text; or `into` can't be parsed
                 into.
         """
-        if isinstance(into, FunctionType | MethodType):
+        if is_function(into):
             return keyword_arguments(into, self._parsed)
-        return self._parsed(dict[str, _Object] if into is None else into)
+        if into is None:
+            into = dict[str, _Object]
+        return self._parsed(into)
 
-    def invoke(self, function: Callable[..., _T]) -> _T:
+    @overload
+    def invoke(self, function: Callable[..., _T]) -> _T: ...
+    @overload
+    def invoke(self, function: Iterable[Callable[..., _Object]]) -> _Object: ...
+    def invoke(self, function: Callable[..., _Object] | Iterable[Callable[..., _Object]]) -> _Object:
         """Call a function with the checked arguments and return its result: of an `async def`, what to await.
 
+        Args:
+            function: the function, or several, of which the one with the call's name is called.
+
         Raises:
-            ResponseFormatError: they don't match the function, which is not called then (see `parse`).
+            ResponseFormatError: they don't match the function, which is not called then (see `parse`), or none of the
+                functions has the name.
             ConfigurationError: it is the call of a custom tool, or `function` can't be a tool.
         """
+        if not callable(function):
+            function = self._function_of(function)
         return function(**keyword_arguments(function, self._parsed))
+
+    def _function_of(self, functions: Iterable[Callable[..., _Object]]) -> Callable[..., _Object]:
+        named = {name_of_function(function): function for function in functions}
+        if self.name not in named:
+            raise ResponseFormatError(
+                f"the model called {self.name!r}, which is not one of the functions",
+                hint=f"the functions are {', '.join(named)}; tell the model by a tool message",
+            )
+        return named[self.name]
 
     def _parsed(self, into: _Object) -> _Object:
         if self.function is None:
             raise ConfigurationError(
                 f"the input of the custom tool {self.name} is text, not JSON", hint="call.arguments is the text"
             )
-        return parse_json_text(self.arguments, into, f"the arguments of {self.name or 'a nameless function'}")
+        text = self.arguments
+        if not text.strip() and into != dict[str, _Object]:
+            text = "{}"  # some servers send nothing to a function without parameters
+        return parse_json_text(text, into, f"the arguments of {self.name or 'a nameless function'}")
 
 
 class Audio(ResponseObject):

@@ -220,7 +220,7 @@ def _is_text_or_list(content: object) -> bool:
 
 def _content_hint(content: object) -> str | None:
     if isinstance(content, BYTES):
-        return "decode text (data.decode()); firsttoken.types has image_part, audio_part and file_part for other data"
+        return "decode text (data.decode()); image_part, audio_part and file_part take other data"
     if isinstance(content, Mapping):
         return "put a single part into a list: [part]"
     if hasattr(content, "message") and hasattr(content, "choices"):

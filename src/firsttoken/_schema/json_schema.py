@@ -4,11 +4,13 @@ OpenAI's rules for them are in `strict`.
 """
 
 import re
+import sys
+from typing import Any, cast
 
 import msgspec
 
 from firsttoken._json import as_array, as_object
-from firsttoken._schema.parsing import is_pydantic_model, name_of
+from firsttoken._schema.parsing import check_readable, involves_pydantic, is_pydantic_model, is_pydantic_type, name_of
 from firsttoken._schema.strict import strict_schema
 from firsttoken.errors import ConfigurationError
 
@@ -61,7 +63,11 @@ def object_schema(type_: object) -> dict[str, object]:
 
 def _schema(type_: object) -> dict[str, object]:
     try:
-        return type_.model_json_schema() if is_pydantic_model(type_) else schema_of(type_)
+        if involves_pydantic(type_):
+            return pydantic_schema(type_)
+        if "pydantic" in sys.modules:
+            check_readable(type_)
+        return schema_of(type_)
     except (TypeError, NameError, RuntimeError) as error:  # also recursion, and pydantic's own errors
         raise ConfigurationError(
             f"{name_of(type_)} has no JSON schema: {str(error).partition(chr(10))[0]}",
@@ -75,12 +81,37 @@ def schema_of(type_: object) -> dict[str, object]:
     Raises:
         TypeError: it is none, or holds one that is none.
     """
-    return msgspec.json.schema(type_, schema_hook=_schema_hook)
+    schema: dict[str, object] = msgspec.json.schema(type_, schema_hook=_schema_hook)
+    found: dict[str, object] = {}
+    _take_definitions(schema, found)
+    return schema | {"$defs": found} if found else schema
+
+
+def pydantic_schema(type_: object) -> dict[str, object]:
+    """The JSON schema of one of pydantic's types."""
+    import pydantic
+
+    if is_pydantic_model(type_):
+        return type_.model_json_schema()
+    adapter: pydantic.TypeAdapter[object] = pydantic.TypeAdapter(cast("Any", type_))
+    return adapter.json_schema()
+
+
+def _take_definitions(node: object, found: dict[str, object]) -> None:
+    """Move the definitions of a schema, wherever they stand, to one place: references to them begin at the root."""
+    fields = as_object(node)
+    definitions = {} if fields is None else as_object(fields.pop("$defs", None)) or {}
+    found |= definitions
+    inner = (as_array(node) or []) if fields is None else list(fields.values())
+    for item in [*definitions.values(), *inner]:
+        _take_definitions(item, found)
 
 
 def _schema_hook(type_: type) -> dict[str, object]:
     if type_ is object:
         return {"type": ["object", "array", "string", "number", "boolean", "null"]}  # msgspec takes {} for no answer
+    if is_pydantic_type(type_):
+        return pydantic_schema(type_)
     raise TypeError(f"{name_of(type_)} is not supported by msgspec")
 
 

@@ -5,6 +5,8 @@ properties, requires each and allows no other; `anyOf`, `$defs` and recursion ar
 constraints of length are not. What its server checks besides: a `$ref` stands alone, and every schema has a type.
 """
 
+import re
+
 from firsttoken._json import as_array, as_object
 from firsttoken.errors import ConfigurationError
 
@@ -31,7 +33,14 @@ UNSUPPORTED_KEYWORDS = {
 }
 """Keywords without which the schema would mean something else."""
 
+_LOOK_AROUND = re.compile(r"\(\?<?[=!]")
+
 _TYPES: dict[type, str] = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
+
+
+def type_name(value: object) -> str:
+    """The JSON type of a value in an enum."""
+    return next(name for kind, name in _TYPES.items() if isinstance(value, kind))  # bool stands before int
 
 
 def strict_schema(schema: JSONObject, name: str) -> JSONObject:
@@ -87,6 +96,8 @@ class _Strict:
             made["items"] = self._node(node.get("items"), f"{path}[…]", expanding)
         if node.get("format", "uuid") not in _FORMATS:
             del made["format"]
+        if _LOOK_AROUND.search(str(node.get("pattern", ""))):
+            del made["pattern"]  # OpenAI refuses it; it is checked all the same
         return made
 
     def _write_properties(self, made: JSONObject, node: JSONObject, path: str, expanding: tuple[str, ...]) -> None:
@@ -94,7 +105,8 @@ class _Strict:
         if properties is None or node.get("additionalProperties", False) is not False:
             raise self._unsupported(path, "an object whose fields are not named")
         made["properties"] = {name: self._node(item, f"{path}.{name}", expanding) for name, item in properties.items()}
-        made["required"] = list(properties)
+        if properties:
+            made["required"] = list(properties)
         made["additionalProperties"] = False
 
     def _reference(self, node: JSONObject, path: str, expanding: tuple[str, ...]) -> JSONObject:
@@ -104,7 +116,11 @@ class _Strict:
         beside = {keyword: node[keyword] for keyword in ("description", "title") if keyword in node}
         if not beside or name in expanding:
             return {"$ref": reference}
-        return self._node((as_object(self._definitions[name]) or {}) | beside, path, (*expanding, name))
+        definition = as_object(self._definitions[name]) or {}
+        if has_reference(definition):  # or models in models in models would be written out again and again
+            alone: JSONObject = {"anyOf": [{"$ref": reference}]}
+            return alone | beside
+        return self._node(definition | beside, path, (*expanding, name))
 
     def _unsupported(self, path: str, what: str) -> ConfigurationError:
         return ConfigurationError(
@@ -112,6 +128,13 @@ class _Strict:
             hint="declare it more narrowly, or make the schema yourself with strict=False "
             "(firsttoken.types.json_schema_format, function_tool)",
         )
+
+
+def has_reference(node: object) -> bool:
+    """Whether a schema refers to another one."""
+    fields = as_object(node)
+    inner = (as_array(node) or []) if fields is None else list(fields.values())
+    return (fields is not None and "$ref" in fields) or any(map(has_reference, inner))
 
 
 def _typed_enum(made: JSONObject) -> JSONObject:

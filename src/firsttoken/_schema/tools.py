@@ -1,30 +1,30 @@
 """Python functions to tool definitions, and a call's arguments to a function's.
 
-A definition is made of a function's name, its docstring (first paragraph, and the section `Args:` in Google's style)
-and its signature. The types of its parameters are msgspec's.
+A definition is made of a function's name, its docstring and its signature. The types of its parameters are msgspec's,
+or pydantic's.
 """
 
+import functools
 import inspect
 import math
 import re
 import types
 import typing
 from collections.abc import Callable, Mapping
+from typing import cast
 
 import msgspec
 
+from firsttoken._schema.docstrings import read_docstring
 from firsttoken._schema.json_schema import object_schema, schema_of
-from firsttoken._schema.parsing import name_of
-from firsttoken._schema.strict import strict_schema
+from firsttoken._schema.parsing import involves_pydantic, name_of
+from firsttoken._schema.strict import strict_schema, type_name
 from firsttoken.errors import ConfigurationError
 
 Function = Callable[..., object]
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 """What the API takes as the name of a function."""
-
-_ARGS_SECTION = re.compile(r"^(?:Args|Arguments|Parameters):[ \t]*\n((?:[ \t]+.*\n?|[ \t]*\n)*)", re.MULTILINE)
-_ARGUMENT = re.compile(r"\*{0,2}(\w+)[ \t]*(?:\([^)]*\))?:[ \t]*(.*)")
 
 
 def function_tool(
@@ -35,10 +35,12 @@ def function_tool(
     `chat_completion_request(…, tools=[get_weather])` does the same with the defaults.
 
     Args:
-        function: its parameters are described by their annotations, and by the section `Args:` of its docstring in
-            Google's style. One with a default is optional. `Annotated[int, msgspec.Meta(ge=1)]` narrows.
+        function: its parameters are described by their annotations, and by its docstring in the style of Google, NumPy
+            or Sphinx. One with a default is optional. `Annotated[int, msgspec.Meta(ge=1)]` narrows it, and so does
+            `Annotated[str, pydantic.Field(min_length=2)]`. Methods, partials, cached functions and callable objects
+            are functions too.
         name: the model's name for it; None takes its own.
-        description: what it does and when to call it; None takes the first paragraph of its docstring.
+        description: what it does and when to call it; None takes its docstring up to the first section.
         strict: True has the server keep to the schema, in OpenAI's strict subset: then the model gives every argument.
             None and False leave it to the server; `ToolCall.parse` checks the arguments in any case.
 
@@ -47,18 +49,17 @@ def function_tool(
             type without a JSON schema, one that can't be passed by name, `*args` and `**kwargs`.
     """
     _check_is_function(function)
-    shown = name or function.__name__
+    shown = name or name_of_function(function)
     if _NAME.fullmatch(shown) is None:
         raise ConfigurationError(
             f"{shown!r} can't be the name of a tool: letters, digits, _ and - can, 64 of them",
             hint="as in function_tool(function, name=…)",
         )
-    docstring = inspect.getdoc(function) or ""
+    words, described = read_docstring(documented(function))
     definition: dict[str, object] = {"name": shown}
-    words = _first_paragraph(docstring) if description is None else description
-    if words:
-        definition["description"] = words
-    parameters = _parameters_schema(function, _described_arguments(docstring))
+    if description or (description is None and words):
+        definition["description"] = description or words
+    parameters = _parameters_schema(function, described)
     definition["parameters"] = strict_schema(parameters, shown) if strict else parameters
     if strict is not None:
         definition["strict"] = strict
@@ -77,24 +78,62 @@ def keyword_arguments(function: Function, decode: Callable[[object], object]) ->
     """
     _check_is_function(function)
     given = decode(_arguments_type(function))
-    return {name: value for name in _hints(function) if (value := getattr(given, name)) is not msgspec.UNSET}
+    names = getattr(given, "model_fields_set", _hints(function))  # of pydantic: those that came
+    return {name: value for name in names if (value := getattr(given, name)) is not msgspec.UNSET}
+
+
+def is_function(value: object) -> "typing.TypeGuard[Function]":
+    """Whether it is what a tool can be made of, not a type."""
+    if isinstance(value, types.FunctionType | types.MethodType | functools.partial) or hasattr(value, "__wrapped__"):
+        return True
+    return callable(value) and not isinstance(value, type) and type(value).__module__ not in ("typing", "types")
+
+
+def name_of_function(function: Function) -> str:
+    """The name of a function, of what a partial or a cache wraps, or of the class of a callable object."""
+    named = inspect.unwrap(_unbound(function))
+    return getattr(named, "__name__", None) or type(named).__name__
+
+
+def documented(function: Function) -> object:
+    """Where the docstring of a function stands: of a callable object, at its `__call__`, else at its class."""
+    found: object = inspect.unwrap(_unbound(function))
+    if inspect.isroutine(found):
+        return found
+    kind = type(found)
+    return kind.__call__ if kind.__call__.__doc__ else kind
+
+
+def _unbound(function: Function) -> Function:
+    """What a partial calls."""
+    while isinstance(function, functools.partial):
+        function = cast("functools.partial[object]", function).func
+    return function
 
 
 def _check_is_function(function: object) -> None:
-    if not inspect.isfunction(function) and not inspect.ismethod(function):
+    while isinstance(function, functools.partial):
+        function = cast("functools.partial[object]", function).func
+    if not callable(function) or isinstance(function, type) or inspect.isbuiltin(function):
         raise ConfigurationError(
-            f"a tool must be a dict or a function, not {name_of(type(function))}: {function!r}",
+            f"a tool must be a dict or a function, not {name_of(cast('object', type(function)))}: {function!r}",
             hint="wrap it in a def with an annotation for each parameter",
         )
 
 
 def _parameters_schema(function: Function, described: Mapping[str, str]) -> dict[str, object]:
-    for name, hint in _hints(function).items():
-        _check_has_schema(function, name, hint)
-    schema = object_schema(_arguments_type(function))
+    arguments = _arguments_type(function)
+    if issubclass(arguments, msgspec.Struct):
+        for name, hint in _hints(function).items():
+            _check_has_schema(function, name, hint)
+    schema = object_schema(cast("object", arguments))
     del schema["title"]  # the function's name again
-    properties = typing.cast("dict[str, dict[str, object]]", schema["properties"])
+    if not schema.get("required", True):
+        del schema["required"]
+    properties = cast("dict[str, dict[str, object]]", schema["properties"])
     for name, property_ in properties.items():
+        property_.pop("title", None)  # the parameter's name again
+        _write_type(property_)
         if described.get(name):
             property_.setdefault("description", described[name])
         default = inspect.signature(function).parameters[name].default
@@ -111,16 +150,37 @@ def _check_has_schema(function: Function, name: str, hint: object) -> None:
         raise _unsupported(function, name, f"is of a type without a JSON schema, {name_of(hint)}") from error
 
 
-def _arguments_type(function: Function) -> type[msgspec.Struct]:
-    """A struct with the function's parameters for fields; those with a default are optional, others are refused."""
+def _write_type(property_: dict[str, object]) -> None:
+    """The type of an enum's values, which some servers need."""
+    values = property_.get("enum")
+    if isinstance(values, list) and "type" not in property_:
+        kinds = {type_name(value) for value in cast("list[object]", values)}
+        if len(kinds) == 1:
+            property_["type"] = kinds.pop()
+
+
+def _arguments_type(function: Function) -> type:
+    """A type with the function's parameters for fields; those with a default are optional, others are refused."""
     parameters = inspect.signature(function).parameters
+    if any(map(involves_pydantic, _hints(function).values())):
+        import pydantic
+
+        create: Callable[..., type] = pydantic.create_model
+        return create(
+            name_of_function(function),
+            __config__=pydantic.ConfigDict(extra="forbid", arbitrary_types_allowed=True),
+            **{
+                name: (hint, ... if parameters[name].default is inspect.Parameter.empty else parameters[name].default)
+                for name, hint in _hints(function).items()
+            },
+        )
     fields: list[tuple[str, object] | tuple[str, object, object]] = [
         (name, hint)
         if parameters[name].default is inspect.Parameter.empty
         else (name, typing.Union[hint, msgspec.UnsetType], msgspec.UNSET)  # noqa: UP007 - hints need not know "|"
         for name, hint in _hints(function).items()
     ]
-    return msgspec.defstruct(function.__name__, fields, kw_only=True, forbid_unknown_fields=True)
+    return msgspec.defstruct(name_of_function(function), fields, kw_only=True, forbid_unknown_fields=True)
 
 
 def _hints(function: Function) -> dict[str, object]:
@@ -128,16 +188,20 @@ def _hints(function: Function) -> dict[str, object]:
     try:
         hints = typing.get_type_hints(_without_return(function), include_extras=True)
     except (NameError, TypeError, SyntaxError) as error:
-        raise ConfigurationError(f"the annotations of {function.__name__} can't be resolved: {error}") from error
+        raise ConfigurationError(
+            f"the annotations of {name_of_function(function)} can't be resolved: {error}"
+        ) from error
     parameters = inspect.signature(function).parameters.values()
     return {parameter.name: _hint(function, parameter, hints) for parameter in parameters}
 
 
 def _without_return(function: Function) -> Function:
     """A function with the annotations of the parameters alone: that of the result may be for type checkers only."""
-    namespace = getattr(inspect.unwrap(function), "__globals__", {})
+    found = inspect.unwrap(_unbound(function))
+    annotated = found if inspect.isroutine(found) else inspect.unwrap(type(found).__call__)
+    namespace = getattr(annotated, "__globals__", {})
     plain = types.FunctionType((lambda: None).__code__, namespace)
-    annotations = getattr(function, "__annotations__", {})
+    annotations = getattr(annotated, "__annotations__", {})
     plain.__annotations__ = {name: hint for name, hint in annotations.items() if name != "return"}
     return plain
 
@@ -157,27 +221,6 @@ def _hint(function: Function, parameter: inspect.Parameter, hints: Mapping[str, 
 
 def _unsupported(function: Function, name: str, why: str) -> ConfigurationError:
     return ConfigurationError(
-        f"{function.__name__} can't be a tool: its parameter {name} {why}",
+        f"{name_of_function(function)} can't be a tool: its parameter {name} {why}",
         hint="wrap it in a function with an annotation for each parameter",
     )
-
-
-def _first_paragraph(docstring: str) -> str:
-    return " ".join(docstring.partition("\n\n")[0].split())
-
-
-def _described_arguments(docstring: str) -> dict[str, str]:
-    """The descriptions in the section `Args:`, by parameter; further indented lines continue the one before."""
-    section = _ARGS_SECTION.search(docstring)
-    if section is None:
-        return {}
-    described: dict[str, str] = {}
-    name = ""
-    for line in inspect.cleandoc("\n" + section[1]).splitlines():
-        entry = _ARGUMENT.match(line)
-        if entry is not None:
-            name = entry[1]
-            described[name] = entry[2].strip()
-        elif name:
-            described[name] = f"{described[name]} {line.strip()}".strip()
-    return described
