@@ -2,13 +2,14 @@
 
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import pytest
 
 from firsttoken import Timeout
 from firsttoken.errors import APITimeoutError, ChatCompletionError, InternalServerError
+from firsttoken.testing import Pace, ScriptedServer, StepLike, body_bytes, delta, done, finish, head, repeat
 from tests.support.clients import REQUEST, MakeClient, drain, failure_of
 from tests.support.hanging_calls import full_backlog
 from tests.support.server import Peer, Server, chunk, completion, event, respond_sequentially
@@ -30,24 +31,9 @@ def silence(peer: Peer) -> None:
     peer.wait_for_disconnect()
 
 
-def repeat(send: Callable[[bytes], None], part: bytes) -> None:
-    """Send it until the client has left, which ends the server's function."""
-    pace = threading.Event()
-    while not pace.wait(0.01):
-        send(part)
-
-
-def for_ever(part: bytes, *, behind: str = "") -> Callable[[Peer], None]:
+def for_ever(part: bytes, *, behind: str = "") -> list[StepLike]:
     """A stream that consists of this, behind some text."""
-
-    def serve(peer: Peer) -> None:
-        peer.read_request()
-        peer.begin_stream()
-        if behind:
-            peer.send_event(chunk(behind))
-        repeat(peer.send_part, part)
-
-    return serve
+    return [head(), *([behind] if behind else []), repeat(body_bytes(part), gap_s=0.01)]
 
 
 def data(delta: dict[str, object] | None = None) -> bytes:
@@ -96,12 +82,12 @@ NO_PROGRESS = {
 
 @pytest.mark.parametrize("name", NO_PROGRESS)
 def test_first_chunk_is_not_put_off_by_anything_but_progress(make_client: MakeClient, name: str) -> None:
-    with Server(for_ever(NO_PROGRESS[name])) as server:
+    with ScriptedServer(for_ever(NO_PROGRESS[name])) as server:
         client = make_client(server, timeout=Timeout(first_chunk_s=SHORT_S, idle_s=30), max_retries=2)
         stream = client.chat_completion_stream(REQUEST)
         with assert_duration(SHORT_S):
             texts, failure = drain(stream)
-        assert server.was_left()
+        assert server.journal.wait_for_disconnect()
     assert isinstance(failure, APITimeoutError)
     assert failure.phase == "first_chunk"
     assert str(failure) == (
@@ -110,7 +96,7 @@ def test_first_chunk_is_not_put_off_by_anything_but_progress(make_client: MakeCl
     assert "".join(texts) == ""
     assert failure.chunks_received == len(texts)
     assert (failure.partial is None) == (not texts)
-    assert server.connections == 1  # no timeout but that of connecting is retried
+    assert server.journal.connections_opened == 1  # no timeout but that of connecting is retried
     assert stream.state == "failed"
 
 
@@ -137,12 +123,12 @@ def test_first_chunk_from_a_silent_server(make_client: MakeClient, headed: bool)
 
 @pytest.mark.parametrize("name", NO_PROGRESS)
 def test_idle_is_not_put_off_by_anything_but_progress(make_client: MakeClient, name: str) -> None:
-    with Server(for_ever(NO_PROGRESS[name], behind="Hello")) as server:
+    with ScriptedServer(for_ever(NO_PROGRESS[name], behind="Hello")) as server:
         client = make_client(server, timeout=Timeout(first_chunk_s=30, idle_s=SHORT_S))
         stream = client.chat_completion_stream(REQUEST)
         with assert_duration(SHORT_S):
             texts, failure = drain(stream)
-        assert server.was_left()
+        assert server.journal.wait_for_disconnect()
     assert isinstance(failure, APITimeoutError)
     assert failure.phase == "idle"
     assert not failure.retryable
@@ -163,29 +149,20 @@ PROGRESS: dict[str, dict[str, object]] = {
 @pytest.mark.parametrize("name", PROGRESS)
 def test_progress_puts_idle_off(make_client: MakeClient, name: str) -> None:
     """Six signs of life in 0.6 s, each within the 0.4 s that they may take."""
-
-    def serve(peer: Peer) -> None:
-        peer.read_request()
-        peer.begin_stream()
-        pace = threading.Event()
-        for _ in range(6):
-            peer.send_event(chunk() | {"choices": [{"index": 0, "delta": PROGRESS[name]}]})
-            pace.wait(0.1)
-        peer.end_stream()
-
-    with Server(serve) as server:
+    progress = [delta(PROGRESS[name])] * 6
+    with ScriptedServer([*progress, finish(), done()], pace=Pace(gap_s=0.1)) as server:
         client = make_client(server, timeout=Timeout(first_chunk_s=0.4, idle_s=0.4))
         texts, failure = drain(client.chat_completion_stream(REQUEST))
     assert failure is None
-    assert len(texts) == 6
+    assert len(texts) == 7
 
 
 def test_total_is_total(make_client: MakeClient) -> None:
-    with Server(for_ever(data({"content": "x"}))) as server:
+    with ScriptedServer(for_ever(data({"content": "x"}))) as server:
         client = make_client(server, timeout=Timeout(total_s=SHORT_S))
         with assert_duration(SHORT_S):
             texts, failure = drain(client.chat_completion_stream(REQUEST))
-        assert server.was_left()
+        assert server.journal.wait_for_disconnect()
     assert isinstance(failure, APITimeoutError)
     assert failure.phase == "total"
     assert str(failure) == f"no whole answer from 127.0.0.1:{server.port} within 0.2 s (total_s)"
@@ -217,16 +194,12 @@ def test_total_over_connecting(make_client: MakeClient) -> None:
 
 
 def test_first_chunk_bounds_the_blocking_call(make_client: MakeClient) -> None:
-    def serve(peer: Peer) -> None:
-        peer.read_request()
-        peer.send_head(200, {"content-type": "application/json", "content-length": "100000"})
-        repeat(peer.send, b" ")
-
-    with Server(serve) as server:
+    lengthy = {"content-type": "application/json", "content-length": "100000"}
+    with ScriptedServer([head(headers=lengthy, framing="close"), repeat(body_bytes(b" "), gap_s=0.01)]) as server:
         client = make_client(server)
         with assert_duration(SHORT_S), pytest.raises(APITimeoutError) as caught:
             client.chat_completion(REQUEST, timeout=Timeout(first_chunk_s=SHORT_S))
-        assert server.was_left()
+        assert server.journal.wait_for_disconnect()
     assert caught.value.phase == "first_chunk"
 
 

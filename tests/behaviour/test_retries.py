@@ -19,6 +19,7 @@ from firsttoken.errors import (
     RateLimitError,
     StreamTruncatedError,
 )
+from firsttoken.testing import ScriptedServer, coalesce, done, end, finish, pause
 from tests.support.clients import OVER_SOCKETS, REQUEST, MakeClient, drain, failure_of
 from tests.support.errors import message_of
 from tests.support.server import WAIT_S, Peer, Server, chunk, completion, event, respond_sequentially
@@ -250,18 +251,11 @@ def test_four_streams_in_a_row_use_one_connection(make_client: MakeClient) -> No
 
 def test_a_terminator_that_comes_a_moment_later_keeps_the_connection(make_client: MakeClient) -> None:
     """The last chunk of the body is a segment of its own with many servers."""
-
-    def answer(peer: Peer) -> None:
-        peer.begin_stream()
-        peer.send_part(event(chunk("Hello", finish="stop")) + event("[DONE]"))
-        threading.Event().wait(0.02)
-        peer.send(b"0\r\n\r\n")
-
-    with Server(respond_sequentially(answer, answer)) as server:
+    with ScriptedServer([coalesce("Hello", finish(), done()), pause(0.02), end()]) as server:
         client = make_client(server)
         for _ in range(2):
-            assert drain(client.chat_completion_stream(REQUEST)) == (["Hello"], None)
-    assert server.connections == 1
+            assert drain(client.chat_completion_stream(REQUEST)) == (["Hello", ""], None)
+    assert server.journal.connections_opened == 1
 
 
 @pytest.mark.parametrize("style", ["connection: close", "HTTP/1.0"])

@@ -1,23 +1,14 @@
 """The ways to ask: sync and async, iterator and callback, and the blocking call; and what is seen of each."""
 
-import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from firsttoken import (
-    AsyncClient,
-    ChatCompletion,
-    ChatCompletionChunk,
-    Client,
-    Timeout,
-    chat_completion_request,
-)
+from firsttoken import ChatCompletion, ChatCompletionChunk, Client, Timeout
 from firsttoken.errors import ChatCompletionError, ResponseFormatError
 from firsttoken.testing import Fault, ScriptedServer
 from tests.faults.expected import DEADLINE_S, Expected
-
-REQUEST = chat_completion_request("test-model", "Why is the sky blue?")
+from tests.support.clients import REQUEST, clients
 
 LONG = Timeout(connect_s=10, first_chunk_s=10, idle_s=10)
 """For what ends by itself: none of these is ever to pass."""
@@ -60,124 +51,46 @@ def timeout_for(fault: Fault, wanted: Expected) -> Timeout:
     return Timeout(first_chunk_s=LONG.first_chunk_s if fault.text else DEADLINE_S, idle_s=DEADLINE_S)
 
 
-def sync_iterator(server: ScriptedServer, timeout: Timeout, max_retries: int) -> Outcome:
-    outcome = Outcome()
-    with _client(server, timeout, max_retries) as client:
-        stream = client.chat_completion_stream(REQUEST)
-        started_s = time.monotonic()
-        try:
-            for chunk in stream:
-                outcome.chunks.append(chunk)
-        except ChatCompletionError as failure:
-            outcome.failure = failure
-        else:
-            outcome.whole = stream.completion
-        outcome.elapsed_s = time.monotonic() - started_s
+def driver(kind: str, style: str) -> Driver:
+    """Asks with this kind of client, in this style: "iterator", "callback" or "blocking"."""
+
+    def drive(server: ScriptedServer, timeout: Timeout, max_retries: int) -> Outcome:
+        outcome = Outcome()
+        with clients(kind) as make:
+            client = make(server, timeout=timeout, max_retries=max_retries, proxy="")
+            started_at = time.monotonic()
+            try:
+                outcome.whole = _ask(client, style, outcome)
+            except ChatCompletionError as failure:
+                outcome.failure = failure
+            outcome.elapsed_s = time.monotonic() - started_at
+            outcome.has_left = _has_left(server, outcome)
+        return outcome
+
+    drive.__name__ = f"{kind}_{style}"
+    return drive
+
+
+def _ask(client: Client, style: str, outcome: Outcome) -> ChatCompletion:
+    if style == "blocking":
+        return client.chat_completion(REQUEST)
+    if style == "callback":
+        return client.chat_completion_stream(REQUEST, outcome.chunks.append)
+    stream = client.chat_completion_stream(REQUEST)
+    try:
+        outcome.chunks.extend(stream)  # keeps what came before an exception
+        return stream.completion
+    finally:
         outcome.state = stream.state
         assert next(stream, None) is None
-        outcome.has_left = _has_left(server, outcome)
-    return outcome
 
 
-def sync_callback(server: ScriptedServer, timeout: Timeout, max_retries: int) -> Outcome:
-    outcome = Outcome()
-    with _client(server, timeout, max_retries) as client:
-        started_s = time.monotonic()
-        try:
-            outcome.whole = client.chat_completion_stream(REQUEST, outcome.chunks.append)
-        except ChatCompletionError as failure:
-            outcome.failure = failure
-        outcome.elapsed_s = time.monotonic() - started_s
-        outcome.has_left = _has_left(server, outcome)
-    return outcome
-
-
-def sync_blocking(server: ScriptedServer, timeout: Timeout, max_retries: int) -> Outcome:
-    outcome = Outcome()
-    with _client(server, timeout, max_retries) as client:
-        started_s = time.monotonic()
-        try:
-            outcome.whole = client.chat_completion(REQUEST)
-        except ChatCompletionError as failure:
-            outcome.failure = failure
-        outcome.elapsed_s = time.monotonic() - started_s
-        outcome.has_left = _has_left(server, outcome)
-    return outcome
-
-
-def async_iterator(server: ScriptedServer, timeout: Timeout, max_retries: int) -> Outcome:
-    async def ask() -> Outcome:
-        outcome = Outcome()
-        async with _async_client(server, timeout, max_retries) as client:
-            stream = client.chat_completion_stream(REQUEST)
-            started_s = time.monotonic()
-            try:
-                async for chunk in stream:
-                    outcome.chunks.append(chunk)
-            except ChatCompletionError as failure:
-                outcome.failure = failure
-            else:
-                outcome.whole = stream.completion
-            outcome.elapsed_s = time.monotonic() - started_s
-            outcome.state = stream.state
-            assert await anext(stream, None) is None
-            outcome.has_left = await asyncio.to_thread(_has_left, server, outcome)
-        return outcome
-
-    return asyncio.run(ask())
-
-
-def async_callback(server: ScriptedServer, timeout: Timeout, max_retries: int) -> Outcome:
-    async def ask() -> Outcome:
-        outcome = Outcome()
-
-        async def take(chunk: ChatCompletionChunk) -> None:
-            await asyncio.sleep(0)
-            outcome.chunks.append(chunk)
-
-        async with _async_client(server, timeout, max_retries) as client:
-            started_s = time.monotonic()
-            try:
-                outcome.whole = await client.chat_completion_stream(REQUEST, take)
-            except ChatCompletionError as failure:
-                outcome.failure = failure
-            outcome.elapsed_s = time.monotonic() - started_s
-            outcome.has_left = await asyncio.to_thread(_has_left, server, outcome)
-        return outcome
-
-    return asyncio.run(ask())
-
-
-def async_blocking(server: ScriptedServer, timeout: Timeout, max_retries: int) -> Outcome:
-    async def ask() -> Outcome:
-        outcome = Outcome()
-        async with _async_client(server, timeout, max_retries) as client:
-            started_s = time.monotonic()
-            try:
-                outcome.whole = await client.chat_completion(REQUEST)
-            except ChatCompletionError as failure:
-                outcome.failure = failure
-            outcome.elapsed_s = time.monotonic() - started_s
-            outcome.has_left = await asyncio.to_thread(_has_left, server, outcome)
-        return outcome
-
-    return asyncio.run(ask())
-
-
+sync_iterator, sync_callback = driver("sync", "iterator"), driver("sync", "callback")
+async_iterator, async_callback = driver("async", "iterator"), driver("async", "callback")
 STREAMED: tuple[Driver, ...] = (sync_iterator, sync_callback, async_iterator, async_callback)
-BLOCKING: tuple[Driver, ...] = (sync_blocking, async_blocking)
-
-
-def _client(server: ScriptedServer, timeout: Timeout, max_retries: int) -> Client:
-    return Client(base_url=server.base_url, api_key=server.api_key, timeout=timeout, max_retries=max_retries, proxy="")
-
-
-def _async_client(server: ScriptedServer, timeout: Timeout, max_retries: int) -> AsyncClient:
-    return AsyncClient(
-        base_url=server.base_url, api_key=server.api_key, timeout=timeout, max_retries=max_retries, proxy=""
-    )
+BLOCKING: tuple[Driver, ...] = (driver("sync", "blocking"), driver("async", "blocking"))
 
 
 def _has_left(server: ScriptedServer, outcome: Outcome) -> bool:
-    """Wait until the connection of a failed answer is gone; that of a whole one may be kept for the next."""
+    """Wait until the connection of a failed answer is gone; that of a complete one may be kept for the next."""
     return outcome.failure is None or server.journal.wait_until(lambda journal: journal.connections_open == 0)

@@ -131,15 +131,18 @@ def test_a_step_that_fails_in_the_stream_closes_it() -> None:
     assert server.journal.entries[0].end_reason == "server closed"
 
 
-def test_a_function_that_never_returns_is_left_behind_and_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("firsttoken.testing._server.server._JOIN_S", 0.05)
+class Impatient(ScriptedServer):
+    _join_s = 0.05
+
+
+def test_a_function_that_never_returns_is_left_behind_and_told_of() -> None:
     is_over = threading.Event()
 
     def answer(_: Request) -> str:
         is_over.wait(10)
         return "late"
 
-    server = ScriptedServer(answer).start()
+    server = Impatient(answer).start()
     with RawClient(server) as client:
         client.send(post())
         assert server.journal.wait_until_requests()

@@ -14,7 +14,6 @@ from firsttoken.testing._server.script import Answering, Scripts
 if TYPE_CHECKING:
     from firsttoken.testing._server.tls import Authority
 
-_JOIN_S = 5.0
 _NO_DELAY = Pace()
 
 
@@ -54,6 +53,8 @@ class ScriptedServer:
         ImportError: `tls=True`, and trustme is not installed.
         OSError: the port is taken.
     """
+
+    _join_s = 5.0  # how long `close` waits for the functions of scripts to return
 
     api_key = "sk-scripted-0123456789abcdef"
     """A key to give to clients, none of it secret; the server takes any."""
@@ -198,7 +199,7 @@ class ScriptedServer:
         self._port.close()
         self._wakeup.set()
         if os.getpid() == self._process:
-            self._handler.join(_JOIN_S)
+            self._handler.join(self._join_s)
         self._wakeup.close()
         if self._authority is not None:
             self._authority.close()
