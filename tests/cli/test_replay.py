@@ -223,7 +223,7 @@ def test_a_missing_file_and_an_odd_speed_are_matters_of_usage(tape: str) -> None
 def test_a_recording_that_finds_no_place_leaves_the_answer_whole() -> None:
     assert recorded("/dev/full", "It scatters.") == (
         "It scatters.\n",
-        "firsttoken: the recording is not whole: can't write /dev/full: No space left on device\n",
+        "firsttoken: the recording is incomplete: can't write /dev/full: No space left on device\n",
         1,
     )
 

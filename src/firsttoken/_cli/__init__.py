@@ -3,17 +3,17 @@
 ::
 
     __init__.py   main: from the first instruction on, Ctrl-C is status 130 and no traceback
-    commands.py   names, options and help, by click; parsed here, done elsewhere
-    ask.py        a question to its answer on stdout
+    commands.py   names, options and help, by click
+    ask.py        sends a prompt, writes the answer to stdout
     batch.py      a file of prompts to a file of answers
-    record.py     what `ask` records of it
-    replay.py     a recording to its answer on stdout, or to any client
-    target.py     where a question goes: OpenAI, another server, the local model
+    record.py     what `ask` records
+    replay.py     writes a recorded answer to stdout, or serves it to any client
+    target.py     where a prompt goes: OpenAI, another server, the local model
     serve.py      the local server in the foreground
     terminal.py   stdin, stdout and stderr, and what can go wrong with each
     status.py     the exit statuses, and which error gives which
 
-The answer alone goes to stdout, all else to stderr. Each room is imported when it is needed.
+The answer alone goes to stdout, all else to stderr. Each module is imported when it is needed.
 """
 
 import signal
@@ -25,7 +25,7 @@ __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command.
+    """Run the command.
 
     Args:
         argv: its arguments, without its name; None takes them from `sys.argv`.
@@ -56,11 +56,11 @@ def _run(argv: Sequence[str] | None) -> int:
         # Not standalone: click's own way turns Ctrl-C into status 1.
         return command.main(argv, prog_name="firsttoken", standalone_mode=False) or 0
     except click.ClickException as error:
-        from firsttoken._cli.terminal import note
+        from firsttoken._cli.terminal import log_stderr
 
         message = StringIO()
         error.show(message)
-        note(message.getvalue().rstrip("\n"))
+        log_stderr(message.getvalue().rstrip("\n"))
         return error.exit_code
     except click.Abort as error:
         raise KeyboardInterrupt from error

@@ -1,4 +1,4 @@
-"""`firsttoken ask`: a question to its answer on stdout."""
+"""`firsttoken ask`: send a prompt, write the answer to stdout."""
 
 from contextlib import closing
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from firsttoken import (
 )
 from firsttoken._cli.status import EXPECTED_ERRORS, Status, status_of
 from firsttoken._cli.target import Target, resolve_target
-from firsttoken._cli.terminal import Answer, OutputError, message_of, note, waiting
+from firsttoken._cli.terminal import Answer, OutputError, log_stderr, message_of, status_line
 from firsttoken.errors import APIStatusError
 
 __all__ = ["Question", "ask", "report", "write_answer"]
@@ -34,7 +34,7 @@ class Question(NamedTuple):
 
 
 def ask(question: Question) -> Status:
-    """Writes the answer to stdout as it comes, whatever else there is to say to stderr; gives the exit status."""
+    """Write the answer to stdout as it comes, everything else to stderr; return the exit status."""
     answer = Answer()
     try:
         with resolve_target(question.base_url, question.model) as target:
@@ -60,11 +60,11 @@ def _ask(question: Question, target: Target, answer: Answer) -> Status:
 
 
 def write_answer(client: Client, request: ChatCompletionRequest, answer: Answer, *, stats: bool) -> Status:
-    """Asks, writes the answer to stdout as it comes, and what there is to say about it to stderr.
+    """Send a request, write the answer to stdout as it comes, and notes on it to stderr.
 
     Raises:
-        OutputError: stdout takes no more.
-        ChatCompletionError: there is no whole answer.
+        OutputError: stdout can't be written to.
+        ChatCompletionError: there is no complete answer.
         ConfigurationError: the request can't be made.
     """
     stream = client.chat_completion_stream(request)
@@ -75,16 +75,16 @@ def write_answer(client: Client, request: ChatCompletionRequest, answer: Answer,
         raise
     finally:
         if stats:
-            note(_stats(stream))
+            log_stderr(_stats(stream))
     _print_notes(stream.completion)
     return Status.OK
 
 
 def report(error: Exception, hint: str = "") -> Status:
-    """Says what has failed, one of `EXPECTED_ERRORS`; gives the exit status."""
+    """Write what failed, one of `EXPECTED_ERRORS`; return the exit status."""
     status = status_of(error)
     incomplete = "the answer is incomplete: " if status is Status.TRUNCATED else ""
-    note(f"firsttoken: {incomplete}{message_of(error)}{hint}")
+    log_stderr(f"firsttoken: {incomplete}{message_of(error)}{hint}")
     return status
 
 
@@ -105,7 +105,7 @@ def _request(question: Question, target: Target) -> ChatCompletionRequest:
 def _write_texts(stream: ChatCompletionStream, answer: Answer) -> None:
     with closing(stream):  # entering the stream itself would wait for its head, unseen
         texts = iter(stream.iter_text())
-        with waiting("waiting for the first token ..."):
+        with status_line("waiting for the first token ..."):
             first = next(texts, "")
         answer.write(first)
         for text in texts:
@@ -114,14 +114,14 @@ def _write_texts(stream: ChatCompletionStream, answer: Answer) -> None:
 
 
 def _print_notes(completion: ChatCompletion) -> None:
-    """Says what the text alone does not show."""
+    """Write what the text alone does not show."""
     for choice in completion.choices[:1]:
         if choice.message.refusal:
-            note(f"firsttoken: the model refuses: {choice.message.refusal}")
+            log_stderr(f"firsttoken: the model refuses: {choice.message.refusal}")
         if choice.finish_reason == "length":
-            note("firsttoken: the answer stops at the limit of tokens, not at its end")
+            log_stderr("firsttoken: the answer stops at the limit of tokens, not at its end")
         elif choice.finish_reason not in {"stop", None}:
-            note(f"firsttoken: the answer ends with the finish reason {choice.finish_reason!r}")
+            log_stderr(f"firsttoken: the answer ends with the finish reason {choice.finish_reason!r}")
 
 
 def _stats(stream: ChatCompletionStream) -> str:

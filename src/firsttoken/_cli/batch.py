@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from firsttoken import AsyncClient, Limiter
 from firsttoken._cli.status import EXPECTED_ERRORS, Status, status_of
 from firsttoken._cli.target import Target, resolve_target
-from firsttoken._cli.terminal import message_of, note
+from firsttoken._cli.terminal import log_stderr, message_of
 from firsttoken.batch import AdaptiveLimiter, InputError, Results, Summary
 from firsttoken.batch._job import ROWS_BESIDE, Job, Plan, Selection
 from firsttoken.batch._prices import Prices
@@ -64,14 +64,14 @@ def batch(options: BatchOptions) -> Status:
     except KeyboardInterrupt:
         return Status.INTERRUPTED
     except InputError as error:
-        note(f"firsttoken: {message_of(error)}")
+        log_stderr(f"firsttoken: {message_of(error)}")
         return Status.USAGE
     except EXPECTED_ERRORS as error:
-        note(f"firsttoken: {message_of(error)}")
+        log_stderr(f"firsttoken: {message_of(error)}")
         return status_of(error)
     except OSError as error:
         name = error.filename or options.output
-        note(f"firsttoken: {name}: {error.strerror or error}")
+        log_stderr(f"firsttoken: {name}: {error.strerror or error}")
         return Status.USAGE if name == options.input else Status.NO_OUTPUT
 
 
@@ -118,7 +118,7 @@ class _Batch:
     def check(self) -> Status:
         """Says what there is to do."""
         plan = self._job.inspect()
-        note(f"firsttoken: {_plan_line(plan)}")
+        log_stderr(f"firsttoken: {_plan_line(plan)}")
         self._note_ignored()
         tokens = sum(plan.models.values()) // _BYTES_PER_TOKEN
         cost = ""
@@ -127,7 +127,7 @@ class _Batch:
             known = [price for price in prices if price is not None]
             unknown = f" ({len(prices) - len(known)} models of unknown price)" if len(known) < len(prices) else ""
             cost = f", {dollars(sum(known))} for them alone{unknown}"
-        note(f"firsttoken: about {tokens:,} prompt tokens{cost}; nothing was sent")
+        log_stderr(f"firsttoken: about {tokens:,} prompt tokens{cost}; nothing was sent")
         return Status.OK
 
     def run(self) -> Status:
@@ -143,7 +143,7 @@ class _Batch:
                 signal.signal(number, handler)
         self._report(summary)
         if summary.reason is not None:
-            note(f"firsttoken: stopped: {message_of(summary.reason)}\nhint: run the same command again to go on")
+            log_stderr(f"firsttoken: stopped: {message_of(summary.reason)}\nhint: run the same command again to go on")
             return status_of(summary.reason)
         if summary.stopped:
             return self._interrupted()
@@ -181,25 +181,27 @@ class _Batch:
             results.stop()
             self._display.clear()
             if results.in_flight:
-                note(f"firsttoken: finishing {results.in_flight} requests in flight; Ctrl-C again drops them")
+                log_stderr(f"firsttoken: finishing {results.in_flight} requests in flight; Ctrl-C again drops them")
 
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, on_signal)
 
     def _interrupted(self) -> Status:
-        note("firsttoken: interrupted\nhint: run the same command again to go on")
+        log_stderr("firsttoken: interrupted\nhint: run the same command again to go on")
         return Status.INTERRUPTED
 
     def _report(self, summary: Summary) -> None:
         for line in summary_lines(summary):
-            note(f"firsttoken: {line}")
+            log_stderr(f"firsttoken: {line}")
         if summary.failed and not summary.stopped:
-            note("hint: --retry-errors sends rows again that failed")
+            log_stderr("hint: --retry-errors sends rows again that failed")
 
     def _note_ignored(self) -> None:
         if self._reader.ignored and self._options.template is None:
             names = ", ".join(self._reader.ignored)
-            note(f'firsttoken: fields that are not sent: {names}\nhint: a server\'s own fields go into "extra": {{…}}')
+            log_stderr(
+                f'firsttoken: fields that are not sent: {names}\nhint: a server\'s own fields go into "extra": {{…}}'
+            )
 
 
 class _Display:
@@ -222,7 +224,7 @@ class _Display:
             line = line[: shutil.get_terminal_size().columns - 1]
             self._redraw(line)
         else:
-            note(line)
+            log_stderr(line)
 
     def clear(self) -> None:
         if self._shown:

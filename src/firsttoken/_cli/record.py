@@ -1,11 +1,11 @@
-"""`firsttoken ask --record`: the question's exchanges, written to a file as they happen."""
+"""`firsttoken ask --record`: the exchanges of a call, written to a file as they happen."""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from firsttoken import Client
 from firsttoken._cli.status import Status
-from firsttoken._cli.terminal import OutputError, note
+from firsttoken._cli.terminal import OutputError, log_stderr
 from firsttoken.testing import RecordingError
 from firsttoken.testing._recording.recorder import Recorder
 
@@ -14,7 +14,7 @@ __all__ = ["recorded"]
 
 @contextmanager
 def recorded(client: Client, path: str) -> Generator[Callable[[], Status]]:
-    """Records the block's calls, however it ends, and says so; gives what tells the exit status of a whole answer.
+    """Record the block's calls, however it ends; gives a function that returns the exit status of a complete answer.
 
     Raises:
         OutputError: the file can't be opened.
@@ -29,9 +29,9 @@ def recorded(client: Client, path: str) -> Generator[Callable[[], Status]]:
     finally:
         reads = sum(len(exchange.reads) for exchange in recorder.recording.exchanges)
         if recorder.failure is None:
-            note(f"firsttoken: recorded in {path}: {_counted(len(recorder.recording.exchanges), reads)}")
+            log_stderr(f"firsttoken: recorded in {path}: {_counted(len(recorder.recording.exchanges), reads)}")
         else:
-            note(f"firsttoken: the recording is not whole: {recorder.failure}")
+            log_stderr(f"firsttoken: the recording is incomplete: {recorder.failure}")
 
 
 def _counted(exchanges: int, reads: int) -> str:

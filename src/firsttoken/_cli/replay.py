@@ -8,7 +8,7 @@ from typing import NoReturn
 from firsttoken import ChatCompletionRequest, Client, Timeout, chat_completion_request
 from firsttoken._cli.ask import report, write_answer
 from firsttoken._cli.status import EXPECTED_ERRORS, Status
-from firsttoken._cli.terminal import Answer, OutputError, note
+from firsttoken._cli.terminal import Answer, OutputError, log_stderr
 from firsttoken._json import as_object
 from firsttoken.testing import RecordedExchange, Recording, RecordingError, ScriptedServer
 from firsttoken.testing import replay as make_script
@@ -20,7 +20,7 @@ _SHORTEST_SILENCE_S = 1.0
 
 
 def replay(path: str, speed: float, *, stats: bool) -> Status:
-    """Writes the answers to stdout as `ask` does; gives the exit status of the first that is not whole."""
+    """Write the answers to stdout as `ask` does; return the exit status of the first that is incomplete."""
     try:
         answers = _loaded(path).answers()
         with ScriptedServer(make_script(Recording(answers), speed=speed)) as server:
@@ -30,19 +30,19 @@ def replay(path: str, speed: float, *, stats: bool) -> Status:
     except OutputError as error:
         return error.report()
     except RecordingError as error:
-        note(f"firsttoken: {error}")
+        log_stderr(f"firsttoken: {error}")
         return Status.USAGE
     return next((status for status in statuses if status is not Status.OK), Status.OK)
 
 
 def serve(path: str, speed: float, port: int) -> Status:
-    """Answers any client until Ctrl-C or SIGTERM, which are the ends one wants: status 0."""
+    """Answer any client until Ctrl-C or SIGTERM, the normal ends: status 0."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         script = make_script(_loaded(path), speed=speed)
         with ScriptedServer(script, port=port) as server:
             Answer().write(f"{server.base_url}\n")
-            note(
+            log_stderr(
                 f"firsttoken: {path} is replayed until Ctrl-C; for clients:\n"
                 f"export OPENAI_BASE_URL={server.base_url} OPENAI_API_KEY=any"
             )
@@ -53,10 +53,10 @@ def serve(path: str, speed: float, port: int) -> Status:
     except OutputError as error:
         return error.report()
     except RecordingError as error:
-        note(f"firsttoken: {error}")
+        log_stderr(f"firsttoken: {error}")
         return Status.USAGE
     except OSError as error:
-        note(f"firsttoken: can't listen on port {port}: {error.strerror}\nhint: port 0 takes one that is free")
+        log_stderr(f"firsttoken: can't listen on port {port}: {error.strerror}\nhint: port 0 takes one that is free")
         return Status.CONFIGURATION
 
 

@@ -4,7 +4,7 @@ import signal
 from typing import NoReturn
 
 from firsttoken._cli.status import Status, status_of
-from firsttoken._cli.terminal import Answer, OutputError, message_of, note, waiting
+from firsttoken._cli.terminal import Answer, OutputError, log_stderr, message_of, status_line
 from firsttoken.errors import ConfigurationError
 from firsttoken.local import LocalServer, LocalServerError
 
@@ -12,15 +12,15 @@ __all__ = ["serve"]
 
 
 def serve(model_path: str | None, host: str, port: int) -> Status:
-    """Serves until Ctrl-C or SIGTERM, which are the ends one wants: status 0. Its base URL is all of stdout."""
+    """Serve until Ctrl-C or SIGTERM, the normal ends: status 0. Only its base URL goes to stdout."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with waiting("starting the local model ..."):
+        with status_line("starting the local model ..."):
             server = LocalServer(model_path, host=host, port=port, secret_path=False)  # for other programs
         with server:
             return _serve(server)
     except (ConfigurationError, LocalServerError) as error:
-        note(f"firsttoken: {message_of(error)}")
+        log_stderr(f"firsttoken: {message_of(error)}")
         return status_of(error)
     except OutputError as error:
         return error.report()
@@ -29,13 +29,13 @@ def serve(model_path: str | None, host: str, port: int) -> Status:
 def _serve(server: LocalServer) -> Status:
     try:
         Answer().write(f"{server.base_url}\n")
-        note(
+        log_stderr(
             f"firsttoken: {server.model} is served until Ctrl-C; for clients:\nexport OPENAI_BASE_URL={server.base_url}"
         )
         status = server.wait()
     except KeyboardInterrupt:
         return Status.OK
-    note(f"firsttoken: the server ended by itself, with status {status}")
+    log_stderr(f"firsttoken: the server ended by itself, with status {status}")
     return Status.TRUNCATED
 
 

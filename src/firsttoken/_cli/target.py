@@ -1,11 +1,11 @@
-"""Where a question goes: OpenAI, another server, or the local model."""
+"""Where a prompt goes: OpenAI, another server, or the local model."""
 
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
-from firsttoken._cli.terminal import note, waiting
+from firsttoken._cli.terminal import log_stderr, status_line
 
 __all__ = ["Target", "resolve_target"]
 
@@ -15,13 +15,13 @@ _LOCAL_CONTEXT_TOKENS: Final = 8192
 
 
 class Target(NamedTuple):
-    """A server, and how it wants to be asked.
+    """A server, and how to send requests to it.
 
     Attributes:
         base_url: None leaves it to the client, which reads the environment.
         model: the model's name for the request.
         proxy: "" for none; None leaves it to the environment.
-        max_tokens_field: the name that the server knows for the limit of tokens.
+        max_tokens_field: the server's name for the limit of tokens.
     """
 
     base_url: str | None
@@ -32,7 +32,7 @@ class Target(NamedTuple):
 
 @contextmanager
 def resolve_target(base_url: str | None, model: str | None) -> Generator[Target]:
-    """The server to ask; the local model's for as long as the block runs.
+    """The server to use; the local model's runs as long as the block.
 
     Raises:
         ConfigurationError: the local model is wanted and not installed.
@@ -61,9 +61,9 @@ def _remote(url: str, model: str | None) -> Target:
 def _local(model: str | None) -> Generator[Target]:
     from firsttoken.local import LocalServer
 
-    with waiting("starting the local model ..."):
+    with status_line("starting the local model ..."):
         server = LocalServer(context_tokens=_LOCAL_CONTEXT_TOKENS, parallel=1)
     with server:
         instead = f", not {model}" if model else ""
-        note(f"firsttoken: no OPENAI_API_KEY and no base URL: the local model {server.model} answers{instead}")
+        log_stderr(f"firsttoken: no OPENAI_API_KEY and no base URL: the local model {server.model} answers{instead}")
         yield Target(server.base_url, server.model, proxy="", max_tokens_field="max_tokens")

@@ -1,7 +1,7 @@
 """The command's three standard streams, and what can happen to each.
 
-stdin may be a terminal, closed, empty, or a pipe that nobody ever writes to; stdout may be closed at any moment, or not
-be there at all; so may stderr. Text is UTF-8, whatever the locale says.
+stdin may be a terminal, closed, empty, or a pipe that nobody ever writes to; stdout may be closed at any moment, or
+from the start; so may stderr. Text is UTF-8, whatever the locale says.
 """
 
 import os
@@ -15,14 +15,14 @@ import click
 
 from firsttoken._cli.status import Status
 
-__all__ = ["Answer", "OutputError", "message_of", "note", "read_stdin", "waiting"]
+__all__ = ["Answer", "OutputError", "log_stderr", "message_of", "read_stdin", "status_line"]
 
 _SILENT_WAIT_S: Final = 1.0
 _ECHO_OF_CTRL_C: Final = len("^C")
 
 
 class OutputError(Exception):
-    """Standard output takes no more.
+    """Standard output can't be written to.
 
     Attributes:
         status: the command's exit status: a closed pipe has its own.
@@ -33,35 +33,35 @@ class OutputError(Exception):
         self.status = status
 
     def report(self) -> Status:
-        """Says what happened, but nothing of a closed pipe, which is the reader's right; gives the exit status."""
+        """Write what happened, but nothing of a closed pipe, which is the reader's right; return the exit status."""
         if self.status is not Status.PIPE_CLOSED:
-            note(f"firsttoken: {self}")
+            log_stderr(f"firsttoken: {self}")
         return self.status
 
 
 class Answer:
-    """The answer on stdout: each piece leaves at once, at a terminal and into a pipe alike.
+    """The answer on stdout: each piece is flushed at once, to a terminal and into a pipe alike.
 
     Raises:
-        OutputError: by any of its methods: stdout is closed, or does not take what is written.
+        OutputError: by any of its methods: stdout is closed, or can't be written to.
     """
 
     def __init__(self) -> None:
         self._at_line_start = True
 
     def write(self, text: str) -> None:
-        """Writes a piece of the answer."""
+        """Write a piece of the answer."""
         if text:
             self._at_line_start = text.endswith("\n")
             _write_bytes(_stdout(), text.encode(errors="replace"))
 
     def end(self) -> None:
-        """Ends the last line, where the answer did not."""
+        """End the last line, if the answer did not."""
         if not self._at_line_start:
             self.write("\n")
 
     def break_off(self) -> None:
-        """After an answer that is not whole: ends the line on a terminal; a pipe gets what came and nothing else."""
+        """After an incomplete answer: end the line on a terminal; a pipe gets what came and nothing else."""
         if not self._at_line_start and _stdout().isatty():
             self.write("\n")
 
@@ -71,16 +71,16 @@ def message_of(error: Exception) -> str:
     return "\n".join([str(error), *getattr(error, "__notes__", ())])
 
 
-def note(text: str) -> None:
-    """Writes lines to stderr, control characters (a server may have sent them) as "?"."""
+def log_stderr(text: str) -> None:
+    """Write lines to stderr, control characters (a server may have sent them) as "?"."""
     clean = "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
     _write_stderr(f"{clean}\n")
 
 
 @contextmanager
-def waiting(text: str) -> Generator[None]:
-    """Shows a line on a terminal's stderr for as long as the block runs, and leaves no trace of it."""
-    shown = _is_there(sys.stderr) and sys.stderr.isatty()
+def status_line(text: str) -> Generator[None]:
+    """Show a line on a terminal's stderr while the block runs, then erase it."""
+    shown = _is_open(sys.stderr) and sys.stderr.isatty()
     if shown:
         _write_stderr(f"{text} ")
     try:
@@ -97,10 +97,10 @@ def read_stdin() -> str:
     Raises:
         click.UsageError: stdin can't be read, or is not UTF-8.
     """
-    if not _is_there(sys.stdin) or sys.stdin.isatty():
+    if not _is_open(sys.stdin) or sys.stdin.isatty():
         return ""
     try:
-        _say_if_nothing_comes()
+        _log_if_silent()
         return sys.stdin.buffer.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise click.UsageError(f"standard input is not UTF-8 text: {error.reason} at byte {error.start}") from error
@@ -108,17 +108,17 @@ def read_stdin() -> str:
         raise click.UsageError(f"standard input can't be read: {error.strerror}") from error
 
 
-def _say_if_nothing_comes() -> None:
+def _log_if_silent() -> None:
     if sys.platform != "win32" and not select.select([sys.stdin], [], [], _SILENT_WAIT_S)[0]:
-        note("firsttoken: waiting for standard input to end (< /dev/null says that there is none)")
+        log_stderr("firsttoken: waiting for standard input to end (< /dev/null says that there is none)")
 
 
-def _is_there(stream: object) -> bool:
+def _is_open(stream: object) -> bool:
     return stream is not None  # Python's word for a descriptor that was closed before it started
 
 
 def _stdout() -> IO[bytes]:
-    if not _is_there(sys.stdout):
+    if not _is_open(sys.stdout):
         raise OutputError("standard output is closed", Status.NO_OUTPUT)
     return sys.stdout.buffer
 
@@ -130,22 +130,22 @@ def _write_bytes(stream: IO[bytes], data: bytes) -> None:
         stream.write(data)
         stream.flush()
     except OSError as error:
-        _abandon(stream)
+        _redirect_to_devnull(stream)
         if isinstance(error, ConnectionError):  # a pipe, or a socket, that nobody reads any more
             raise OutputError("standard output was closed", Status.PIPE_CLOSED) from error
         raise OutputError(f"standard output takes no more: {error.strerror}", Status.NO_OUTPUT) from error
 
 
 def _write_stderr(text: str) -> None:
-    if _is_there(sys.stderr):
+    if _is_open(sys.stderr):
         try:
             print(end=text, file=sys.stderr, flush=True)
         except OSError:
-            _abandon(sys.stderr.buffer)
+            _redirect_to_devnull(sys.stderr.buffer)
 
 
-def _abandon(stream: IO[bytes]) -> None:
-    """Lets what the stream still holds vanish; at exit, Python would try once more, and complain."""
+def _redirect_to_devnull(stream: IO[bytes]) -> None:
+    """Drop what the stream still buffers; at exit, Python would try once more, and complain."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
