@@ -28,7 +28,7 @@ from tests.support.web import REQUEST, client, relayed
 
 pytestmark = pytest.mark.xdist_group("ai sdk")  # installed and run once for all
 READER = Path(__file__).parents[1] / "support" / "ai_sdk.mjs"
-VERSIONS = ("5", "6")
+VERSIONS = ("5", "6", "7")
 INSTALL_S = 120
 
 ANSWERS: Mapping[str, Any] = {
