@@ -90,8 +90,18 @@ def body_of(entry: dict[str, Any]) -> bytes:
     return Path(entry["path"]).read_bytes()
 
 
+REASONING_IN_DETAILS = {
+    "snowflake/pydantic-ai__models-test-snowflake-test-snowflake-thinking-streaming.sse": "15 * 27 = 405",
+}
+"""Reasoning that is in `reasoning_details` alone, where the index did not look."""
+
+
 def expected_of(entry: dict[str, Any]) -> dict[str, Any]:
-    return {name: entry[name] for name in ("outcome", "chunks", "usage", "choices")}
+    expected = {name: entry[name] for name in ("outcome", "chunks", "usage", "choices")}
+    if entry["file"] in REASONING_IN_DETAILS:
+        choice = expected["choices"]["0"] | {"reasoning": REASONING_IN_DETAILS[entry["file"]]}
+        expected["choices"] = expected["choices"] | {"0": choice}
+    return expected
 
 
 def somewhere(entry: dict[str, Any], count: int) -> list[int]:

@@ -66,7 +66,8 @@ def test_a_completion_pickles_with_all_it_has() -> None:
         (ChatCompletionMessage(reasoning_content="a", reasoning="a", thinking="a"), "a"),
         (ChatCompletionMessage(reasoning="b"), "b"),
         (ChatCompletionMessage(reasoning_content="", thinking="c"), "c"),
-        (ChatCompletionMessage(reasoning_details=[{"text": "d"}]), ""),
+        (ChatCompletionMessage(reasoning_details=[{"text": "d"}]), "d"),
+        (ChatCompletionMessage(reasoning_details=[{"type": "reasoning.encrypted", "data": "d"}]), ""),
     ],
 )
 def test_reasoning_has_one_accessor(message: ChatCompletionMessage, text: str) -> None:

@@ -74,8 +74,11 @@ def test_a_chunk_is_put_together_as_its_public_types() -> None:
 
 
 def test_content_as_a_list_of_parts_is_text_and_thinking() -> None:
-    parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]}, {"type": "text", "text": "Hi"}]
-    assert decoded(with_delta({"content": parts})).choices[0].delta == ChoiceDelta(content="Hi", thinking="Hm")
+    parts: list[object] = [
+        {"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]},
+        {"type": "text", "text": "Hi"},
+    ]
+    assert decoded(with_delta({"content": parts})).choices[0].delta == ChoiceDelta(content="Hi", content_parts=parts)
     assert decoded(with_delta({"content": [], "thinking": "Hm"})).choices[0].delta == ChoiceDelta(thinking="Hm")
 
 
@@ -106,7 +109,7 @@ def test_every_field_of_the_public_types_comes_through() -> None:
     texts = ("reasoning_content", "reasoning", "thinking", "role", "content", "refusal")
     delta: dict[str, Any] = {name: name for name in texts}
     delta |= {"tool_calls": [], "reasoning_details": [], "annotations": [], "function_call": {}, "audio": {}}
-    assert {*delta, "extra"} == set(ChoiceDelta.__struct_fields__)
+    assert {*delta, "extra", "content_parts"} == set(ChoiceDelta.__struct_fields__)
     value = with_delta(delta)
     made = decoded(value, {"own": 1}, with_delta({"own": 1}, own=1))
     assert made == msgspec.json.decode(json.dumps(value), type=ChatCompletionChunk)

@@ -49,7 +49,7 @@ PARTS: list[tuple[list[Any], str | None, str | None]] = [
 )
 def test_content_as_a_list_of_parts(parts: list[Any], content: str | None, thinking: str | None) -> None:
     delta = read_delta(content=parts)
-    assert (delta.content, delta.thinking) == (content, thinking)
+    assert (delta.content, delta.thinking, delta.content_parts) == (content, None, parts or None)
     assert delta.reasoning_text == (thinking or "")
 
 
@@ -58,6 +58,7 @@ def test_content_may_turn_from_parts_into_text() -> None:
     body = event({"choices": [{"delta": {"content": parts}}]}) + event(chunk("llo", finish="stop"))
     message = run(body).completion.choices[0].message
     assert (message.content, message.reasoning_text) == ("Hello", "hm")
+    assert message.to_dict()["content"] == [parts[0], {"type": "text", "text": "Hello"}]
 
 
 def test_tool_calls_as_one_object() -> None:

@@ -78,8 +78,37 @@ RULES: dict[str, tuple[list[ToolCallDelta], list[tuple[str, str, str]]]] = {
     ),
     "the first piece opens a call in any case": ([piece(arguments="{"), piece(arguments="}")], [("", "", "{}")]),
     "id and name are set once": (
-        [piece(0, "a", "f", "{"), piece(0, None, "other", "}"), piece(0, None, "f")],
-        [("a", "f", "{}")],
+        [piece(0, "a", "f", "{"), piece(0, None, "other", '"x":'), piece(0, None, "f", "1}")],
+        [("a", "f", '{"x":1}')],
+    ),
+    "a blank id and one index, but a name each (Gemini)": (
+        [piece(0, "", "f", "{}"), piece(0, "", "f", '{"x":1}'), piece(0, "", "g", " [1]"), piece(0, "", "", "")],
+        [("", "f", "{}"), ("", "f", '{"x":1}'), ("", "g", " [1]")],
+    ),
+    "another call begins after complete arguments, in pieces": (
+        [
+            piece(0, None, "f", '{"x":'),
+            piece(0, None, None, "1} "),
+            piece(0, None, "f", ""),
+            piece(0, None, None, "{}"),
+        ],
+        [("", "f", '{"x":1} '), ("", "f", "{}")],
+    ),
+    "a name that is repeated within the arguments is the same call's": (
+        [piece(0, "", "f", '{"x":'), piece(0, "", "f", '{"y":1}'), piece(0, "", "f", "}")],
+        [("", "f", '{"x":{"y":1}}')],
+    ),
+    "a name in pieces": (
+        [piece(0, "a", "get_"), piece(0, None, "weather"), piece(0, None, None, "{}")],
+        [("a", "get_weather", "{}")],
+    ),
+    "a name in pieces, with the id each time": (
+        [piece(0, "a", "get_"), piece(0, "a", "weather", ""), piece(0, "a", None, "{}")],
+        [("a", "get_weather", "{}")],
+    ),
+    "a name as far as it has come": (
+        [piece(0, "a", "get_"), piece(0, "a", "get_weather"), piece(0, "a", "get_weather", "{}")],
+        [("a", "get_weather", "{}")],
     ),
     "arguments are never repaired": ([piece(0, "a", "f", '{"a": '), piece(0)], [("a", "f", '{"a": ')]),
     "arguments may be null or absent": ([piece(0, "a", "f", None), piece(0, None, None, "")], [("a", "f", "")]),

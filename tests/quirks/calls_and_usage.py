@@ -17,6 +17,19 @@ _A, _B = ("a", "f", '{"x":1}'), ("b", "g", "{}")
 _LAST = delta("tool_calls")
 
 TOOL_CALLS = {
+    "id-blank-two-calls": Example(
+        stream(*(call(index=0, id="", **_function("{}", name=name)) for name in ("f", "f")), _LAST),
+        _called(("", "f", "{}"), ("", "f", "{}")),
+    ),
+    "name-pieces": Example(
+        stream(
+            call(index=0, id="a", **_function("", name="get_")),
+            call(index=0, **_function("", name="time")),
+            call(index=0, **_function("{}")),
+            _LAST,
+        ),
+        _called(("a", "get_time", "{}")),
+    ),
     "index-negative": Example(
         stream(call("tool_calls", index=-1, id="a", **_function('{"x":1}', name="f"))), _called(_A)
     ),
@@ -145,6 +158,26 @@ USAGE = {
     "own-figures": Example(
         stream(*({**part, **usage(1, n, cost=0.5 * n, tier="a")} for n, part in enumerate((*HELLO, _EMPTY)))),
         Seen(usage=(1, 3), extra={"usage.cost": 1.5, "usage.tier": "a"}),
+    ),
+    "counts-odd": Example(
+        stream(*HELLO, {"choices": [], "usage": {"prompt_tokens": 1.0, "completion_tokens": "2", "total_tokens": 3.0}}),
+        Seen(usage=(1, 2)),
+    ),
+    "usage-in-choice": Example(
+        stream(*HELLO[:2], {"choices": [{**END["choices"][0], **usage(1, 2)}]}), Seen(usage=(1, 2))
+    ),
+    "usage-wiped": Example(
+        stream(
+            {**HEL, **usage(1, 1)},
+            {**LO, **usage(1, 2)},
+            {**END, "usage": {}},
+            {"choices": [], "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}},
+            {"choices": [], "usage": {"total_tokens": 3}},
+        ),
+        Seen(usage=(1, 2)),
+    ),
+    "total-absent": Example(
+        stream(*HELLO, {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}}), Seen(usage=(1, 2))
     ),
     "usage-odd": Example(stream({**HEL, "usage": []}, {**LO, "usage": "2"}, END), Seen(extra={"usage": "2"})),
 }

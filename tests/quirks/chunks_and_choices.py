@@ -4,6 +4,11 @@ from tests.quirks.example import END, HEL, HELLO, LO, Example, Json, Seen, choic
 
 _FILTERED = {"hate": {"filtered": False}}
 
+
+def _summary(text: str, signature: str) -> Json:
+    return {"type": "reasoning", "summary": [{"type": "summary_text", "text": text, "signature": signature}]}
+
+
 CHUNKS = {
     "own-fields": Example(
         stream(
@@ -101,6 +106,21 @@ CHOICES = {
     "message-for-delta": Example(
         stream(*(choice(message={"content": word}) for word in ("H", "e", "l", "lo")), choice(finish_reason="stop"))
     ),
+    "message-at-end": Example(
+        stream(
+            HEL,
+            LO,
+            {
+                "object": "chat.completion",
+                "choices": [
+                    {"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}
+                ],
+                **usage(1, 2),
+            },
+            done=False,
+        ),
+        Seen(usage=(1, 2)),
+    ),
     "text-for-delta": Example(stream(*(choice(text=word) for word in ("H", "e", "l", "lo")), END)),
     "text-beside-delta": Example(
         stream(
@@ -145,7 +165,13 @@ DELTAS = {
             says("l"),
             says("lo", "stop"),
         ),
-        Seen(reasoning="HmHmHm"),
+        Seen(
+            reasoning="HmHmHm",
+            parts=[
+                {"type": "thinking", "thinking": [{"type": "text", "text": "HmHmHm"}]},
+                {"type": "text", "text": "Hello"},
+            ],
+        ),
     ),
     "reasoning-content": Example(
         stream(delta(reasoning_content="Hm"), delta(reasoning_content="."), *HELLO), Seen(reasoning="Hm.")
@@ -159,11 +185,99 @@ DELTAS = {
             ),
             *HELLO,
         ),
-        Seen(reasoning="Hm.", details=[{"text": "Hm"}, {"text": "."}]),
+        Seen(reasoning="Hm.", details=[{"text": "Hm."}]),
+    ),
+    "content-reasoning": Example(
+        stream(
+            *(delta(content=[_summary(text, "")]) for text in ("Hm", ".")),
+            delta(content=[_summary("", "s")]),
+            delta(content=[{"type": "text", "text": "Hel"}]),
+            delta(content=[{"type": "text", "text": "lo"}]),
+            END,
+        ),
+        Seen(reasoning="Hm.", parts=[_summary("Hm.", "s"), {"type": "text", "text": "Hello"}]),
+    ),
+    "content-kept": Example(
+        stream(HEL, delta(content=[{"type": "reference", "reference_ids": [1]}]), LO, END),
+        Seen(parts=[{"type": "reference", "reference_ids": [1]}, {"type": "text", "text": "Hello"}]),
+    ),
+    "content-object": Example(
+        stream(*(delta(content={"type": "output_text", "text": text}) for text in ("Hel", "lo")), END),
+        Seen(parts=[{"type": "output_text", "text": "Hello"}]),
+    ),
+    "reasoning-signed-late": Example(
+        stream(
+            delta(reasoning_details=[_block(text="Hm", signature="")]),
+            delta(reasoning_details=[_block(text=".", signature="")]),
+            delta(reasoning_details=[_block(text="", signature="s")]),
+            delta(reasoning_details=[_block(text="More", signature="")]),
+            delta(reasoning_details=[_block(signature="t")]),
+            *HELLO,
+        ),
+        Seen(reasoning="Hm.More", details=[_block(text="Hm.", signature="s"), _block(text="More", signature="t")]),
+    ),
+    "reasoning-details-alone": Example(
+        stream(*(delta(reasoning_details=[{"text": text}]) for text in ("Hm", ".")), *HELLO),
+        Seen(reasoning="Hm.", details=[{"text": "Hm."}]),
+    ),
+    "reasoning-text": Example(
+        stream(delta(reasoning_text="Hm"), delta(reasoning_text="."), delta(reasoning_opaque="o"), *HELLO),
+        Seen(reasoning="Hm.", extra={"message.reasoning_text": "Hm.", "message.reasoning_opaque": "o"}),
+    ),
+    "reasoning-object": Example(
+        stream(
+            *(delta(reasoning_content=part) for part in ({"text": "Hm"}, {"text": "."}, {"signature": "s"})), *HELLO
+        ),
+        Seen(reasoning="Hm.", extra={"message.reasoning_content": {"text": "Hm.", "signature": "s"}}),
+    ),
+    "thinking-blocks": Example(
+        stream(
+            *(
+                delta(reasoning_content=word, thinking_blocks=[{"type": "thinking", "thinking": word, "signature": ""}])
+                for word in ("Hm", ".")
+            ),
+            delta(thinking_blocks=[{"type": "thinking", "thinking": "", "signature": "s"}]),
+            *HELLO,
+        ),
+        Seen(
+            reasoning="Hm.",
+            extra={"message.thinking_blocks": [{"type": "thinking", "thinking": "Hm.", "signature": "s"}]},
+        ),
+    ),
+    "content-blocks": Example(
+        stream(
+            *(delta(content_blocks=[{"index": 0, "delta": {"thinking": word}}]) for word in ("Hm", ".")),
+            delta(content_blocks=[{"index": 0, "delta": {"signature": "s"}}]),
+            delta(content="Hello", content_blocks=[{"index": 1, "delta": {"text": "Hello"}}]),
+            END,
+        ),
+        Seen(
+            reasoning="Hm.",
+            extra={
+                "message.content_blocks": [
+                    {"type": "thinking", "index": 0, "thinking": "Hm.", "signature": "s"},
+                    {"type": "text", "index": 1, "text": "Hello"},
+                ]
+            },
+        ),
+    ),
+    "thinking-text": Example(stream(delta(thinking="Hm"), delta(thinking="."), *HELLO), Seen(reasoning="Hm.")),
+    "lists-joined": Example(
+        stream(
+            *({**says(word), "choices": [{**says(word)["choices"][0], "token_ids": [1]}]} for word in ("Hel", "lo")),
+            delta(images=[{"index": 0}]),
+            delta(images=[{"index": 1}]),
+            END,
+        ),
+        Seen(extra={"choice.token_ids": [1, 1], "message.images": [{"index": 0}, {"index": 1}]}),
+    ),
+    "surrogate-halves": Example(
+        stream(*(b'data: {"choices":[{"delta":{"content":"\\u%s"}}]}\n\n' % half for half in (b"d83d", b"de00")), END),
+        Seen("\N{GRINNING FACE}"),
     ),
     "reasoning-own-name": Example(
         stream(delta(cot_summary="Hm"), delta(cot_summary="."), says("<think>x</think>"), END),
-        Seen("<think>x</think>", extra={"message.cot_summary": "."}),
+        Seen("<think>x</think>", "Hm.", extra={"message.cot_summary": "Hm."}),
     ),
     "reasoning-pieces": Example(
         stream(

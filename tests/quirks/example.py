@@ -25,6 +25,7 @@ class Seen:
         usage: tokens of the prompt and of the answer.
         others: the text and the finish reason of the other choices.
         details: the structured reasoning.
+        parts: the content, where it came as a list of parts.
         audio: its data, its transcript, and until when the server keeps it.
         extra: what the completion and the parts of choice 0 have in `extra`; "usage.cost" is `cost` of the usage.
         failure: its class and its words; "" for a whole answer.
@@ -37,6 +38,7 @@ class Seen:
     usage: tuple[int, int] | None = None
     others: Mapping[int, tuple[str, str | None]] = field(default_factory=dict[int, tuple[str, str | None]])
     details: list[Any] | None = None
+    parts: list[Any] | None = None
     audio: tuple[str | None, str | None, int | None] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
     failure: str = ""
@@ -84,6 +86,7 @@ def seen(completion: ChatCompletion | None, failure: ChatCompletionError | None)
         usage=(usage.prompt_tokens, usage.completion_tokens) if usage else None,
         others=others,
         details=message.reasoning_details if message else None,
+        parts=message.content_parts if message else None,
         audio=(audio.data, audio.transcript, audio.expires_at) if audio else None,
         extra=_extra(parts),
         failure=words,

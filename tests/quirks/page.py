@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from firsttoken._protocol.quirks import FINISH_REASONS, QUIRKS
+from firsttoken._protocol.quirks import CONTENT_PARTS, FINISH_REASONS, QUIRKS, REASONING_FIELDS
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "quirks.md"
 
@@ -36,6 +36,17 @@ what follows a colon is detail. *cut* and *filtered*: the answer ended before th
 *none*: the answer goes on. Of a word that is not here, `completion.tool_calls` gives the calls only if the arguments of
 each are a JSON object.
 """
+_REASONING = """
+## Reasoning
+
+`reasoning_text` is the text of the first of these that has any, so that it comes once where two carry the same. Each is
+kept under its own name: pieces are joined to whole blocks with their signatures, and go back as they came.
+"""
+_PARTS = """
+## Content parts
+
+`content` is the text of its parts, where it is a list; `content_parts` is the list, and what goes back.
+"""
 
 
 def page() -> str:
@@ -46,12 +57,22 @@ def page() -> str:
         sections.append(
             "\n".join([f"\n## {title}\n", "| what | who | where it is read |", "| --- | --- | --- |", *rows, ""])
         )
-    return "".join([*sections, _finish_reasons()])
+    return "".join([*sections, _finish_reasons(), _reasoning(), _parts()])
 
 
 def _finish_reasons() -> str:
     rows = [f"| {', '.join(map(_word, row.words))} | {row.finish_class} | {row.source} |" for row in FINISH_REASONS]
     return "\n".join([_FINISH_REASONS, "| finish reason | class | who |", "| --- | --- | --- |", *rows, ""])
+
+
+def _reasoning() -> str:
+    rows = [f"| `{row.name}` | {row.form} | {row.source} |" for row in REASONING_FIELDS]
+    return "\n".join([_REASONING, "| field | form | who |", "| --- | --- | --- |", *rows, ""])
+
+
+def _parts() -> str:
+    rows = [f"| `{row.type}` | {row.meaning} | {row.source} |" for row in CONTENT_PARTS]
+    return "\n".join([_PARTS, "| type | it is | who |", "| --- | --- | --- |", *rows, ""])
 
 
 def _word(word: str) -> str:

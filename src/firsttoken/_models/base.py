@@ -17,6 +17,8 @@ EXTRA_NAME = "$firsttoken.extra"
 
 RAW_NAME = "$firsttoken.raw"
 EVENT_NAME = "$firsttoken.event"
+CONTENT_PARTS_NAME = "$firsttoken.content_parts"
+REPLACEMENT_NAME = "$firsttoken.replacement"
 RESPONSE_NAME = "$firsttoken.response"
 TIMING_NAME = "$firsttoken.timing"
 COMPLETE_NAME = "$firsttoken.complete"

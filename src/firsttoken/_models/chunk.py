@@ -2,7 +2,7 @@
 
 import msgspec
 
-from firsttoken._models.base import EVENT_NAME, FinishReason, ObjectName, Received, ResponseObject
+from firsttoken._models.base import EVENT_NAME, REPLACEMENT_NAME, FinishReason, ObjectName, Received, ResponseObject
 from firsttoken._models.completion import Audio, ChoiceLogprobs, CompletionUsage, Reasoning
 
 
@@ -43,12 +43,17 @@ class ChoiceDelta(Reasoning):
 
 
 class ChunkChoice(ResponseObject):
-    """What a chunk adds to one choice."""
+    """What a chunk adds to one choice.
+
+    Attributes:
+        replacement: the complete message, where the server repeats it after its deltas; it replaces what they made.
+    """
 
     index: int = 0
     delta: ChoiceDelta = msgspec.field(default_factory=ChoiceDelta)
     finish_reason: FinishReason | None = None
     logprobs: ChoiceLogprobs | None = None
+    replacement: ChoiceDelta | None = msgspec.field(default=None, name=REPLACEMENT_NAME)
 
 
 _Object = object  # inside ChatCompletionChunk the name `object` is a field
@@ -87,6 +92,6 @@ class ChatCompletionChunk(Received):
     def text(self) -> str:
         """The content that this chunk adds to the choice with index 0, "" where it adds none."""
         for choice in self.choices:
-            if choice.index == 0:
-                return choice.delta.content or ""
+            if choice.index == 0 and choice.delta.content:
+                return choice.delta.content
         return ""

@@ -9,6 +9,7 @@ import msgspec
 from firsttoken._json import is_json_object
 from firsttoken._models.base import (
     COMPLETE_NAME,
+    CONTENT_PARTS_NAME,
     RESPONSE_NAME,
     RESPONSE_TYPE_NAME,
     TIMING_NAME,
@@ -20,6 +21,8 @@ from firsttoken._models.base import (
     Timing,
 )
 from firsttoken._models.finish_reasons import TRUNCATED_BY, finish_class
+from firsttoken._models.reasoning import parts_text, reasoning_in
+from firsttoken._models.value import to_plain
 from firsttoken._schema.parsing import ResponseType, parse_json_text
 from firsttoken._schema.tools import is_function, keyword_arguments, name_of_function
 from firsttoken.errors import (
@@ -191,18 +194,26 @@ class Reasoning(ResponseObject):
         reasoning_content: as DeepSeek, vLLM, llama.cpp and xAI name it.
         reasoning: as Groq, Ollama, Cerebras and OpenRouter name it.
         reasoning_details: OpenRouter's structured form, which repeats the text of `reasoning`, or is encrypted.
-        thinking: the text of `thinking` parts, where content is a list of parts (Mistral).
+        thinking: as some proxies name it.
+        content_parts: the content, where it came as a list of parts (Mistral, Databricks); they may be reasoning, too.
+            `content` is their text, and the list is what goes back to the server.
     """
 
     reasoning_content: str | None = None
     reasoning: str | None = None
     reasoning_details: list[object] | None = None
     thinking: str | None = None
+    content_parts: list[object] | None = msgspec.field(default=None, name=CONTENT_PARTS_NAME)
 
     @property
     def reasoning_text(self) -> str:
         """The reasoning as text, whatever the server calls it; "" where there is none; given once if sent twice."""
-        return self.reasoning_content or self.reasoning or self.thinking or ""
+        text = self.reasoning_content or self.reasoning or self.thinking
+        if text:
+            return text
+        if self.extra or self.reasoning_details or self.content_parts:
+            return reasoning_in(self.extra, self.reasoning_details, self.content_parts)
+        return ""
 
 
 class ChatCompletionMessage(Reasoning):
@@ -218,7 +229,11 @@ class ChatCompletionMessage(Reasoning):
 
     def to_dict(self) -> dict[str, object]:
         """The message as plain Python, as `messages` sends it back; there, of the audio only its id is sent."""
-        return {"role": self.role, "content": None} | super().to_dict()
+        fields = {"role": self.role, "content": None} | super().to_dict()
+        parts = self.content_parts
+        if parts is not None and (self.content or "") == parts_text(parts, "text"):  # else it was changed since
+            fields["content"] = to_plain(parts)
+        return fields
 
     def _repr_markdown_(self) -> str:
         """What Jupyter shows: the text, or the refusal, and the tool calls."""

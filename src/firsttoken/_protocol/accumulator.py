@@ -7,11 +7,13 @@ Chunks are accumulated a list at a time, and `completion` is built only when it 
 """
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from firsttoken._models.chunk import ChatCompletionChunk
+from firsttoken._models.chunk import ChatCompletionChunk, ChoiceDelta
 from firsttoken._models.completion import ChatCompletion, CompletionUsage
 from firsttoken._protocol.choice import ChoiceAccumulator
+from firsttoken._protocol.extra_fields import add_chunk_extra, plain
+from firsttoken._protocol.usage import merged_usage, with_total
 
 COMPACT_AFTER = 1024
 """Chunks; pieces of text are kept as they came for about as long."""
@@ -68,7 +70,7 @@ class Accumulator:
             if self._needs_head:
                 self._add_head(chunk)
             if chunk.usage is not None:
-                self._usage = chunk.usage
+                self._usage = chunk.usage if self._usage is None else merged_usage(self._usage, chunk.usage)
             if chunk.service_tier:
                 self._service_tier = chunk.service_tier
             if chunk.system_fingerprint:
@@ -78,7 +80,7 @@ class Accumulator:
             if chunk.metadata is not None:
                 self._metadata = chunk.metadata
             if chunk.extra and (chunk.choices or chunk.event == "message"):
-                self._extra.update(chunk.extra)
+                add_chunk_extra(self._extra, chunk.extra)
             self._uncompacted += 1
         if self._uncompacted >= COMPACT_AFTER:
             self._uncompacted = 0
@@ -91,6 +93,31 @@ class Accumulator:
         self._model = self._model or chunk.model
         self._created = self._created or chunk.created
         self._needs_head = not (self._id and self._model and self._created)
+
+    def resolve_replacements(self, chunks: Sequence[ChatCompletionChunk]) -> None:
+        """Decide of complete messages what they are: a repetition of deltas that came before, or all there is.
+
+        Of a repetition only what has not been streamed stays in the delta; the message replaces what was accumulated.
+
+        Args:
+            chunks: those that follow what was accumulated, in order.
+        """
+        with_content = {index for index, choice in self._choices.items() if choice.has_content}
+        started = {index for index, choice in self._choices.items() if choice.has_tokens}
+        for chunk in chunks:
+            for choice in chunk.choices:
+                index, message = choice.index, choice.replacement
+                if message is not None and choice.delta is message:
+                    if index in started:
+                        content = None if index in with_content else message.content
+                        choice.delta = ChoiceDelta(role=message.role, content=content)
+                    else:
+                        choice.replacement = None
+                delta = choice.delta
+                if delta.content:
+                    with_content.add(index)
+                if delta.content or delta.reasoning_text or delta.tool_calls or delta.refusal:
+                    started.add(index)
 
     @property
     def started(self) -> set[int]:
@@ -120,10 +147,10 @@ class Accumulator:
             created=self._created,
             model=self._model,
             choices=[self._choices[index].snapshot() for index in sorted(self._choices)],
-            usage=copy.copy(self._usage),
+            usage=None if self._usage is None else with_total(self._usage),
             service_tier=self._service_tier,
             system_fingerprint=self._system_fingerprint,
             moderation=copy.copy(self._moderation),
             metadata=copy.copy(self._metadata),
-            extra=dict(self._extra),
+            extra=plain(self._extra),
         )

@@ -4,6 +4,7 @@ import base64
 import re
 from typing import TypeVar
 
+from firsttoken._json import as_object
 from firsttoken._models.chunk import ChoiceDelta, ChunkChoice, FunctionCallDelta
 from firsttoken._models.completion import (
     Audio,
@@ -13,7 +14,9 @@ from firsttoken._models.completion import (
     FunctionCall,
     TokenLogprob,
 )
-from firsttoken._protocol.reasoning import ReasoningDetails
+from firsttoken._models.reasoning import parts_text
+from firsttoken._protocol.blocks import BlockList
+from firsttoken._protocol.extra_fields import ExtraFields, add_extra, plain
 from firsttoken._protocol.text_buffer import TextBuffer
 from firsttoken._protocol.tool_calls import ToolCalls
 
@@ -44,19 +47,22 @@ class ChoiceAccumulator:
         self._rare: RareFields | None = None
         self._logprobs: ChoiceLogprobs | None = None
         self._extra: dict[str, object] = {}
-        self._message_extra: dict[str, object] = {}
+        self._message_extra: ExtraFields | None = None
 
     def add(self, choice: ChunkChoice) -> None:
         """Add a chunk's part of this choice; texts may grow long until `compact`."""
         delta = choice.delta
+        if choice.finish_reason:
+            self.finish_reason = choice.finish_reason
+            if choice.replacement is not None:
+                self._replace(choice.replacement)
+                delta = _NO_DELTA
         if delta.content is not None:
             self._content.append(delta.content)
         if delta.reasoning_content is not None:
             self._reasoning_content.append(delta.reasoning_content)
         if delta.reasoning is not None:
             self._reasoning.append(delta.reasoning)
-        if choice.finish_reason:
-            self.finish_reason = choice.finish_reason
         if delta.role is not None and not self.role:
             self.role = delta.role.strip()
         if (
@@ -67,6 +73,7 @@ class ChoiceAccumulator:
             or delta.function_call is not None
             or delta.audio is not None
             or delta.annotations is not None
+            or delta.content_parts is not None
         ):
             if self._rare is None:
                 self._rare = RareFields()
@@ -74,9 +81,35 @@ class ChoiceAccumulator:
         if choice.logprobs is not None:
             self._add_logprobs(choice.logprobs)
         if choice.extra:
-            self._extra.update(choice.extra)
+            add_extra(self._extra, choice.extra)
         if delta.extra:
-            self._message_extra.update(delta.extra)
+            if self._message_extra is None:
+                self._message_extra = ExtraFields()
+            self._message_extra.add(delta.extra)
+
+    def _replace(self, message: ChoiceDelta) -> None:
+        """Put a complete message in the place of what its deltas made; what it lacks stays."""
+        new = ChoiceAccumulator(self.index)
+        new.add(ChunkChoice(index=self.index, delta=message))
+        self._content = new._content or self._content
+        self._reasoning = new._reasoning or self._reasoning
+        self._reasoning_content = new._reasoning_content or self._reasoning_content
+        self._message_extra = new._message_extra or self._message_extra
+        self.role = self.role or new.role
+        if new._rare is not None:
+            new._rare.keep_from(self._rare)
+            self._rare = new._rare
+
+    @property
+    def has_content(self) -> bool:
+        """Whether any text has come."""
+        return any(self._content)
+
+    @property
+    def has_tokens(self) -> bool:
+        """Whether any text, reasoning or call has come."""
+        buffers = (self._content, self._reasoning, self._reasoning_content)
+        return any(map(any, buffers)) or self._rare is not None or self._message_extra is not None
 
     def compact(self) -> None:
         """Join the pieces of long texts."""
@@ -99,7 +132,7 @@ class ChoiceAccumulator:
             content=self._content.joined(),
             reasoning_content=self._reasoning_content.joined(),
             reasoning=self._reasoning.joined(),
-            extra=dict(self._message_extra),
+            extra={} if self._message_extra is None else self._message_extra.snapshot(),
         )
         if self._rare is not None:
             self._rare.write(message)
@@ -113,14 +146,23 @@ class ChoiceAccumulator:
             message=message,
             finish_reason=self.finish_reason,
             logprobs=logprobs,
-            extra=dict(self._extra),
+            extra=plain(self._extra),
         )
 
 
 class RareFields:
     """The fields that most messages lack, kept apart so that the common ones are cheap to accumulate."""
 
-    __slots__ = ("_annotations", "_audio", "_details", "_function_call", "_refusal", "_thinking", "_tool_calls")
+    __slots__ = (
+        "_annotations",
+        "_audio",
+        "_details",
+        "_function_call",
+        "_parts",
+        "_refusal",
+        "_thinking",
+        "_tool_calls",
+    )
 
     def __init__(self) -> None:
         self._refusal = TextBuffer()
@@ -129,7 +171,8 @@ class RareFields:
         self._function_call: FunctionParts | None = None
         self._audio: AudioParts | None = None
         self._annotations: list[object] | None = None
-        self._details: ReasoningDetails | None = None
+        self._details: BlockList | None = None
+        self._parts: BlockList | None = None
 
     def add(self, delta: ChoiceDelta) -> None:
         """Add a delta."""
@@ -155,8 +198,18 @@ class RareFields:
         self._annotations = _joined(self._annotations, delta.annotations)
         if delta.reasoning_details is not None:
             if self._details is None:
-                self._details = ReasoningDetails()
+                self._details = BlockList()
             self._details.add(delta.reasoning_details)
+        if delta.content_parts is not None:
+            if self._parts is None:
+                self._parts = BlockList()
+            self._parts.add(delta.content_parts)
+
+    def keep_from(self, other: "RareFields | None") -> None:
+        """Take over what an earlier state had and this one lacks."""
+        for name in self.__slots__:
+            if other is not None and not getattr(self, name):
+                setattr(self, name, getattr(other, name))
 
     def write(self, message: ChatCompletionMessage) -> None:
         """Write the fields into a message."""
@@ -167,6 +220,27 @@ class RareFields:
         message.audio = self._audio.snapshot() if self._audio else None
         message.annotations = _copied(self._annotations)
         message.reasoning_details = self._details.snapshot() if self._details else None
+        if self._parts is not None:
+            message.content_parts = _with_rest(self._parts.snapshot(), message.content or "")
+
+
+def _with_rest(parts: list[object], text: str) -> list[object]:
+    """Content parts, with what of the text came as a string before or after them."""
+    known = parts_text(parts, "text")
+    if known == text:
+        return parts
+    if text.startswith(known):
+        before, after = "", text[len(known) :]
+    elif text.endswith(known):
+        before, after = text[: -len(known)], ""
+    else:
+        before, after = "", text
+        parts = [part for part in parts if not parts_text([part], "text")]
+    last = as_object(parts[-1]) if parts else None
+    if after and last is not None and last.get("type") == "text" and isinstance(last.get("text"), str):
+        parts = [*parts[:-1], {**last, "text": f"{last['text']}{after}"}]
+        after = ""
+    return [{"type": "text", "text": before}] * bool(before) + parts + [{"type": "text", "text": after}] * bool(after)
 
 
 class FunctionParts:
@@ -189,7 +263,7 @@ class FunctionParts:
 
     def snapshot(self) -> FunctionCall:
         """The call so far."""
-        return FunctionCall(name=self._name, arguments="".join(self._arguments), extra=dict(self._extra))
+        return FunctionCall(name=self._name, arguments=self._arguments.text, extra=dict(self._extra))
 
 
 class AudioParts:
@@ -242,6 +316,7 @@ def _repadded(data: str) -> str:
     return base64.b64encode(b"".join(parts)).decode("ascii")
 
 
+_NO_DELTA = ChoiceDelta()
 _PADDED = re.compile(r"[^=]*=*")
 
 _Item = TypeVar("_Item", TokenLogprob, object)

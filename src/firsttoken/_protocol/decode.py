@@ -19,6 +19,7 @@ from firsttoken._protocol.progress import has_content
 from firsttoken._protocol.server_error import body_error, error_object, stream_error
 from firsttoken._protocol.sse import ServerSentEvent, SSEDecoder
 from firsttoken._protocol.struct_fields import JSONObject
+from firsttoken._protocol.usage import with_total
 from firsttoken.errors import APIStatusError, ChatCompletionError, ResponseFormatError
 
 DONE = b"[DONE]"
@@ -36,14 +37,17 @@ class DecodeResult:
         chunks: in order, those before `done` or `failure`.
         done: whether `[DONE]` came after them.
         failure: what came after them instead: an error of the server, or data that is not a chunk.
+        has_replacements: whether a chunk has a complete message instead of a delta, so that it is to be seen whether
+            deltas came before it (`Accumulator.resolve_replacements`).
     """
 
-    __slots__ = ("chunks", "done", "failure")
+    __slots__ = ("chunks", "done", "failure", "has_replacements")
 
     def __init__(self, chunks: list[ChatCompletionChunk], *, done: bool = False) -> None:
         self.chunks = chunks
         self.done = done
         self.failure: ChatCompletionError | None = None
+        self.has_replacements = False
 
 
 class ChunkDecoder:
@@ -130,7 +134,9 @@ class ChunkDecoder:
                 raise ResponseFormatError(f"expected a JSON object in the event: {excerpt(event.data)}")
             if self._learned_chunks < MAX_LEARNED_CHUNKS:
                 self._learn(node)
-            decoded.chunks.append(_chunk_of(node, event))
+            chunk = _chunk_of(node, event)
+            decoded.chunks.append(chunk)
+            decoded.has_replacements |= any(choice.replacement is not None for choice in chunk.choices)
 
     def _learn(self, value: JSONObject) -> None:
         """Learn the fields that made a chunk take the lenient path; a second such chunk builds a decoder."""
@@ -204,6 +210,8 @@ def decode_completion(data: bytes) -> ChatCompletion:
     else:
         if completion.choices:
             completion.raw = data
+            if completion.usage is not None:
+                completion.usage = with_total(completion.usage)
             return completion
     value = _completion_object(data)
     error = error_object(value)
@@ -237,7 +245,10 @@ def decode_streamed_body(data: bytes) -> DecodeResult:
     value = _completion_object(data)
     event = ServerSentEvent("message", data)
     if error_object(value) is None:
-        return DecodeResult([_chunk_of(value, event)], done=True)
+        chunk = _chunk_of(value, event)
+        for choice in chunk.choices:
+            choice.replacement = None
+        return DecodeResult([chunk], done=True)
     decoded = DecodeResult(_chunk_beside_error(event))
     decoded.failure = body_error(value)
     return decoded

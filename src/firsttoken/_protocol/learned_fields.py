@@ -22,9 +22,10 @@ from firsttoken._models.base import EMPTY_EXTRA, ResponseObject
 from firsttoken._models.chunk import ChatCompletionChunk, ChoiceDelta, ChunkChoice
 from firsttoken._models.completion import CompletionUsage
 from firsttoken._models.finish_reasons import NOT_ERROR_PATTERN, finish_class
-from firsttoken._protocol.content_parts import split_content_parts
+from firsttoken._models.reasoning import parts_text
 from firsttoken._protocol.server_error import ERROR_FIELDS, FLAT_FIELDS
 from firsttoken._protocol.struct_fields import JSONObject, matches_type, objects
+from firsttoken._protocol.usage import COUNTS
 
 _Extra = dict[str, object]
 
@@ -54,6 +55,7 @@ def _choice(twin: ChunkChoice, extra: _Extra) -> ChunkChoice:
         delta=twin.delta,
         finish_reason=twin.finish_reason,
         logprobs=twin.logprobs,
+        replacement=twin.replacement,
         extra=extra,
     )
 
@@ -64,6 +66,7 @@ def _delta(twin: ChoiceDelta, extra: _Extra) -> ChoiceDelta:
         reasoning=twin.reasoning,
         reasoning_details=twin.reasoning_details,
         thinking=twin.thinking,
+        content_parts=twin.content_parts,
         role=twin.role,
         content=twin.content,
         refusal=twin.refusal,
@@ -97,8 +100,6 @@ COPIES: dict[type[ResponseObject], Callable[[Any, _Extra], Any]] = {
 
 MAX_LEARNED = 32
 """How many names are learned in a stream: one that makes up ever new names takes the lenient path."""
-
-COUNTS = ("completion_tokens", "prompt_tokens", "total_tokens")
 
 DecodeChunk = Callable[[bytes], ChatCompletionChunk]
 _Struct = TypeVar("_Struct", bound=ResponseObject)
@@ -157,6 +158,8 @@ def _fields_beyond(nodes: list[JSONObject], struct: type[ResponseObject]) -> JSO
 
 
 def _is_learnable(name: str, value: object, struct: type[ResponseObject]) -> bool:
+    if struct is ChunkChoice and name == "usage":
+        return False  # it belongs to the chunk
     if name not in _SCHEMA[struct]:
         return _LEARNABLE.fullmatch(name) is not None
     wider = LENIENT_TYPES[struct].get(name)
@@ -270,9 +273,8 @@ def _without_null_reason(choice: ChunkChoice) -> ChunkChoice:
 def _without_parts(delta: ChoiceDelta) -> ChoiceDelta:
     parts = as_array(delta.content)
     if parts is not None:
-        delta.content, thinking = split_content_parts(parts)
-        if thinking:
-            delta.thinking = thinking
+        delta.content = parts_text(parts, "text") or None
+        delta.content_parts = parts or None
     return delta
 
 

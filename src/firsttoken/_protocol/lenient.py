@@ -13,8 +13,16 @@ import msgspec
 from firsttoken._json import as_array, as_object, encode_json, excerpt
 from firsttoken._models.base import Received, ResponseObject
 from firsttoken._models.chunk import ChatCompletionChunk, ChoiceDelta, ChunkChoice, ToolCallDelta
-from firsttoken._models.completion import ChatCompletion, ChatCompletionMessage, Choice, CompletionUsage, ToolCall
+from firsttoken._models.completion import (
+    ChatCompletion,
+    ChatCompletionMessage,
+    Choice,
+    CompletionUsage,
+    Reasoning,
+    ToolCall,
+)
 from firsttoken._models.finish_reasons import finish_class
+from firsttoken._models.reasoning import parts_text
 from firsttoken._models.value import check_object
 from firsttoken._protocol.quirks import Part, normalize
 from firsttoken._protocol.struct_fields import (
@@ -24,6 +32,7 @@ from firsttoken._protocol.struct_fields import (
     move_unknown_to_extra,
     objects,
 )
+from firsttoken._protocol.usage import with_total
 from firsttoken.errors import ResponseFormatError
 
 _Answer = TypeVar("_Answer", ChatCompletionChunk, ChatCompletion)
@@ -43,11 +52,22 @@ def read(data: bytes, value: JSONObject, answer: type[_Answer]) -> _Answer:
     """
     choices = _choices(data, value)
     part = "delta" if answer is ChatCompletionChunk else "message"
+    is_completion = part == "delta" and value.get("object") == "chat.completion"
+    repeats = [is_completion and _is_message(choice) for choice in choices]
     deltas = [_delta(data, choice, part) for choice in choices]
+    _lift_usage(value, choices)
     reasons = [_pop_finish_reason(choice) for choice in choices]
+    parts = [_pop_content_parts(delta) for delta in deltas]
     made = _convert(value, choices, deltas, answer)
-    for choice, reason in zip(made.choices, reasons, strict=True):
+    for choice, reason, content_parts in zip(made.choices, reasons, parts, strict=True):
         choice.finish_reason = reason or choice.finish_reason
+        message = choice.delta if isinstance(choice, ChunkChoice) else choice.message
+        message.content_parts = content_parts
+    for choice, repeats_message in zip(made.choices, repeats, strict=True):
+        if repeats_message and isinstance(choice, ChunkChoice):
+            choice.replacement = choice.delta
+    if isinstance(made, ChatCompletion) and made.usage is not None:
+        made.usage = with_total(made.usage)
     return made
 
 
@@ -78,9 +98,12 @@ def read_object(value: Mapping[str, object], kind: type[_Object]) -> _Object:
         answer.raw = data
         return cast("_Object", answer)
     reason = _pop_finish_reason(copy) if kind in (Choice, ChunkChoice) else None
+    parts = _pop_content_parts(copy) if issubclass(kind, Reasoning) else None
     made: Any = _convert_part(copy, kind)
     if reason:
         made.finish_reason = reason
+    if parts:
+        made.content_parts = parts
     return cast("_Object", made)
 
 
@@ -116,6 +139,31 @@ def _pop_finish_reason(choice: JSONObject) -> str | None:
     if kind in ("error", "none"):
         del choice["finish_reason"]
     return reason if kind == "error" else None
+
+
+def _is_message(choice: JSONObject) -> bool:
+    """Whether a choice of a stream has a complete message instead of a delta."""
+    has_message = choice.get("delta") is None and as_object(choice.get("message")) is not None
+    return has_message and bool(choice.get("finish_reason"))
+
+
+def _lift_usage(value: JSONObject, choices: list[JSONObject]) -> None:
+    """Put a usage that stands in a choice where it belongs (Kimi)."""
+    for choice in choices:
+        if as_object(choice.get("usage")) is not None:
+            usage = choice.pop("usage")
+            if not value.get("usage"):
+                value["usage"] = usage
+
+
+def _pop_content_parts(delta: JSONObject) -> list[object] | None:
+    """Put the text of content parts in their place; None where there are none."""
+    content = delta.get("content")
+    parts = as_array(content) if as_object(content) is None else [content]
+    if parts is None:
+        return None
+    delta["content"] = parts_text(parts, "text") or None
+    return parts or None
 
 
 _FIELDS_OF = {

@@ -12,11 +12,11 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
 
-from firsttoken._json import as_array, as_object
+from firsttoken._json import as_object
 from firsttoken._models.finish_reasons import FINISH_REASONS
-from firsttoken._protocol.content_parts import split_content_parts
-from firsttoken._protocol.learned_fields import COUNTS
+from firsttoken._models.reasoning import CONTENT_PARTS, REASONING_FIELDS
 from firsttoken._protocol.struct_fields import JSONObject
+from firsttoken._protocol.usage import COUNTS, parse_counts
 
 Part = Literal["framing", "error", "chunk", "choice", "delta", "tool_call", "usage"]
 
@@ -40,14 +40,6 @@ class Quirk(NamedTuple):
     what: str
     source: str
     normalize: Callable[[JSONObject], None] | None = None
-
-
-def _join_content_parts(delta: JSONObject) -> None:
-    parts = as_array(delta.get("content"))
-    if parts is not None:
-        delta["content"], thinking = split_content_parts(parts)
-        if thinking:
-            delta["thinking"] = thinking
 
 
 def _list_the_call(delta: JSONObject) -> None:
@@ -91,7 +83,7 @@ def _parse_digits(node: JSONObject, name: str) -> None:
         node[name] = int(digits)
 
 
-__all__ = ["FINISH_REASONS", "QUIRKS", "Quirk", "normalize"]
+__all__ = ["CONTENT_PARTS", "FINISH_REASONS", "QUIRKS", "REASONING_FIELDS", "Quirk", "normalize"]
 
 # fmt: off
 QUIRKS = (
@@ -259,6 +251,8 @@ QUIRKS = (
         "several choices in any order, in one chunk or in turns, the first not with index 0", "any, with n > 1"),
     Quirk("choice", "message-beside-delta", "learned_fields",
         "the whole message so far beside each delta; it is in `extra`", "Perplexity, Writer"),
+    Quirk("choice", "message-at-end", "accumulator",
+        "the complete message instead of a delta, after all deltas; it replaces them", "MiniMax"),
     Quirk("choice", "message-for-delta", "lenient",
         "`message` instead of `delta`", "proxies and emulators that do not stream"),
     Quirk("choice", "text-for-delta", "lenient",
@@ -277,7 +271,14 @@ QUIRKS = (
     Quirk("delta", "role-never", "choice",
         "`role` null or missing; it is `assistant` then", "Cloudflare, llama-box, Venice, DeepSeek on Azure"),
     Quirk("delta", "content-parts", "learned_fields",
-        "`content` as a list of parts, text or thinking, and as text later on", "Mistral", _join_content_parts),
+        "`content` as a list of parts, text or thinking, and as text later on", "Mistral"),
+    Quirk("delta", "content-reasoning", "lenient",
+        "reasoning as a part of `content`, with a `summary` that is signed at the end", "Databricks"),
+    Quirk("delta", "content-kept", "lenient",
+        "parts of `content` that are neither text nor reasoning: `reference`, `image_url`; they are in `content_parts`",
+        "Mistral, image models"),
+    Quirk("delta", "content-object", "lenient",
+        "`content` as one part", "proxies"),
     Quirk("delta", "reasoning-content", "choice",
         "reasoning as `reasoning_content`", "DeepSeek, z.ai, xAI, llama.cpp, Qwen, Avian, Venice"),
     Quirk("delta", "reasoning", "choice",
@@ -285,11 +286,29 @@ QUIRKS = (
     Quirk("delta", "reasoning-twice", "choice",
         "the same reasoning under two or three names (`reasoning_details`); `reasoning_text` gives it once",
         "OpenRouter, Doubleword, Vercel, Snowflake"),
-    Quirk("delta", "reasoning-pieces", "reasoning",
+    Quirk("delta", "reasoning-pieces", "blocks",
         "`reasoning_details` word by word, and signed at the end; they are joined to whole blocks", "OpenRouter"),
-    Quirk("delta", "reasoning-own-name", "learned_fields",
-        "reasoning under a name of its own, or in `<think>` tags; it stays in `extra`, or in the content",
-        "GitHub Copilot (`cot_summary`); DeepSeek-R1 on Fireworks"),
+    Quirk("delta", "reasoning-signed-late", "blocks",
+        '`"signature": ""` at first, the real one later, and another block after it', "OpenRouter, Vercel's gateway"),
+    Quirk("delta", "reasoning-details-alone", "blocks",
+        "`reasoning_details` without another field, and without types", "MiniMax"),
+    Quirk("delta", "reasoning-own-name", "extra_fields",
+        "reasoning as `cot_summary`, or in `<think>` tags; it stays in `extra`, or in the content",
+        "GitHub Copilot; DeepSeek-R1 on Fireworks"),
+    Quirk("delta", "reasoning-text", "extra_fields",
+        "reasoning as `reasoning_text`, and `reasoning_opaque` at its end; they are in `extra`", "GitHub Copilot"),
+    Quirk("delta", "reasoning-object", "extra_fields",
+        '`reasoning_content` as objects: `{"text": …}` in pieces, then `{"signature": …}`', "Envoy AI Gateway"),
+    Quirk("delta", "thinking-blocks", "extra_fields",
+        "`thinking_blocks` in pieces, signed at the end, beside `reasoning_content`", "LiteLLM"),
+    Quirk("delta", "content-blocks", "extra_fields",
+        "`content_blocks` in pieces under `delta`: thinking, its signature, and the text again", "Portkey"),
+    Quirk("delta", "thinking-text", "choice",
+        "reasoning as `thinking`", "proxies"),
+    Quirk("delta", "lists-joined", "extra_fields",
+        "lists of its own in several chunks: `images`, `token_ids`; they are joined", "OpenRouter, vLLM"),
+    Quirk("delta", "surrogate-halves", "text_buffer",
+        "an emoji as two halves of a surrogate pair, in two chunks", "servers that cut text in UTF-16"),
     Quirk("delta", "audio-end", "choice",
         "`audio.expires_at` after the usage, and no finish reason", "OpenAI"),
     Quirk("delta", "audio-padded", "choice",
@@ -309,6 +328,10 @@ QUIRKS = (
         "`index` in digits", "proxies", parse_index),
     Quirk("tool_call", "id-repeated", "tool_calls",
         "`id`, `type` and `name` in every piece; they are set once", "TGI, Baseten"),
+    Quirk("tool_call", "id-blank-two-calls", "tool_calls",
+        'two calls, both with the id "" and the index 0, with a name each', "Gemini"),
+    Quirk("tool_call", "name-pieces", "tool_calls",
+        "`name` in pieces", "proxies"),
     Quirk("tool_call", "id-blank", "tool_calls",
         '`id` and `type` "" or null in later pieces', "Qwen, GLM, OpenRouter, Venice, Writer"),
     Quirk("tool_call", "call-id-number", "quirks",
@@ -338,6 +361,14 @@ QUIRKS = (
         "usage inside `x_groq` and once more in its place", "Groq"),
     Quirk("usage", "null-counts", "learned_fields",
         "counts that are null until the last chunk", "Databricks", _drop_null_counts),
+    Quirk("usage", "counts-odd", "usage",
+        'counts as floats or in digits: `10.0`, `"10"`', "proxies", parse_counts),
+    Quirk("usage", "usage-in-choice", "lenient",
+        "`usage` inside the choice", "Kimi"),
+    Quirk("usage", "usage-wiped", "usage",
+        "a later `usage` that is `{}`, zeros or a part of the counts; it wipes nothing", "proxies"),
+    Quirk("usage", "total-absent", "usage",
+        "no `total_tokens`; it is the sum", "proxies"),
     Quirk("usage", "null-details", "accumulator",
         "`prompt_tokens_details` and the like null, or null inside", "Writer, TGI, Hugging Face, Doubleword"),
     Quirk("usage", "own-figures", "learned_fields",

@@ -154,7 +154,7 @@ class SSEDecoder:
                 self._last_event_id = value.decode("utf-8", "replace")
             elif field == b"retry" and value.isdigit() and len(value) < 20:
                 retry = int(value)
-            elif bare or line[:1] in (b"{", b"["):
+            elif line and (bare or line[:1] in (b"{", b"[")):
                 is_bare_last = bool(data) or is_bare_last
                 bare.append(line)
         joined = b"\n".join(data)

@@ -148,6 +148,9 @@ class StreamParser:
         return finished >= choices and finished == self._accumulator.started_count
 
     def _park(self, decoded: DecodeResult) -> list[ChatCompletionChunk]:
+        if decoded.has_replacements:
+            self._fold()
+            self._accumulator.resolve_replacements([*self.ready, *decoded.chunks])
         self._unfolded += decoded.chunks
         self.ready.extend(decoded.chunks)
         if decoded.done:

@@ -39,12 +39,14 @@ class StructFields:
         nested: dict[str, StructFields] = {}
         lists: set[str] = set()
         for field in msgspec.structs.fields(struct):
+            if field.encode_name.startswith("$"):
+                continue  # ours are not on the wire
             inner, is_list = _struct_in(field.type)
             if inner is not None:
                 nested[field.encode_name] = cls.of(inner)
                 if is_list:
                     lists.add(field.encode_name)
-            elif not field.encode_name.startswith("$"):  # ours are not on the wire
+            else:
                 plain[field.encode_name] = field.type, _classes(field.type)
         return cls(frozenset(plain) | frozenset(nested), plain, nested, frozenset(lists))
 

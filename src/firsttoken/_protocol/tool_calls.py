@@ -4,15 +4,23 @@ Servers make the rule for which call a piece belongs to necessary: some reuse an
 index, some repeat the id with every piece, some send an id of "" with later ones.
 """
 
+from firsttoken._json import is_json_object
 from firsttoken._models.chunk import ToolCallDelta
 from firsttoken._models.completion import CustomToolCall, FunctionCall, ToolCall
+from firsttoken._protocol.extra_fields import add_extra, plain
 from firsttoken._protocol.text_buffer import TextBuffer
+
+MAX_CHECKS = 64
+"""How often the arguments of one call are parsed to see whether another name on its index is another call's."""
+
+MAX_NAME = 1024
+"""Characters; a name in pieces is not longer."""
 
 
 class ToolCallBuilder:
-    """A call that is still being written. Id, type and name are set once; only arguments and input grow."""
+    """A call that is still being written. Id and type are set once; a name may come in pieces, before the arguments."""
 
-    __slots__ = ("arguments", "extra", "id", "inner_extra", "input", "is_custom", "name", "position", "type")
+    __slots__ = ("_checks", "arguments", "extra", "id", "inner_extra", "input", "is_custom", "name", "position", "type")
 
     def __init__(self, position: int) -> None:
         self.position = position  # among the calls of its message
@@ -20,6 +28,7 @@ class ToolCallBuilder:
         self.type = ""
         self.name = ""
         self.is_custom = False
+        self._checks = 0  # how often its arguments were looked at
         self.arguments = TextBuffer()
         self.input = TextBuffer()
         self.extra: dict[str, object] = {}
@@ -28,30 +37,49 @@ class ToolCallBuilder:
     def add(self, delta: ToolCallDelta) -> None:
         self.id = self.id or _word(delta.id)
         self.type = self.type or _word(delta.type)
-        self.extra.update(delta.extra)
+        if delta.extra:
+            add_extra(self.extra, delta.extra)
         if delta.function is not None:
-            self.name = self.name or _word(delta.function.name)
+            self._add_name(delta.function.name)
             if delta.function.arguments:
                 self.arguments.append(delta.function.arguments)
                 self.arguments.compact()
-            self.inner_extra.update(delta.function.extra)
+            if delta.function.extra:
+                add_extra(self.inner_extra, delta.function.extra)
         if delta.custom is not None:
             self.is_custom = True
-            self.name = self.name or _word(delta.custom.name)
+            self._add_name(delta.custom.name)
             if delta.custom.input:
                 self.input.append(delta.custom.input)
                 self.input.compact()
-            self.inner_extra.update(delta.custom.extra)
+            if delta.custom.extra:
+                add_extra(self.inner_extra, delta.custom.extra)
+
+    def _add_name(self, name: str | None) -> None:
+        """Add a piece of the name, unless it restates what is known, or the arguments have begun."""
+        if not name or name.isspace() or name == self.name:
+            return
+        if not self.name or name.startswith(self.name):
+            self.name = name if not self.arguments and not self.input else self.name or name
+        elif not self.arguments and not self.input and len(self.name) < MAX_NAME:
+            self.name += name
+
+    def has_complete_arguments(self) -> bool:
+        """Whether the arguments are a JSON object, so that nothing can follow."""
+        if not self.arguments or not self.arguments[-1].rstrip().endswith("}") or self._checks >= MAX_CHECKS:
+            return False
+        self._checks += 1
+        return is_json_object(self.arguments.text)
 
     def snapshot(self) -> ToolCall:
         call = ToolCall(
-            id=self.id, type=self.type or ("custom" if self.is_custom else "function"), extra=dict(self.extra)
+            id=self.id, type=self.type or ("custom" if self.is_custom else "function"), extra=plain(self.extra)
         )
-        inner = dict(self.inner_extra)
+        inner = plain(self.inner_extra)
         if self.is_custom:
-            call.custom = CustomToolCall(name=self.name, input="".join(self.input), extra=inner)
+            call.custom = CustomToolCall(name=self.name, input=self.input.text, extra=inner)
         else:
-            call.function = FunctionCall(name=self.name, arguments="".join(self.arguments), extra=inner)
+            call.function = FunctionCall(name=self.name, arguments=self.arguments.text, extra=inner)
         return call
 
 
@@ -80,7 +108,8 @@ class ToolCalls:
         if call_id:
             return self._by_id.get(call_id) or self._call_of_new_id(call_id, delta)
         if delta.index is not None:
-            return self._by_index.get(delta.index) or self._open(delta)
+            known = self._by_index.get(delta.index)
+            return self._open(delta) if known is None or (_name(delta) and known.has_complete_arguments()) else known
         if self._calls and not _name(delta):
             return self._calls[-1]
         return self._open(delta)

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from firsttoken._protocol.reasoning import ReasoningDetails
+from firsttoken._protocol.blocks import BlockList
 from firsttoken.sansio import Accumulator
 from firsttoken.types import ChatCompletionChunk, ChoiceDelta, ChunkChoice
 
 
 def blocks(*deltas: list[Any]) -> list[Any]:
-    details = ReasoningDetails()
+    details = BlockList()
     for delta in deltas:
         details.add(delta)
     return details.snapshot()
@@ -71,7 +71,7 @@ def test_an_id_and_what_else_was_missing_is_taken_from_later_pieces() -> None:
 
 
 def test_what_was_given_out_does_not_grow() -> None:
-    details = ReasoningDetails()
+    details = BlockList()
     given: list[object] = [piece("a")]
     details.add(given)
     first = details.snapshot()

@@ -1,0 +1,128 @@
+"""Where reasoning and text stand in a delta or a message: the tables of fields and of content parts."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final, Literal, NamedTuple
+
+from firsttoken._json import as_array, as_object
+
+
+class ReasoningField(NamedTuple):
+    """A row of the table of reasoning fields.
+
+    Attributes:
+        name: of the field, in a delta and in a message.
+        form: what it holds.
+        source: who sends it.
+    """
+
+    name: str
+    form: Literal["text", "object", "blocks", "parts"]
+    source: str
+
+
+REASONING_FIELDS: Final = (
+    ReasoningField("reasoning_content", "text", "DeepSeek, z.ai, xAI, llama.cpp, Qwen, Kimi, Avian, Venice"),
+    ReasoningField("reasoning", "text", "Groq, Ollama, Cerebras, OpenRouter, Doubleword"),
+    ReasoningField("thinking", "text", "proxies"),
+    ReasoningField("reasoning_text", "text", "GitHub Copilot, with `reasoning_opaque`"),
+    ReasoningField("cot_summary", "text", "GitHub Copilot"),
+    ReasoningField("reasoning_content", "object", "Envoy AI Gateway: `text` in pieces, then `signature`"),
+    ReasoningField("reasoning_details", "blocks", "OpenRouter, MiniMax, Vercel's gateway, Snowflake"),
+    ReasoningField("thinking_blocks", "blocks", "LiteLLM"),
+    ReasoningField("content_blocks", "blocks", "Portkey"),
+    ReasoningField("content", "parts", "Mistral, Databricks"),
+)
+"""The table, in the order in which they are asked for the text: the first that has any gives it."""
+
+TEXT_FIELDS: Final = frozenset(row.name for row in REASONING_FIELDS if row.form == "text")
+BLOCK_FIELDS: Final = frozenset(row.name for row in REASONING_FIELDS if row.form == "blocks")
+OBJECT_FIELDS: Final = frozenset(row.name for row in REASONING_FIELDS if row.form == "object")
+
+
+class ContentPart(NamedTuple):
+    """A row of the table of content parts.
+
+    Attributes:
+        type: of the part.
+        meaning: what becomes of its text.
+        fields: where its text is: a string, or a list of parts again.
+        source: who sends it.
+    """
+
+    type: str
+    meaning: Literal["text", "reasoning", "kept"]
+    fields: tuple[str, ...]
+    source: str
+
+
+CONTENT_PARTS: Final = (
+    ContentPart("text", "text", ("text",), "Mistral, Databricks"),
+    ContentPart("output_text", "text", ("text",), "gateways to OpenAI's Responses API"),
+    ContentPart("thinking", "reasoning", ("thinking",), "Mistral, also with `closed`; Anthropic, with `signature`"),
+    ContentPart("reasoning", "reasoning", ("summary", "text", "reasoning"), "Databricks, with `signature`"),
+    ContentPart("summary_text", "text", ("text",), "Databricks, inside `reasoning`"),
+    ContentPart("reasoning.text", "reasoning", ("text",), "OpenRouter, in `reasoning_details`"),
+    ContentPart("reasoning.summary", "reasoning", ("summary",), "OpenRouter, in `reasoning_details`"),
+    ContentPart("reference", "kept", (), "Mistral"),
+    ContentPart("image_url", "kept", (), "image models"),
+)
+"""The table; parts of other types are kept, too."""
+
+_PARTS: Final = {row.type: row for row in CONTENT_PARTS}
+GROWING: Final = frozenset(field for row in CONTENT_PARTS for field in row.fields)
+"""The fields of a part that come in pieces."""
+
+
+def parts_text(parts: Iterable[object], meaning: Literal["text", "reasoning"]) -> str:
+    """The text, or the reasoning, of content parts or blocks."""
+    return "".join(_part_text(part, meaning) for part in parts)
+
+
+def _part_text(part: object, meaning: str) -> str:
+    if isinstance(part, str):
+        return part if meaning == "text" else ""
+    fields = as_object(part)
+    if fields is None:
+        return ""
+    fields = as_object(fields.get("delta")) or fields  # Portkey's
+    row = _PARTS.get(part_type(fields))
+    if row is None or row.meaning != meaning:
+        return ""
+    return next((text for name in row.fields if (text := _inner_text(fields.get(name)))), "")
+
+
+def part_type(fields: Mapping[str, object]) -> str:
+    """The type of a part; where it names none, by its fields."""
+    kind = fields.get("type")
+    if isinstance(kind, str) and kind:
+        return kind
+    return "thinking" if "thinking" in fields else "text" if "text" in fields else ""
+
+
+def _inner_text(value: object) -> str:
+    """The text of a part's field, which may be a list of parts again."""
+    if isinstance(value, str):
+        return value
+    items = as_array(value)
+    return "" if items is None else parts_text(items, "text") or parts_text(items, "reasoning")
+
+
+def reasoning_in(extra: Mapping[str, object], blocks: list[object] | None, parts: list[object] | None) -> str:
+    """The reasoning of a delta or message that has none in a field of text that the types know."""
+    for row in REASONING_FIELDS:
+        value = extra.get(row.name)
+        if row.form == "text" and isinstance(value, str) and value:
+            return value
+        if row.form == "object" and (text := (as_object(value) or {}).get("text")) and isinstance(text, str):
+            return text
+        if row.form == "blocks":
+            value = blocks if row.name == "reasoning_details" else as_array(value)
+        if row.form == "parts":
+            value = parts
+        if row.form in ("blocks", "parts") and (items := as_array(value)):
+            text = parts_text(items, "reasoning")
+            if not text and row.name == "reasoning_details":
+                text = parts_text([item for item in items if "type" not in (as_object(item) or {})], "text")  # MiniMax
+            if text:
+                return text
+    return ""

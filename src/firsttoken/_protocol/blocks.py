@@ -1,0 +1,120 @@
+"""Joins pieces of content parts and of structured reasoning to complete blocks.
+
+Servers send them word by word. They want the complete blocks back with the next request, and refuse a signed block
+whose text is in pieces; so pieces are joined as the blocking call would have them.
+
+A piece continues the block before it if both are of the same type and index, no other id says otherwise, and that
+block is not signed yet. `index` alone would not do: while streaming, some servers give all blocks the same one. Of
+several in one delta only the first can continue: a list is several blocks.
+"""
+
+from collections.abc import Sequence
+
+from firsttoken._json import as_array, as_object
+from firsttoken._models.reasoning import GROWING, part_type
+from firsttoken._protocol.text_buffer import TextBuffer
+
+
+class Block:
+    """A block that is still being written: its text grows, of other fields the last value counts that is one."""
+
+    __slots__ = ("_fields", "_nested", "_texts")
+
+    def __init__(self, piece: dict[str, object]) -> None:
+        self._fields: dict[str, object] = {}
+        self._texts: dict[str, TextBuffer] = {}
+        self._nested: dict[str, BlockList] = {}
+        self.add(piece)
+
+    def add(self, piece: dict[str, object]) -> None:
+        """Add a piece."""
+        for name, value in piece.items():
+            items = as_array(value)
+            if name in GROWING and isinstance(value, str):
+                text = self._texts.get(name)
+                if text is None:
+                    text = self._texts[name] = TextBuffer()
+                text.append(value)
+                text.compact()
+            elif name in GROWING and items is not None:
+                self._nested.setdefault(name, BlockList()).add(items)
+            elif name not in self._fields or value not in (None, ""):
+                self._fields[name] = value
+                continue
+            self._fields.setdefault(name, None)  # in the order in which they came
+
+    def is_continued_by(self, piece: dict[str, object]) -> bool:
+        """Whether a piece is one of this block."""
+        fields = self._fields
+        kind, identifier, other = piece.get("type"), fields.get("id"), piece.get("id")
+        return (
+            (kind in (None, "") or kind == fields.get("type"))
+            and piece.get("index") == fields.get("index")
+            and not self.is_signed
+            and not (identifier and other and identifier != other)
+            and not GROWING.isdisjoint(fields)
+            and all(self._may_grow(name, piece.get(name)) for name in GROWING.intersection(fields))
+        )
+
+    def _may_grow(self, name: str, value: object) -> bool:
+        if name in self._nested:
+            return value is None or as_array(value) is not None
+        return (name in self._texts or self._fields[name] is None) and isinstance(value, str | None)
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether the block has its signature, which is the last that comes of it."""
+        return bool(self._fields.get("signature")) or any(blocks.ends_signed for blocks in self._nested.values())
+
+    def snapshot(self) -> dict[str, object]:
+        """The block so far."""
+        block = dict(self._fields)
+        for name, text in self._texts.items():
+            block[name] = text.joined()
+        for name, blocks in self._nested.items():
+            block[name] = blocks.snapshot()
+        return block
+
+
+class BlockList:
+    """The blocks of one field of a message, while they are being written."""
+
+    __slots__ = ("_blocks", "_last")
+
+    def __init__(self) -> None:
+        self._blocks: list[Block | object] = []
+        self._last: Block | None = None
+
+    def add(self, pieces: Sequence[object]) -> None:
+        """Add the pieces of a delta."""
+        for position, item in enumerate(pieces):
+            piece = as_object(item)
+            if piece is None:
+                self._blocks.append(item)
+                self._last = None
+                continue
+            piece = _unwrapped(piece)
+            if position == 0 and self._last is not None and self._last.is_continued_by(piece):
+                self._last.add(piece)
+            else:
+                self._last = Block(piece)
+                self._blocks.append(self._last)
+
+    def snapshot(self) -> list[object]:
+        """The blocks so far."""
+        return [block.snapshot() if isinstance(block, Block) else block for block in self._blocks]
+
+    @property
+    def ends_signed(self) -> bool:
+        """Whether the last block has its signature."""
+        return self._last is not None and self._last.is_signed
+
+
+def _unwrapped(piece: dict[str, object]) -> dict[str, object]:
+    """A piece as its block has it: Portkey's stand under `delta`."""
+    delta = as_object(piece.get("delta"))
+    if delta is None:
+        return piece
+    rest = {name: value for name, value in piece.items() if name != "delta"}
+    kind = part_type(delta)
+    return {**({"type": kind} if kind else {}), **rest, **delta}
