@@ -32,7 +32,7 @@ async def with_firsttoken(work: Work) -> None:
 
     job = Job(work.input, work.output, RowReader(model="m"))
     async with AsyncClient("k", work.base_url, proxy="") as client:
-        summary = await job.run(client, Limiter(work.concurrency), max_rows=2 * work.concurrency)
+        summary = await job.run(client, Limiter(work.concurrency))
     assert summary.complete == summary.rows, summary
 
 

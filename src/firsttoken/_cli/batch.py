@@ -16,7 +16,7 @@ from firsttoken._cli.status import EXPECTED_ERRORS, Status, status_of
 from firsttoken._cli.target import Target, resolve_target
 from firsttoken._cli.terminal import log_stderr, message_of
 from firsttoken.batch import AdaptiveLimiter, InputError, Results, Summary
-from firsttoken.batch._job import ROWS_BESIDE, Job, Plan, Selection
+from firsttoken.batch._job import Job, Plan, Selection
 from firsttoken.batch._prices import Prices
 from firsttoken.batch._progress import Meter, dollars, progress_line, summary_lines
 from firsttoken.batch._rows import RowReader
@@ -155,12 +155,10 @@ class _Batch:
             limiter: Limiter = AdaptiveLimiter(options.max_concurrency, options.rpm, options.tpm)
         else:
             limiter = Limiter(options.concurrency, options.rpm, options.tpm)
-        max_rows = 2 * (options.concurrency or options.max_concurrency) + ROWS_BESIDE
         async with AsyncClient(base_url=self._target.base_url, proxy=self._target.proxy) as client:
             return await self._job.run(
                 client,
                 limiter,
-                max_rows=max_rows,
                 prices=self._prices,
                 on_start=self._on_start,
                 on_tick=self._display.show,

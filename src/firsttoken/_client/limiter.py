@@ -283,6 +283,11 @@ class Limiter:
         return _restore, (type(self), self._limits, self._id)
 
     @property
+    def concurrency(self) -> int | None:
+        """How many requests may be under way at once, at the most; None for any number."""
+        return self._limits[0]
+
+    @property
     def running(self) -> int:
         """How many requests are under way."""
         return self._gate().state.running

@@ -23,7 +23,7 @@ from typing import Literal
 from firsttoken import AsyncClient, Limiter
 from firsttoken.batch._adaptive import AdaptiveLimiter
 from firsttoken.batch._files import read_file
-from firsttoken.batch._job import ROWS_BESIDE, Input, Job, Selection, pending
+from firsttoken.batch._job import Input, Job, Selection, pending, rows_held
 from firsttoken.batch._results import Result, Summary
 from firsttoken.batch._rows import InputError, RowReader, numbered
 from firsttoken.batch._runner import Results
@@ -38,6 +38,7 @@ def run(
     *,
     model: str | None = None,
     client: AsyncClient | None = None,
+    limiter: Limiter | None = None,
     concurrency: int | Literal["auto"] = "auto",
     max_concurrency: int = 512,
     requests_per_minute: float | None = None,
@@ -63,6 +64,7 @@ def run(
         output: the path of the output: lines as OpenAI's Batch API writes them, in the order of completion.
         model: for all rows, whatever model they name.
         client: sends the requests; None makes one, from the environment. It is not closed.
+        limiter: limits the requests, in place of the four that follow: one that other runs share, for example.
         concurrency: how many requests at once; "auto" finds out.
         max_concurrency: the most that "auto" may find.
         requests_per_minute: how many requests may start in a minute.
@@ -90,7 +92,8 @@ def run(
     _check_shard(shard)
     reader = RowReader(model=model, template=template, system=system, defaults=defaults)
     job = Job(input, output, reader, selection=Selection(shard, limit), retry_errors=retry_errors, ordered=ordered)
-    limiter, max_rows = _limits(client, concurrency, max_concurrency, requests_per_minute, tokens_per_minute)
+    _check_client(client)
+    limiter = limiter or _limiter(concurrency, max_concurrency, requests_per_minute, tokens_per_minute)
 
     def on_tick(results: Results) -> None:
         if on_progress is not None:
@@ -99,7 +102,7 @@ def run(
     async def send() -> Summary:
         async with contextlib.AsyncExitStack() as stack:
             sender = await stack.enter_async_context(AsyncClient()) if client is None else client
-            return await job.run(sender, limiter, max_rows=max_rows, on_tick=on_tick)
+            return await job.run(sender, limiter, on_tick=on_tick)
 
     return asyncio.run(send())
 
@@ -109,6 +112,7 @@ def arun(
     *,
     model: str | None = None,
     client: AsyncClient | None = None,
+    limiter: Limiter | None = None,
     concurrency: int | Literal["auto"] = "auto",
     max_concurrency: int = 512,
     requests_per_minute: float | None = None,
@@ -131,25 +135,26 @@ def arun(
     """
     reader = RowReader(model=model, template=template, system=system, defaults=defaults)
     values = read_file(Path(input)) if isinstance(input, str | os.PathLike) else numbered(input)
-    limiter, max_rows = _limits(client, concurrency, max_concurrency, requests_per_minute, tokens_per_minute)
-    return Results(
-        pending(reader.read(values)), client or AsyncClient(), limiter, max_rows=max_rows, owns_client=client is None
-    )
+    _check_client(client)
+    limiter = limiter or _limiter(concurrency, max_concurrency, requests_per_minute, tokens_per_minute)
+    rows, sender = pending(reader.read(values)), client or AsyncClient()
+    return Results(rows, sender, limiter, max_rows=rows_held(limiter), owns_client=client is None)
 
 
-def _limits(
-    client: AsyncClient | None,
+def _limiter(
     concurrency: int | Literal["auto"],
     max_concurrency: int,
     requests_per_minute: float | None,
     tokens_per_minute: float | None,
-) -> tuple[Limiter, int]:
-    """The limiter, and how many rows to hold at a time: some wait to be tried again while others run."""
+) -> Limiter:
+    if concurrency == "auto":
+        return AdaptiveLimiter(max_concurrency, requests_per_minute, tokens_per_minute)
+    return Limiter(concurrency, requests_per_minute, tokens_per_minute)
+
+
+def _check_client(client: AsyncClient | None) -> None:
     if client is not None and not isinstance(client, AsyncClient):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError(f"client must be an AsyncClient, not {type(client).__name__}")
-    kind, most = (AdaptiveLimiter, max_concurrency) if concurrency == "auto" else (Limiter, concurrency)
-    limiter = kind(most, requests_per_minute, tokens_per_minute)
-    return limiter, 2 * most + ROWS_BESIDE
 
 
 def _check_shard(shard: tuple[int, int] | None) -> None:

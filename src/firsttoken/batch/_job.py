@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 SYNC_EVERY_S: Final = 2.0
 TICK_S: Final = 0.25
-ROWS_BESIDE: Final = 64
-"""So many rows are held besides those in flight and as many that wait to be tried again."""
+_ROWS_BESIDE: Final = 64
+_MAX_CONCURRENCY: Final = 512
 
 _YIELD_EVERY: Final = 256
 
@@ -130,7 +130,6 @@ class Job:
         client: AsyncClient,
         limiter: Limiter,
         *,
-        max_rows: int,
         prices: "Prices | None" = None,
         on_start: "Callable[[Results], None] | None" = None,
         on_tick: "Callable[[Results], None] | None" = None,
@@ -140,7 +139,6 @@ class Job:
         Args:
             client: sends the requests.
             limiter: limits them.
-            max_rows: how many rows are held at a time.
             prices: for the cost.
             on_start: called before the first request.
             on_tick: called four times a second.
@@ -156,7 +154,7 @@ class Job:
         with Output(self._output) as output:
             found = output.resume(ids, retry_errors=self._retry_errors)
             plan = self._check(ids, found)
-            results = Results(self._pending(ids), client, limiter, max_rows=max_rows, owns_client=False, prices=prices)
+            results = Results(self._pending(ids), client, limiter, max_rows=rows_held(limiter), owns_client=False, prices=prices)
             summary = results.summary
             summary.rows, summary.duplicates, summary.finished_before = plan.rows, plan.duplicates, plan.finished
             if on_start is not None:
@@ -217,6 +215,11 @@ class Job:
                     yield None
             else:
                 yield row
+
+
+def rows_held(limiter: Limiter) -> int:
+    """How many rows to hold at a time: those in flight, as many that wait to be tried again, and a few more."""
+    return 2 * (limiter.concurrency or _MAX_CONCURRENCY) + _ROWS_BESIDE
 
 
 def pending(rows: Iterator[Row]) -> "Iterator[Row | None]":
