@@ -15,9 +15,9 @@ ask *WORDS:
 test *ARGS:
     uv run --group test pytest -n auto --maxprocesses 8 --dist loadgroup {{ ARGS }}
 
-# run the tests that take minutes: a batch killed at 20 points, a million rows, Dask and Ray where they are installed
+# run the tests that take minutes: a batch killed at 20 points, a million rows, Dask and Ray
 slow *ARGS:
-    uv run --group bench pytest -s -m slow --timeout 3600 {{ ARGS }}
+    uv run --group bench --group clusters pytest -s -m slow --timeout 3600 {{ ARGS }}
 
 # run the tests and measure what they cover: all of the core by its own tests, and most of the rest by all
 coverage:

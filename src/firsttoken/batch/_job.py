@@ -154,7 +154,9 @@ class Job:
         with Output(self._output) as output:
             found = output.resume(ids, retry_errors=self._retry_errors)
             plan = self._check(ids, found)
-            results = Results(self._pending(ids), client, limiter, max_rows=rows_held(limiter), owns_client=False, prices=prices)
+            results = Results(
+                self._pending(ids), client, limiter, max_rows=rows_held(limiter), owns_client=False, prices=prices
+            )
             summary = results.summary
             summary.rows, summary.duplicates, summary.finished_before = plan.rows, plan.duplicates, plan.finished
             if on_start is not None:
