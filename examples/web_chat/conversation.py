@@ -41,7 +41,7 @@ def assistant_messages(step: list[Part]) -> Iterator[Message]:
     ]
     text = text_of(step)
     if calls:
-        yield {"role": "assistant", "content": text or None, "tool_calls": calls}
+        yield assistant_message(text or None, tool_calls=calls)
     elif text:
         yield assistant_message(text)
     for part in results:

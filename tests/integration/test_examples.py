@@ -21,7 +21,10 @@ def run(name: str, base_url: str, *words: str) -> subprocess.CompletedProcess[st
 
 
 def test_every_example_is_run_here() -> None:
-    assert {path.name for path in EXAMPLES.glob("*.py")} == {"structured_output.py", "tool_loop.py"}
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {
+        *("chatbot.py", "chatbot_openai.py"),  # by tests/test_chatbots.py
+        *("structured_output.py", "tool_loop.py"),
+    }
 
 
 @pytest.mark.model

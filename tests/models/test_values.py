@@ -6,13 +6,14 @@ from typing import Any, cast
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from firsttoken import chat_completion_request, types
 from firsttoken._models.base import ResponseObject
 from firsttoken._protocol.decode import decode_completion
 from firsttoken._protocol.request import encode_body
+from firsttoken._protocol.usage import with_total
 from firsttoken.errors import ConfigurationError, ResponseFormatError
 from firsttoken.events import TextEvent, ToolCallFinishedEvent
 from firsttoken.sansio import StreamParser
@@ -23,6 +24,7 @@ from firsttoken.types import (
     ChatCompletionChunk,
     ChatCompletionMessage,
     Choice,
+    CompletionUsage,
     FunctionCall,
     Message,
     Timing,
@@ -65,6 +67,7 @@ BODY: dict[str, Any] = {
 # Completions and chunks
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(completions())
 def test_a_completion_comes_back_as_it_came(body: dict[str, Any]) -> None:
     completion = decode_completion(json.dumps(body).encode())
@@ -145,7 +148,8 @@ def structs(kind: type[Any]) -> st.SearchStrategy[Any]:
     }
     known = st.fixed_dictionaries({}, optional=fields)
     unknown = st.dictionaries(st.sampled_from(["x_server", "raw", "größe"]), json_values, max_size=2)
-    return st.tuples(known, unknown).map(lambda drawn: kind(**drawn[0], extra=drawn[1]))
+    made = st.tuples(known, unknown).map(lambda drawn: kind(**drawn[0], extra=drawn[1]))
+    return made.map(with_total) if kind is CompletionUsage else made  # a missing total is filled in on reading
 
 
 def values(annotation: Any) -> st.SearchStrategy[Any]:
@@ -167,7 +171,7 @@ def values(annotation: Any) -> st.SearchStrategy[Any]:
     return plain
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 @pytest.mark.parametrize("kind", PARTS, ids=lambda kind: kind.__name__)
 def test_every_model_comes_back_equal(kind: type[ResponseObject], data: st.DataObject) -> None:
