@@ -193,12 +193,12 @@ def test_a_taken_port_is_a_matter_of_configuration(tape: str) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("hello\n", ":1: this is no recording\nhint: firsttoken ask --record FILE makes one; "),
+        ("hello\n", ":1: this is not a recording\nhint: firsttoken ask --record FILE makes one; "),
         ('{"firsttoken_recording":2}\n', ":1: this is a recording of version 2, and firsttoken "),
         ('{"firsttoken_recording":1}\n', ": there is nothing to replay: the recording has no exchange\n"),
         (
             '{"firsttoken_recording":1}\n{"exchange":1,',
-            ":2: this is no JSON object\nhint: was the file cut or edited? ",
+            ":2: expected a JSON object\nhint: was the file cut or edited? ",
         ),
     ],
 )

@@ -23,7 +23,7 @@ from firsttoken._protocol import lenient
 from firsttoken.errors import APIStatusError, ChatCompletionError, StreamTruncatedError
 from firsttoken.sansio import Accumulator
 from firsttoken.types import ChatCompletion, ChatCompletionChunk, Choice
-from tests.support.clients import OVER_SOCKETS, MakeClient
+from tests.support.clients import MakeClient
 from tests.support.core import Outcome, cut_at, cut_every, run
 from tests.support.server import Peer, Server
 
@@ -192,7 +192,6 @@ def through(client: Client, name: str, pieces: list[bytes]) -> Outcome:
     return Outcome(chunks, stream.completion, stream.state == "complete", failure)
 
 
-@OVER_SOCKETS
 @each_stream
 def test_both_clients_give_what_the_index_says(entry: dict[str, Any], server: Server, make_client: MakeClient) -> None:
     data, client = body_of(entry), make_client(server)
@@ -203,7 +202,6 @@ def test_both_clients_give_what_the_index_says(entry: dict[str, Any], server: Se
         assert outcome.completion == folded(outcome.chunks)
 
 
-@OVER_SOCKETS
 @each_stream
 def test_both_clients_take_no_stream_that_is_cut_short_for_whole(
     entry: dict[str, Any], server: Server, make_client: MakeClient

@@ -60,17 +60,17 @@ def test_half_an_answer_is_never_taken_for_a_whole_one(fault: Fault) -> None:
 """
 _SECTIONS: dict[str, Callable[[Fault], bool]] = {
     "Before the head of the stream": lambda fault: fault.where == "before the head",
-    "In the stream, which is whole all the same": lambda fault: fault.where == "in the stream" and fault.is_complete,
+    "In the stream, which is complete all the same": lambda fault: fault.where == "in the stream" and fault.is_complete,
     "In the stream, which breaks": lambda fault: fault.where == "in the stream" and not fault.is_complete,
 }
-_HEAD = "| fault | the server | the caller gets | handed out | again |\n| --- | --- | --- | --- | --- |\n"
+_HEAD = "| fault | the server | the caller gets | yielded | again |\n| --- | --- | --- | --- | --- |\n"
 _ASIDE = re.compile(r": | \(| within ")
 _ROW = re.compile(r"^\| `([^`]+)` \|.*$", re.MULTILINE)
 
 
 def row(fault: Fault, outcome: Outcome, port: int) -> str:
     """The row of a fault, from what was seen of it."""
-    given = "the whole answer" if outcome.failure is None else _given(outcome.failure, port)
+    given = "the complete answer" if outcome.failure is None else _given(outcome.failure, port)
     again = "yes" if fault.is_retried else ""
     return f"| `{fault.name}` | {fault.what} | {given} | {_handed_out(outcome)} | {again} |"
 

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from firsttoken.local import LocalServer
-from tests.support.clients import clean_env, make_client
+from tests.support.clients import clean_env, make_socket_client
 from tests.support.litellm import LiteLLM, environment, running
 from tests.support.nginx import NGINX_CONFIGS, NginxConfig
 
 TEMPLATE = Path(__file__).parents[1] / "support" / "tools.jinja"
 
-__all__ = ["clean_env", "litellm", "make_client", "nginx_config"]
+__all__ = ["clean_env", "litellm", "make_socket_client", "nginx_config"]
 
 
 @pytest.fixture(params=NGINX_CONFIGS)

@@ -1,5 +1,5 @@
 """Both clients."""
 
-from tests.support.clients import clean_env, make_client
+from tests.support.clients import clean_env, make_socket_client
 
-__all__ = ["clean_env", "make_client"]
+__all__ = ["clean_env", "make_socket_client"]

@@ -76,6 +76,13 @@ def make_client(request: pytest.FixtureRequest) -> Iterator[MakeClient]:
         yield make
 
 
+@pytest.fixture(name="make_client", params=["sync", "async"])
+def make_socket_client(request: pytest.FixtureRequest) -> Iterator[MakeClient]:
+    """Makes clients with connections of their own."""
+    with clients(request.param) as make:
+        yield make
+
+
 @pytest.fixture(name="make_client")
 def make_sync_client() -> Iterator[MakeClient]:
     """Makes sync clients alone."""

@@ -63,7 +63,7 @@ def test_a_body_of_any_kind_is_kept(body: bytes) -> None:
         (request,) = server.journal.requests
     assert (request.body, request.is_streamed, request.messages) == (body, False, [])
     if body == b"[1]":
-        with pytest.raises(ValueError, match=r"the request's body is no JSON object: '\[1\]'"):
+        with pytest.raises(ValueError, match=r"expected a JSON object as the request's body: '\[1\]'"):
             _ = request.json
 
 

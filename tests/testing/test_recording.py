@@ -34,11 +34,11 @@ from firsttoken.testing import (
     wire_bytes,
 )
 from firsttoken.testing._recording.model import RecordedEndReason
-from tests.support.clients import REQUEST, MakeClient, drain, make_client
+from tests.support.clients import REQUEST, MakeClient, drain, make_socket_client
 from tests.support.core import run
 from tests.support.errors import message_of
 
-__all__ = ["make_client"]
+__all__ = ["make_socket_client"]
 
 
 KEY = "sk-Qw7Zx9Kp2Lm4"
@@ -402,17 +402,17 @@ def test_names_of_later_versions_are_left_aside(tmp_path: Path) -> None:
     ]
 
 
-CUT = "\nhint: was the file cut or edited? Take this line and what is behind it away, and the rest can be read"
-FOREIGN = "1: this is no recording\nhint: firsttoken ask --record FILE makes one; its first line says what it is"
+CUT = "\nhint: was the file cut or edited? Take this line and all after it away, and the rest can be read"
+FOREIGN = "1: this is not a recording\nhint: firsttoken ask --record FILE makes one; its first line says what it is"
 BROKEN = [
     ([""], FOREIGN),
     (["[1]"], FOREIGN),
     (['{"a":1}'], FOREIGN),
     (["\x00\x01"], FOREIGN),
     (['{"firsttoken_recording":2}'], "1: this is a recording of version 2, and firsttoken "),
-    ([FIRST, BEGIN, READ[:-9]], "3: this is no JSON object" + CUT),
-    ([FIRST, "", BEGIN], "2: this is no JSON object" + CUT),
-    ([FIRST, "[" * 100_000], "2: this is no JSON object" + CUT),
+    ([FIRST, BEGIN, READ[:-9]], "3: expected a JSON object" + CUT),
+    ([FIRST, "", BEGIN], "2: expected a JSON object" + CUT),
+    ([FIRST, "[" * 100_000], "2: expected a JSON object" + CUT),
     ([FIRST, READ], "2: exchange 1 goes on, but has not begun" + CUT),
     ([FIRST, BEGIN, BEGIN], "3: exchange 1 begins, but 2 would be next" + CUT),
     ([FIRST, BEGIN, END, READ], "4: exchange 1 goes on, but has ended" + CUT),

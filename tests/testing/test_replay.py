@@ -23,10 +23,10 @@ from firsttoken.testing import (
     respond,
     stall,
 )
-from tests.support.clients import REQUEST, MakeClient, drain, make_client
+from tests.support.clients import REQUEST, MakeClient, drain, make_socket_client
 from tests.testing.test_recording import real
 
-__all__ = ["make_client"]
+__all__ = ["make_socket_client"]
 
 FAST = float("inf")
 

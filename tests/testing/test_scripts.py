@@ -48,7 +48,7 @@ def test_a_fault_is_a_script() -> None:
 
 
 def test_what_is_no_script_is_refused() -> None:
-    with pytest.raises(TypeError, match=r"int is no script; hint: a str, a list of steps, a Fault, or a function"):
+    with pytest.raises(TypeError, match=r"int is not a script; hint: a str, a list of steps, a Fault, or a function"):
         ScriptedServer(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 

@@ -152,7 +152,7 @@ def test_what_is_no_request_gets_a_400(data: bytes) -> None:
         client.send(data)
         response = client.read_all()
         assert response.startswith(b"HTTP/1.1 400 Bad Request\r\n")
-        assert b"a client sent what is no HTTP/1 request" in response
+        assert b"a client sent an invalid HTTP/1 request" in response
         assert server.journal.malformed == [data]
         assert server.journal.entries == []
 

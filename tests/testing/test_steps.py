@@ -361,7 +361,9 @@ def test_what_was_not_called_is_refused(thing: Any) -> None:
 
 @pytest.mark.parametrize("script", [FAULTS[0], refuse(), on_connect("x"), Replay((), 1.0), asked])
 def test_a_whole_script_is_no_step(script: Any) -> None:
-    message = f"and bytes, not {type(script).__name__}; hint: it is a whole script, which stands alone, not in a list"
+    message = (
+        f"and bytes, not {type(script).__name__}; hint: it is a script of its own, which stands alone, not in a list"
+    )
     with pytest.raises(TypeError, match=message):
         ScriptedServer(["Hel", script])
     with pytest.raises(TypeError, match=message):

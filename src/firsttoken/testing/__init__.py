@@ -6,7 +6,7 @@
         ...  # any client, any language: server.base_url, server.api_key
 
 A script is a list of steps; what is sent is what it says, byte for byte, so a script without `finish()` and `done()`
-is an answer that was cut. `reply(text)` gives the steps of a whole answer. `FAULTS` is made for
+is a truncated answer. `reply(text)` gives the steps of a complete answer. `FAULTS` is made for
 `pytest.mark.parametrize`; `server.journal` tells what the client did. With pytest, the fixture `chat_server` is there.
 """
 

@@ -61,13 +61,13 @@ SLOW = (
     ),
     _fault(
         "endless-dripping-head",
-        "sends a head byte by byte, for ever",
+        "sends a head byte by byte, forever",
         make_script(wire_bytes(b"HTTP/1.1 200 OK\r\nx-drip: "), repeat(wire_bytes(b"."), gap_s=GAP_S)),
         needs_deadline=True,
     ),
     _fault(
         "endless-headers",
-        "sends header lines for ever",
+        "sends header lines forever",
         make_script(wire_bytes(b"HTTP/1.1 200 OK\r\n"), repeat(wire_bytes(_LINES), gap_s=0.001)),
         needs_deadline=True,
     ),
@@ -89,7 +89,7 @@ INTERIM = (
     ),
     _fault(
         "endless-interim",
-        "sends 102 for ever",
+        "sends 102 forever",
         make_script(repeat(interim(102), gap_s=GAP_S)),
         needs_deadline=True,
     ),
@@ -114,7 +114,7 @@ NOT_HTTP = (
     _fault("body-without-head", "sends events and no head", make_script(wire_bytes(b"data: [DONE]\n\n"), close())),
     _fault(
         "bad-status-line",
-        "sends a status that is no number",
+        "sends a status that is not a number",
         make_script(wire_bytes(b"HTTP/1.1 OK 200\r\n\r\n"), close()),
     ),
     _fault(
@@ -123,6 +123,6 @@ NOT_HTTP = (
         make_script(wire_bytes(b"HTTP/1.1 200 OK\r\n: x\r\n\r\n"), close()),
     ),
 )
-"""What comes is no HTTP/1.1."""
+"""What comes is not HTTP/1.1."""
 
 PRE_HEADERS = (*LOST, *SLOW, *INTERIM, *NOT_HTTP)

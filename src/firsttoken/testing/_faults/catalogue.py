@@ -1,7 +1,7 @@
 """The faults: everything that goes wrong with streams, by name.
 
-Owns the order. What they do stands in `_faults_before` (the connection, HTTP), `_faults_refusals` (the head),
-`_faults_form` (odd, but whole), `_faults_in_stream` (half an answer) and `_faults_reported` (errors in a 200).
+The modules beside this one have them by kind: `before_headers` (the connection, HTTP), `statuses` (the response head),
+`framing` (odd, but complete), `in_stream` (truncated) and `reported` (errors inside a 200).
 """
 
 from firsttoken.testing._faults.before_headers import PRE_HEADERS

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Where = Literal["before the head", "in the stream"]
 
 GAP_S = 0.01
-"""Between two things that a server sends for ever: it is to be no burden."""
+"""Between two things that a server sends forever: it is to be no burden."""
 
 READ_S = 0.05
 """So that what was sent is read by itself: before more is, and before a reset, at which some systems throw it away."""
@@ -24,21 +24,21 @@ READ_S = 0.05
 class Fault(HasScript):
     """One thing that goes wrong, or is merely odd; a `ScriptedServer` takes it as a script.
 
-    What it says about clients holds for a right one: a stream counts as whole only when its end says so, and every
-    piece that came before a failure is handed out.
+    What it says about clients holds for a right one: a stream counts as complete only when its end says so, and every
+    piece that came before a failure is yielded.
 
     Attributes:
         name: in a few words, unique.
         where: whether it happens before the head of a stream is there, or after.
         what: what the server does.
         script: that does it.
-        text: what a client has handed out when it notices: the text of choice 0 before the fault.
-        is_complete: whether the answer is whole all the same, and `text` all of it: what is odd, but right.
+        text: what a client has yielded when it notices: the text of choice 0 before the fault.
+        is_complete: whether the answer is complete all the same, and `text` all of it: what is odd, but right.
         needs_deadline: whether the server never ends it, so that only a deadline of the client does, or a limit on
             the size of what it takes.
         status: the HTTP status of the server's refusal, or the one that its error inside a 200 names; None where the
             server says no such thing.
-        is_retried: whether a client that tries again what may pass sends the request anew: nothing was handed out,
+        is_retried: whether a client that tries again what may pass sends the request anew: nothing was yielded,
             and it is a lost connection, or a refusal of a kind that may pass.
     """
 

@@ -45,7 +45,7 @@ _FINISHED = ROLE_EVENT + make_event("Hel") + make_event("lo") + FINISH_EVENT + _
 
 
 def _benign(name: str, what: str, *steps: StepLike, text: str = "Hello", never_ends: bool = False) -> Fault:
-    """An answer that is whole all the same."""
+    """An answer that is complete all the same."""
     return Fault(
         name, "in the stream", what, make_script(*steps), text=text, is_complete=True, needs_deadline=never_ends
     )
@@ -88,7 +88,7 @@ CUTS = (
     ),
     _benign(
         "split-in-framing",
-        "cuts in the middle of an HTTP chunk's size, and of the CRLF behind it and behind the chunk",
+        "cuts in the middle of an HTTP chunk's size, and of the CRLF after it and after the chunk",
         coalesce(role(), text("Hel")),
         *_apart(_HTTP_CHUNK, 1, _HTTP_CHUNK.index(b"\n"), len(_HTTP_CHUNK) - 1, send=wire_bytes),
         ANSWER_END,
@@ -135,7 +135,7 @@ GRAMMAR = (
         "sends more blank lines than it needs",
         body_bytes(b"\n\n\n" + _FINISHED.replace(b"\n\n", b"\n\n\n\n\n")),
     ),
-    _benign("no-space", "has no space behind the colons", body_bytes(_FINISHED.replace(b"data: ", b"data:"))),
+    _benign("no-space", "has no space after the colons", body_bytes(_FINISHED.replace(b"data: ", b"data:"))),
     _benign(
         "blank-data",
         "sends events without data",
@@ -216,7 +216,7 @@ SHAPES = (
     ),
     _benign(
         "foreign-events",
-        "sends events of other names, which are no part of the answer",
+        "sends events of other names, which are not part of the answer",
         event("ping", name="ping"),
         ANSWER_START,
         event({"type": "file_produced", "error": "none of yours"}, name="file_produced"),
@@ -259,19 +259,19 @@ ENDINGS = (
     _benign("no-done", "sends no `[DONE]`", ANSWER_START, finish()),
     _benign("no-finish-reason", "sends `[DONE]`, but no finish reason", ANSWER_START, done()),
     _benign(
-        "no-terminating-chunk", "closes behind `[DONE]`, without the end of the body", ANSWER_START, ANSWER_END, close()
+        "no-terminating-chunk", "closes after `[DONE]`, without the end of the body", ANSWER_START, ANSWER_END, close()
     ),
-    _benign("done-then-silence", "is silent behind `[DONE]`", ANSWER_START, ANSWER_END, stall()),
+    _benign("done-then-silence", "is silent after `[DONE]`", ANSWER_START, ANSWER_END, stall()),
     _benign(
         "done-then-comments",
-        "sends comments behind `[DONE]`, for ever",
+        "sends comments after `[DONE]`, forever",
         ANSWER_START,
         ANSWER_END,
         repeat(comment(), gap_s=0.01),
     ),
     _benign(
         "done-then-data",
-        "sends more text behind `[DONE]`",
+        "sends more text after `[DONE]`",
         ANSWER_START,
         ANSWER_END,
         text("!"),
@@ -279,11 +279,11 @@ ENDINGS = (
         done(),
     ),
     _benign(
-        "done-then-garbage", "sends garbage behind `[DONE]`", ANSWER_START, ANSWER_END, body_bytes(b"data: {\xff\n\n")
+        "done-then-garbage", "sends garbage after `[DONE]`", ANSWER_START, ANSWER_END, body_bytes(b"data: {\xff\n\n")
     ),
     _benign(
         "answer-then-garbage",
-        "sends garbage behind the end of the body",
+        "sends garbage after the end of the body",
         ANSWER_START,
         ANSWER_END,
         end(),
@@ -291,7 +291,7 @@ ENDINGS = (
     ),
     _benign(
         "finish-then-silence",
-        "is silent behind the finish reason, without `[DONE]`",
+        "is silent after the finish reason, without `[DONE]`",
         ANSWER_START,
         finish(),
         stall(),
@@ -307,7 +307,7 @@ ENDINGS = (
     ),
     _benign(
         "trailers",
-        "sends chunk extensions, and trailers behind the body",
+        "sends chunk extensions, and trailers after the body",
         wire_bytes(_HEAD + b"transfer-encoding: chunked\r\n\r\n%x;a=b\r\n" % len(_FINISHED) + _FINISHED),
         wire_bytes(b"\r\n0\r\nx-checksum: 1\r\n\r\n"),
         close(),

@@ -68,10 +68,10 @@ _HALF = make_event("!")[:-20]
 CUTS = (
     _fault("close", "closes in the middle of the answer", ANSWER_START, close()),
     _fault("reset", "resets in the middle of the answer", ANSWER_START, pause(READ_S), reset()),
-    _fault("close-before-text", "closes behind the head", head(), close(), text=""),
+    _fault("close-before-text", "closes after the head", head(), close(), text=""),
     _fault(
         "reset-before-text",
-        "resets behind the head",
+        "resets after the head",
         head(),
         pause(READ_S),
         reset(),
@@ -86,7 +86,7 @@ CUTS = (
     ),
     _fault(
         "close-behind-finish",
-        "closes behind the finish reason, without `[DONE]` and without the end of the body",
+        "closes after the finish reason, without `[DONE]` and without the end of the body",
         ANSWER_START,
         finish(),
         close(),
@@ -131,7 +131,7 @@ CUTS = (
 
 STALLS = (
     _fault("stall", "is silent in the middle of the answer", ANSWER_START, stall(), never_ends=True),
-    _fault("stall-before-text", "is silent behind the head", head(), stall(), text="", never_ends=True),
+    _fault("stall-before-text", "is silent after the head", head(), stall(), text="", never_ends=True),
     _fault(
         "stall-in-event",
         "is silent in the middle of an event",
@@ -142,7 +142,7 @@ STALLS = (
     ),
     _fault(
         "endless-comments",
-        "sends comments for ever",
+        "sends comments forever",
         head(),
         repeat(comment(), gap_s=GAP_S),
         text="",
@@ -150,29 +150,29 @@ STALLS = (
     ),
     _fault(
         "endless-comments-in-answer",
-        "sends comments for ever, in the middle of the answer",
+        "sends comments forever, in the middle of the answer",
         ANSWER_START,
         repeat(comment(), gap_s=GAP_S),
         never_ends=True,
     ),
     _fault(
         "endless-blank-lines",
-        "sends blank lines for ever",
+        "sends blank lines forever",
         ANSWER_START,
         repeat(body_bytes(b"\n"), gap_s=GAP_S),
         never_ends=True,
     ),
-    _fault("endless-roles", "sends the role for ever", repeat(role(), gap_s=GAP_S), text="", never_ends=True),
+    _fault("endless-roles", "sends the role forever", repeat(role(), gap_s=GAP_S), text="", never_ends=True),
     _fault(
         "endless-empty-deltas",
-        "sends empty deltas for ever",
+        "sends empty deltas forever",
         ANSWER_START,
         repeat(delta({}), gap_s=GAP_S),
         never_ends=True,
     ),
     _fault(
         "endless-dripping",
-        "drips bytes of an event, for ever",
+        "drips bytes of an event, forever",
         ANSWER_START,
         body_bytes(b"data: "),
         repeat(body_bytes(b" "), gap_s=GAP_S),
@@ -200,18 +200,18 @@ def _chunk_with(choices: object) -> Step:
 
 
 MALFORMED = (
-    _malformed("bad-json", "sends an event that is no JSON", event('{"choices": [{"index": 0, "delta"')),
-    _malformed("bad-utf-8", "sends an event that is no UTF-8", body_bytes(make_event("?").replace(b"?", b"\xc3\x28"))),
+    _malformed("bad-json", "sends an event that is not JSON", event('{"choices": [{"index": 0, "delta"')),
+    _malformed("bad-utf-8", "sends an event that is not UTF-8", body_bytes(make_event("?").replace(b"?", b"\xc3\x28"))),
     _malformed("text-event", "sends an event of plain text", event("Hello")),
     _malformed("list-event", "sends an event that is a list", event("[1, 2]")),
     _malformed("null-event", "sends an event that is null", event("null")),
-    _malformed("choices-no-list", "sends choices that are no list", _chunk_with({"index": 0})),
-    _malformed("choice-no-object", "sends a choice that is no object", _chunk_with(["!"])),
-    _malformed("delta-no-object", "sends a delta that is no object", _chunk_with([{"index": 0, "delta": "!"}])),
+    _malformed("choices-no-list", "sends choices that are not a list", _chunk_with({"index": 0})),
+    _malformed("choice-no-object", "sends a choice that is not an object", _chunk_with(["!"])),
+    _malformed("delta-no-object", "sends a delta that is not an object", _chunk_with([{"index": 0, "delta": "!"}])),
     _malformed("deep-nesting", "nests 100,000 lists", LazyStep(_nested)),
     _fault(
         "broken-framing",
-        "sends a chunk whose size is no number",
+        "sends a chunk whose size is not a number",
         ANSWER_START,
         wire_bytes(b"zz\r\n"),
         ANSWER_END,

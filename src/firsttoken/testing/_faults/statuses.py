@@ -1,4 +1,4 @@
-"""Faults of the head: refusals, redirects, and a 200 that is no stream."""
+"""Faults of the head: refusals, redirects, and a 200 that is not a stream."""
 
 import time
 from collections.abc import Mapping
@@ -198,7 +198,7 @@ NOT_STREAMS = (
     Fault(
         "ok-completion",
         _WHERE,
-        "answers 200 with the whole completion as JSON",
+        "answers 200 with the complete completion as JSON",
         make_script(respond(200, _COMPLETION)),
         text="Hello",
         is_complete=True,
@@ -231,7 +231,7 @@ NOT_STREAMS = (
         respond(200, {"error": _OVERLOADED}, {"content-type": "text/event-stream"}),
         is_retried=True,
     ),
-    _ok("ok-other-json", "answers 200 with JSON that is no completion", respond(200, {"status": "ok"})),
+    _ok("ok-other-json", "answers 200 with JSON that is not a completion", respond(200, {"status": "ok"})),
     _ok("ok-json-list", "answers 200 with a list as JSON", respond(200, b"[1]", {"content-type": "application/json"})),
     _ok(
         "ok-cut-completion",

@@ -1,7 +1,7 @@
 """The lines of a recording's file, which docs/how-to/record-and-replay.md describes.
 
 JSON Lines: a line for each request, each read and each end. Those of exchanges that went on at the same time stand in
-the order in which things happened. Refuses to know of the file itself.
+the order in which things happened.
 """
 
 import base64
@@ -69,14 +69,14 @@ class LineError(ValueError):
     """A line is wrong."""
 
 
-_CUT: Final = "hint: was the file cut or edited? Take this line and what is behind it away, and the rest can be read"
+_CUT: Final = "hint: was the file cut or edited? Take this line and all after it away, and the rest can be read"
 
 
 def decode_line(line: bytes, *, is_first: bool) -> dict[str, object]:
     """What a line says; the first one says what the file is.
 
     Raises:
-        LineError: it is no line of such a file.
+        LineError: it is not a line of such a file.
     """
     try:
         value: object = json.loads(line)
@@ -85,7 +85,7 @@ def decode_line(line: bytes, *, is_first: bool) -> dict[str, object]:
     if is_first:
         _check_first(value)
     if not isinstance(value, dict):
-        raise LineError(f"this is no JSON object\n{_CUT}")
+        raise LineError(f"expected a JSON object\n{_CUT}")
     return cast("dict[str, object]", value)
 
 
@@ -93,7 +93,7 @@ def _check_first(value: object) -> None:
     version = cast("dict[str, object]", value).get(_MAGIC) if isinstance(value, dict) else None
     if version is None:
         raise LineError(
-            "this is no recording\nhint: firsttoken ask --record FILE makes one; its first line says what it is"
+            "this is not a recording\nhint: firsttoken ask --record FILE makes one; its first line says what it is"
         )
     if version != VERSION:
         raise LineError(

@@ -1,7 +1,4 @@
-"""The reads of a response, masked: also a secret that two reads or two chunks of HTTP's framing share.
-
-Owns when it is known what may be seen of a read. Refuses to know what a secret is: that is `_masking`'s.
-"""
+"""The reads of a response, masked: also a secret that two reads or two chunks of HTTP's framing share."""
 
 import re
 from collections.abc import Iterable

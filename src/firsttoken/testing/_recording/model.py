@@ -1,7 +1,4 @@
-"""What went over a connection of a client, read by read.
-
-Refuses to know of files, and of how it is heard or played.
-"""
+"""What went over a connection of a client, read by read."""
 
 import re
 from dataclasses import dataclass, field
@@ -14,15 +11,15 @@ RecordedEndReason = Literal[
 ]
 """How an exchange ended.
 
-"complete": the whole response had come, as HTTP tells. "server …": the server closed or reset the connection before
-that (or to end the body). "client closed": the client had enough. "client timeout": a deadline of the client passed.
+"complete": the response was received to its end. "server …": the server closed or reset the connection before that (or
+to end the body). "client closed": the client closed the connection. "client timeout": a deadline of the client passed.
 "no connection": the request could not be sent.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What one read of the connection brought, behind TLS.
+    """What one read of the connection brought, inside TLS.
 
     Attributes:
         ns: when, in nanoseconds since the request was sent.

@@ -1,7 +1,4 @@
-"""Recordings: exchanges in order, and the file that keeps them.
-
-Refuses to know what its lines say: that is `_recording_lines`'s; and how a recording is made, and how it is played.
-"""
+"""Recordings: exchanges in order, and the file that keeps them."""
 
 import errno
 import os
@@ -68,7 +65,7 @@ class Recording:
         """Read a file.
 
         Raises:
-            RecordingError: there is none, it is no recording, or one of a version that is not understood.
+            RecordingError: there is none, it is not a recording, or one of a version that is not understood.
         """
         recording = cls()
         try:

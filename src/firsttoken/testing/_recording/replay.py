@@ -1,6 +1,6 @@
 """Replay: a recording as a script, each read sent by itself, at its time.
 
-Owns when what is sent. The wire is TCP's: it may join two pieces that follow each other fast, or cut one.
+TCP may join two pieces that follow each other fast, or split one.
 """
 
 import threading
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def replay(recording: Recording | StrPath, *, speed: float = 1.0) -> "Replay":
     """A script for `ScriptedServer` that answers as was recorded, byte for byte.
 
-    The first request gets the first exchange's answer, the next the next one's, and behind the last the first again;
+    The first request gets the first exchange's answer, the next the next one's, and after the last the first again;
     what they ask does not matter. Each read is sent by itself, at its time. As fast as possible, reads that follow
     each other fast may come in one; `RecordedExchange.body_reads` keeps the boundaries then, too.
 
@@ -97,7 +97,7 @@ class ReplayStep:
 
 
 def _is_whole(exchange: RecordedExchange) -> bool:
-    """Whether the bytes are a whole response still: redaction leaves that true, an edited file need not."""
+    """Whether the bytes are a complete response still: redaction leaves that true, an edited file need not."""
     parser = ResponseParser()
     for read in exchange.reads:
         content_of(parser, read.data)

@@ -1,7 +1,4 @@
-"""The steps of a script: each does one thing to the answer under way.
-
-Own what a step puts into the response. Refuse to know of sockets: that is `_answer`'s.
-"""
+"""The steps of a script: each does one thing to the answer under way."""
 
 from firsttoken.testing._script.content import (
     chunk,

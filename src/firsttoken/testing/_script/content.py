@@ -1,7 +1,4 @@
-"""Steps that say what the answer is: chunks, and what stands between them.
-
-Refuses to know how they go out: that is `wire`'s and `flow`'s.
-"""
+"""Steps that say what the answer is: chunks, and what stands between them."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -119,7 +116,7 @@ def done() -> Step:
 
 
 def reply(content: str | Sequence[str] = "Hello! How can I help?", *, finish_reason: str = "stop") -> list[Step]:
-    """The steps of a whole answer: role, text, finish reason, usage if the client asked for it, `[DONE]`.
+    """The steps of a complete answer: role, text, finish reason, usage if the client asked for it, `[DONE]`.
 
     Args:
         content: the text, which is sent word by word, or the pieces in which it is sent.

@@ -30,7 +30,7 @@ def as_step(step: StepLike) -> Step:
         return step
     message = f"a script has steps, texts, chunks (dicts) and bytes, not {type(step).__name__}"
     if callable(step) or hasattr(step, "script") or hasattr(step, "waits_for_request"):
-        raise TypeError(f"{message}; hint: it is a whole script, which stands alone, not in a list")
+        raise TypeError(f"{message}; hint: it is a script of its own, which stands alone, not in a list")
     raise TypeError(f"{message}; hint: each of several scripts is an argument of its own")
 
 
@@ -147,6 +147,6 @@ class _Forever:
 def repeat(*steps: StepLike, gap_s: float = 0.0) -> Step:
     """Play steps over and over until the client leaves, with a pause of so many seconds in between.
 
-    A client that asked for no stream waits for ever: such an answer is never whole.
+    A client that asked for no stream waits forever: such an answer is never complete.
     """
     return _Forever(Steps(tuple(map(as_step, steps))), gap_s)

@@ -1,4 +1,4 @@
-"""What a step is; the steps themselves are in the rooms beside this one."""
+"""What a step is; the steps themselves are in the modules beside this one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ def reject_uncalled(value: object) -> None:
 
 
 def require_bytes(name: str, data: object) -> None:
-    """Refuse what is no bytes.
+    """Refuse what is not bytes.
 
     Raises:
         TypeError: it is none.

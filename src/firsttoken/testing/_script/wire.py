@@ -23,7 +23,7 @@ def body_bytes(data: bytes) -> Step:
     """Send bytes of the body, which need be no event.
 
     Raises:
-        TypeError: `data` is no bytes.
+        TypeError: `data` is not bytes.
     """
     require_bytes("body_bytes", data)
     return _Raw(data)
@@ -46,7 +46,7 @@ def wire_bytes(data: bytes) -> Step:
     """Put bytes on the connection as they are, outside of HTTP's framing.
 
     Raises:
-        TypeError: `data` is no bytes.
+        TypeError: `data` is not bytes.
     """
     require_bytes("wire_bytes", data)
     return _Wire(data)
@@ -83,7 +83,7 @@ def interim(status: int = 103, headers: Mapping[str, str] | None = None) -> Step
     """Send a 1xx response, after which the real one is to come.
 
     Raises:
-        ValueError: the status is no 1xx.
+        ValueError: the status is not 1xx.
     """
     if not 100 <= status <= 199:
         raise ValueError(f"an interim response has a status of 1xx, not {status}; hint: head() sends the real one")
@@ -101,7 +101,7 @@ class _Respond:
 
 
 def respond(status: int = 200, body: JSON | str | bytes = b"", headers: Mapping[str, str] | None = None) -> Step:
-    """Send a whole response that is no stream.
+    """Send a complete response that is not a stream.
 
     Args:
         status: the HTTP status.

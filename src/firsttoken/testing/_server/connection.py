@@ -1,6 +1,6 @@
 """The server's end of one connection: bytes out and counted, requests in, and the moment at which the client leaves.
 
-Owns the socket. Every wait looks for the client's leaving too, so that no script outlives its client, and for
+Every wait looks for a disconnect of the client too, so that no script outlives its client, and for
 wakeup, so that none outlives the server.
 """
 

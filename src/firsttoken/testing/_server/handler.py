@@ -1,7 +1,4 @@
-"""Serving: a thread for each connection, in which its scripts are played.
-
-Owns the threads, and what is answered when no script can.
-"""
+"""Serving: a thread for each connection, in which its scripts are played."""
 
 import socket
 import ssl

@@ -1,7 +1,6 @@
 """What a scripted server saw: each request, what became of its answer, and the connections in between.
 
-Owns the notes, and how retries are told from questions that are asked again. The server writes by the methods that
-begin with an underscore.
+The server writes by the methods that begin with an underscore.
 """
 
 import threading

@@ -60,11 +60,11 @@ class Request:
         """The body, decoded.
 
         Raises:
-            ValueError: the body is no JSON object.
+            ValueError: the body is not a JSON object.
         """
         found = as_object(json.loads(self.body))
         if found is None:
-            raise ValueError(f"the request's body is no JSON object: {excerpt(self.body)}")
+            raise ValueError(f"expected a JSON object as the request's body: {excerpt(self.body)}")
         return found
 
     @property

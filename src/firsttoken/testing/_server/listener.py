@@ -1,7 +1,4 @@
-"""A loopback port: taken as long as the server lives, and open or not.
-
-Owns the listening socket, and the thread that accepts.
-"""
+"""A loopback port: taken as long as the server lives, and open or not."""
 
 import os
 import selectors

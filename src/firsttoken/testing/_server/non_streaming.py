@@ -1,7 +1,4 @@
-"""What a client gets that asked for no stream: the events of a script, put together to one JSON object.
-
-Owns what becomes of the parts of a script that only a stream has.
-"""
+"""What a client gets that asked for no stream: the events of a script, put together to one JSON object."""
 
 import json
 
@@ -22,8 +19,8 @@ _NULLS = ("content", "refusal", "finish_reason", "logprobs")
 def non_streaming_response(stream: bytes) -> tuple[int, bytes, str]:
     """The response that says in one what a stream says: status, body, content type.
 
-    Comments and the like are left out, and an end that is missing is no failure. An event that is an error is the
-    response, with its status, or 500; one that is no chunk is it, as it is. So are bytes without any event in them.
+    Comments and the like are left out, and a missing end is not a failure. An event that is an error is the response,
+    with its status, or 500; so is one that is not a chunk, as it is, and so are bytes without any event in them.
     """
     core = StreamParser()
     has_chunks = False
@@ -55,7 +52,7 @@ def error_in(body: bytes) -> object:
 
 
 def is_error_body(body: bytes) -> bool:
-    """Whether the whole body of a response is an error, whatever its status says."""
+    """Whether the body of a response is an error, whatever its status says."""
     try:
         return b"error" in body and is_error(as_object(parse_json(body)) or {})
     except ResponseFormatError:

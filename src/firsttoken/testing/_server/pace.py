@@ -1,4 +1,4 @@
-"""How fast a script is played. Owns the times; refuses to wait: that is `_answer`'s."""
+"""How fast a script is played."""
 
 import random
 from collections.abc import Iterator

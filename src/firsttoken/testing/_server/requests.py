@@ -1,7 +1,4 @@
-"""Bytes of a connection to requests: HTTP/1.1, and 1.0; the parser is httptools'.
-
-Refuses to know of sockets.
-"""
+"""Bytes of a connection to requests: HTTP/1.1, and 1.0; the parser is httptools'."""
 
 from collections import deque
 
@@ -11,14 +8,14 @@ from firsttoken.testing._server.journal_entry import Request, RequestHeaders
 
 
 class MalformedRequestError(Exception):
-    """What a client sent is no HTTP/1 request.
+    """What a client sent is not an HTTP/1 request.
 
     Attributes:
         data: the bytes in which that was seen.
     """
 
     def __init__(self, data: bytes) -> None:
-        super().__init__(f"a client sent what is no HTTP/1 request: {data[:200]!r}")
+        super().__init__(f"a client sent an invalid HTTP/1 request: {data[:200]!r}")
         self.data = data
 
 
@@ -50,7 +47,7 @@ class Requests:
                 self._parser.feed_data(data)
             except httptools.HttpParserUpgrade as upgrade:
                 if not self._ready or self._ready[-1].method == "CONNECT":
-                    return  # what follows is for whoever is behind the tunnel
+                    return  # what follows is for the other end of the tunnel
                 data = self._without_upgrade(self._ready.pop()) + data[upgrade.args[0] :]
             except httptools.HttpParserError:
                 self._malformed = data
@@ -109,7 +106,7 @@ class Requests:
         self._body.append(body)
 
     def on_message_complete(self) -> None:
-        """The whole request is there."""
+        """The request is complete."""
         self.expects_continue = False
         method = self._parser.get_method().decode("latin-1")
         self._ready.append(

@@ -1,6 +1,6 @@
 """An answer under way: the steps of a script say what goes in, this says how it stands on the wire.
 
-Owns HTTP's framing and the waits. What a client gets that asked for no stream is `_whole`'s.
+What a request without `"stream": true` gets is put together in `non_streaming`.
 """
 
 import json
@@ -120,7 +120,7 @@ class ResponseWriter:
         self._put(_head(status, headers))
 
     def send_response(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
-        """Send a whole response."""
+        """Send a complete response."""
         self._collected = None
         self._framing = "length"
         if self._entry is not None and is_error_body(body):

@@ -1,7 +1,4 @@
-"""Scripts: which steps answer which request.
-
-Owns the choice. Refuses to know how steps are played.
-"""
+"""Scripts: which steps answer which request."""
 
 import inspect
 import threading
@@ -34,7 +31,7 @@ class HasScript:
 
 
 ScriptLike = Script | HasScript | StepLike | Iterable[StepLike]
-"""A script: steps, or one step; a `str` is a whole answer with that text (`reply`)."""
+"""A script: steps, or one step; a `str` is a complete answer with that text (`reply`)."""
 
 Answering = ScriptLike | Callable[[Request], ScriptLike]
 """A script, or a function that gives the script for a request."""
@@ -62,7 +59,7 @@ def as_script(script: ScriptLike) -> Script:
         steps = iter(script)
     except TypeError:
         hint = "hint: a str, a list of steps, a Fault, or a function (not a coroutine function) that gives one"
-        raise TypeError(f"{type(script).__name__} is no script; {hint}") from None
+        raise TypeError(f"{type(script).__name__} is not a script; {hint}") from None
     return Script(tuple(map(as_step, steps)))
 
 
@@ -80,7 +77,7 @@ def refuse() -> Script:
 
 
 class Scripts:
-    """The scripts of a server, handed out in turn; the last one answers all requests that are left.
+    """The scripts of a server, used in turn; the last one answers all further requests.
 
     Args:
         answers: scripts, or functions of the request.
@@ -100,7 +97,7 @@ class Scripts:
         """Begin anew with others.
 
         Raises:
-            TypeError: one of them is no script.
+            TypeError: one of them is not a script.
             ValueError: `refuse()` is one of several.
         """
         checked = [_checked(answer) for answer in answers] or [as_script(DEFAULT)]

@@ -1,4 +1,4 @@
-"""The server: what a test holds in its hands. How a connection is served is `_service`'s."""
+"""The server: what a test holds in its hands. How a connection is served stands in `handler`."""
 
 import os
 import ssl
@@ -27,15 +27,15 @@ class ScriptedServer:
             client = Client(base_url=server.base_url, api_key=server.api_key)
 
     Every POST is answered by a script, whatever its path; other requests get a 404, use up no script, and are in the
-    journal too. A request that asks for no stream gets the same script as one JSON object, when it has come to its
-    end: the chunks folded, comments and the like left out, an error event as a response with its status. A script with
-    a `head()`, a `respond()` or a `wire_bytes()` is played as it is.
+    journal too. A request without `"stream": true` gets the same script as one JSON object, when it has come to its
+    end: the chunks accumulated, comments and the like left out, an error event as a response with its status. A script
+    with a `head()`, a `respond()` or a `wire_bytes()` is played as it is.
 
     What a script, or a function that gives one, raises is answered with a 500 (or a closed connection, where the answer
     had begun), and raised when the server is closed.
 
     Args:
-        *answers: one script for each request, in turn; the last one answers all that are left. A `str` is a whole
+        *answers: one script for each request, in turn; the last one answers all further ones. A `str` is a complete
             answer with that text, a list holds steps, a `Fault` is one, and a function is called with the `Request`,
             in the connection's thread, and gives a script. Without any, each answer is "Hello!".
         pace: how fast chunks follow each other. At once, if not given.
@@ -48,7 +48,7 @@ class ScriptedServer:
         port: the port, which is taken as soon as the server is made.
 
     Raises:
-        TypeError: an answer is no script, or `pace` is no `Pace`.
+        TypeError: an answer is not a script, or `pace` not a `Pace`.
         ValueError: `refuse()` is one of several.
         ImportError: `tls=True`, and trustme is not installed.
         OSError: the port is taken.
@@ -112,7 +112,7 @@ class ScriptedServer:
         After `refuse()` the port refuses connections, and those that are there are closed at their next request.
 
         Raises:
-            TypeError: an answer is no script.
+            TypeError: an answer is not a script.
             ValueError: `refuse()` is one of several.
             RuntimeError: the server was closed.
         """
