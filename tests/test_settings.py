@@ -35,11 +35,11 @@ def made(**given: Any) -> ClientConfig:
 
 def planned(settings: ClientConfig, request: Any = REQUEST, *, streamed: bool = True, **given: Any) -> PreparedRequest:
     arguments: dict[str, Any] = {"timeout": None, "max_retries": None, "headers": None} | given
-    return settings.plan(request, streamed=streamed, **arguments)
+    return settings.prepare(request, streamed=streamed, **arguments)
 
 
 def head_and_body(plan: PreparedRequest) -> tuple[str, dict[str, str], Any]:
-    head, _, body = plan.message.partition(b"\r\n\r\n")
+    head, _, body = plan.wire_bytes.partition(b"\r\n\r\n")
     line, *fields = head.decode("ascii").split("\r\n")
     return line, dict(field.split(": ", 1) for field in fields), json.loads(body)
 
@@ -246,7 +246,7 @@ def test_the_wrong_method_for_a_request() -> None:
     with pytest.raises(ConfigurationError) as caught:
         planned(made(api_key=KEY), request, streamed=False)
     assert message_of(caught.value) == (
-        "chat_completion waits for the whole answer, but request.stream is True\n"
+        "chat_completion waits for the complete response, but request.stream is True\n"
         "hint: use chat_completion_stream(request), or leave stream out"
     )
     assert planned(made(api_key=KEY), request).streamed
@@ -257,7 +257,7 @@ def test_the_wrong_method_for_a_field_of_the_servers_own() -> None:
     with pytest.raises(ConfigurationError) as caught:
         planned(made(api_key=KEY), request, streamed=False)
     assert message_of(caught.value).startswith(
-        'chat_completion waits for the whole answer, but request.extra["stream"] is'
+        'chat_completion waits for the complete response, but request.extra["stream"] is'
     )
     request = chat_completion_request("m", "Hi", extra={"stream": False})
     assert json.loads(planned(made(api_key=KEY), request).body)["stream"] is True
@@ -283,13 +283,13 @@ def test_a_proxy_for_https_sees_nothing_of_the_request(bare_environment: pytest.
     bare_environment.setenv("HTTPS_PROXY", "http://me:pw@p")
     plan = planned(made(api_key=KEY))
     line, headers, _ = head_and_body(plan)
-    assert plan.proxy is not None
+    assert plan.route.proxy is not None
     assert line == "POST /v1/chat/completions HTTP/1.1"
     assert "proxy-authorization" not in headers
 
 
 def test_connections_are_alike_by_origin_and_proxy() -> None:
     one = planned(made(base_url="http://x/v1"))
-    assert one.pool_key == planned(made(base_url="http://x/v2", api_key=KEY)).pool_key
-    assert one.pool_key != planned(made(base_url="http://x:81/v1")).pool_key
-    assert one.pool_key != planned(made(base_url="http://x/v1", proxy="http://p")).pool_key
+    assert one.route.pool_key == planned(made(base_url="http://x/v2", api_key=KEY)).route.pool_key
+    assert one.route.pool_key != planned(made(base_url="http://x:81/v1")).route.pool_key
+    assert one.route.pool_key != planned(made(base_url="http://x/v1", proxy="http://p")).route.pool_key

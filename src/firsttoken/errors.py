@@ -15,7 +15,7 @@
     │   ├── RateLimitError 429
     │   └── InternalServerError 5xx
     ├── APIConnectionError(ConnectionError)  no connection, or it was reset
-    ├── APITimeoutError(TimeoutError)        .phase "connect" | "first_chunk" | "idle" | "total"
+    ├── APITimeoutError(TimeoutError)        .phase "connect" | "first_chunk" | "idle" | "response" | "total"
     ├── ResponseFormatError(ValueError)      not a chat completion: content type, JSON, UTF-8, shape, event too large
     ├── StreamTruncatedError(EOFError)       the stream ended, the answer had not
     └── RefusalError                         an answer was to be parsed, and is a refusal    .refusal
@@ -54,7 +54,7 @@ __all__ = [
     "status_error_class",
 ]
 
-TimeoutPhase = Literal["connect", "first_chunk", "idle", "total"]
+TimeoutPhase = Literal["connect", "first_chunk", "idle", "response", "total"]
 
 RETRYABLE_STATUSES = frozenset({408, 409, 429})
 
@@ -222,7 +222,7 @@ class APITimeoutError(ChatCompletionError, TimeoutError):
     """A deadline passed (see `firsttoken.Timeout`).
 
     Attributes:
-        phase: which one: "connect", "first_chunk", "idle" or "total".
+        phase: which one: "connect", "first_chunk", "idle", "response" or "total".
     """
 
     def __init__(self, message: str, *, phase: TimeoutPhase, hint: str | None = None) -> None:

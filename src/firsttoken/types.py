@@ -42,6 +42,7 @@ from firsttoken._models.messages import (
     tool_message,
     user_message,
 )
+from firsttoken._models.observer import Attempt, CallInfo, CallObserver, Observer
 from firsttoken._models.request import (
     ChatCompletionRequest,
     Messages,
@@ -54,7 +55,10 @@ from firsttoken._schema.tools import function_tool
 
 __all__ = [
     "AssistantMessage",
+    "Attempt",
     "Audio",
+    "CallInfo",
+    "CallObserver",
     "ChatCompletion",
     "ChatCompletionChunk",
     "ChatCompletionMessage",
@@ -74,6 +78,7 @@ __all__ = [
     "Headers",
     "Message",
     "Messages",
+    "Observer",
     "PromptTokensDetails",
     "ResponseInfo",
     "StreamOptions",

@@ -19,6 +19,7 @@ import pytest
 
 from firsttoken import AsyncClient
 from firsttoken._async.driver import HIGH_WATER_BYTES
+from firsttoken._protocol.call import State
 from firsttoken.errors import APIConnectionError, StreamTruncatedError
 from tests.async_client.conftest import Run
 from tests.async_client.test_stream import make_client, read, whole
@@ -51,6 +52,7 @@ def test_a_slow_reader_stops_the_reading(run: Run) -> None:
                     assert select.select([], [peer.socket], [], WAIT_S)[1]
                 unsent = unsent[peer.socket.send(unsent) :]
             sent.append(number)
+        peer.send_event(chunk(finish="stop"))
         peer.end_stream()
 
     async def scenario(server: Server) -> None:
@@ -59,10 +61,10 @@ def test_a_slow_reader_stops_the_reading(run: Run) -> None:
         assert await asyncio.to_thread(stuck.wait, WAIT_S)
         call = stream._call
         assert call is not None
-        unread = sum(len(piece.raw) for piece in call.course.exchange.core.ready)
+        unread = sum(len(piece.raw) for piece in call.machine.pending)
         assert HIGH_WATER_BYTES / 2 < unread < HIGH_WATER_BYTES * 3
         assert len(sent) < count / 2
-        assert 1 + len(await read(stream)) == count * 100
+        assert 1 + len(await read(stream)) == count * 100 + 1
         assert stream.state == "complete"
 
     stuck = threading.Event()
@@ -91,11 +93,11 @@ def test_a_reader_that_was_held_up_gets_what_came_then_the_error(run: Run, endin
         assert (await anext(stream)).text == "a"
         call = stream._call
         assert call is not None
-        while len(call.course.exchange.core.ready) < 4:
+        while len(call.machine.pending) < 4:
             await asyncio.sleep(0)
         all_read.set()
         assert await asyncio.to_thread(gone.wait, WAIT_S)
-        while call.course.exchange.core.failure is None:
+        while call.machine.state is not State.CONCLUDING:
             await asyncio.sleep(0)
         texts: list[str] = []
         with pytest.raises(APIConnectionError if ending == "reset" else StreamTruncatedError) as caught:
@@ -176,10 +178,10 @@ def test_two_loops_at_once_and_one_that_nobody_shut_down(run: Run) -> None:
         assert await read(client.chat_completion_stream(REQUEST)) == ["Hel", "lo", ""]
         assert server.connections == 2
         await asyncio.to_thread(abandon, client)
-        assert len(client._transport._loops) == 2
+        assert len(client._pool._loops) == 2
         async with client.chat_completion_stream(REQUEST), client.chat_completion_stream(REQUEST):
             assert server.connections == 4
-        assert len(client._transport._loops) == 1  # when connections are made, loops that were left are looked for
+        assert len(client._pool._loops) == 1  # when connections are made, loops that were left are looked for
 
     def abandon(client: AsyncClient) -> None:
         loop = asyncio.new_event_loop()

@@ -51,7 +51,7 @@ def test_both_sides_understand_each_other() -> None:
     client, server = established()
     assert server.hear(client.encrypt(b"question")) == b"question"
     assert client.decrypt(server.say(b"answer")) == b"answer"
-    assert (client.has_ended, client.failure) == (False, None)
+    assert (client.close_notify_received, client.failure) == (False, None)
 
 
 def test_all_that_came_is_decrypted_at_once() -> None:
@@ -66,10 +66,10 @@ def test_bytes_may_come_one_by_one() -> None:
     assert b"".join(client.decrypt(said[at : at + 1]) for at in range(len(said))) == b"answer"
 
 
-def test_a_server_that_takes_its_leave_has_ended_behind_its_last_word() -> None:
+def test_a_server_that_takes_its_leave_has_ended_after_its_last_word() -> None:
     client, server = established()
     assert client.decrypt(server.say(b"answer") + server.take_leave()) == b"answer"
-    assert (client.has_ended, client.failure) == (True, None)
+    assert (client.close_notify_received, client.failure) == (True, None)
 
 
 def test_a_broken_record_is_a_failure_behind_the_last_good_one() -> None:
@@ -77,7 +77,7 @@ def test_a_broken_record_is_a_failure_behind_the_last_good_one() -> None:
     broken = bytearray(server.say(b"good") + server.say(b"bad"))
     broken[-1] ^= 1
     assert client.decrypt(bytes(broken)) == b"good"
-    assert client.has_ended is False
+    assert client.close_notify_received is False
     assert isinstance(client.failure, ssl.SSLError)
     assert "record mac" in str(client.failure).lower().replace("_", " ")
 

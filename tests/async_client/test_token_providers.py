@@ -61,8 +61,8 @@ def test_a_deadline_ends_the_waiting_for_it(run: Run, timeout: Timeout, phase: s
         provider = Hanging()
         client = AsyncClient(provider, "http://127.0.0.1:9/v1", timeout=timeout)
         with pytest.raises(APITimeoutError) as caught:
-            await client.chat_completion(REQUEST)
-        assert message_of(caught.value) == f"no token from the token provider within 0.02 s ({setting})"
+            await client.chat_completion_stream(REQUEST).final_completion()
+        assert message_of(caught.value) == f"timed out after 0.02 s ({setting}) waiting for the token provider"
         assert caught.value.phase == phase
         assert provider.cancelled
 

@@ -1,4 +1,4 @@
-"""When is a stream complete? the rule over real sockets: `[DONE]`, or every choice finished and the body's end."""
+"""When is a stream complete? The rule over real sockets: a finish reason, then `[DONE]`, the body's end or silence."""
 
 import threading
 import time
@@ -55,9 +55,10 @@ CHUNKED = "transfer-encoding: chunked\r\n"
 
 WHOLE: dict[str, Answer] = {
     "done": raw(as_http_chunk(HELLO + FINISH + DONE), b"0\r\n\r\n", head=CHUNKED),
-    "done without a finish reason": raw(as_http_chunk(HELLO + DONE), b"0\r\n\r\n", head=CHUNKED),
-    "done and no end of the body": raw(as_http_chunk(HELLO + DONE), head=CHUNKED),
-    "done and data behind it": raw(as_http_chunk(HELLO + DONE + event(chunk("!")) + b"data: {\n\n"), head=CHUNKED),
+    "done and no end of the body": raw(as_http_chunk(HELLO + FINISH + DONE), head=CHUNKED),
+    "done and data after it": raw(
+        as_http_chunk(HELLO + FINISH + DONE + event(chunk("!")) + b"data: {\n\n"), head=CHUNKED
+    ),
     "finish reason and end of the body": raw(as_http_chunk(HELLO + FINISH), b"0\r\n\r\n", head=CHUNKED),
     "finish reason and end of the connection": raw(HELLO + FINISH),
     "content-length": raw(HELLO + FINISH, head=f"content-length: {len(HELLO + FINISH)}\r\n"),
@@ -81,17 +82,17 @@ CUT: dict[str, tuple[Answer, type[Exception], str]] = {
     "end of the connection before a finish reason": (
         raw(HELLO),
         StreamTruncatedError,
-        "the stream ended after 2 chunks, before the answer did: no [DONE], and no finish reason for choice 0",
+        "stream truncated after 2 chunks: no [DONE] and no finish_reason for choice 0",
     ),
     "end of the body before a finish reason": (
         raw(as_http_chunk(HELLO), b"0\r\n\r\n", head=CHUNKED),
         StreamTruncatedError,
-        "the stream ended after 2 chunks, before the answer did: no [DONE], and no finish reason for choice 0",
+        "stream truncated after 2 chunks: no [DONE] and no finish_reason for choice 0",
     ),
-    "one of two choices finished": (
-        raw(HELLO, event({"choices": [{"index": 1, "delta": {"content": "b"}, "finish_reason": "stop"}]})),
+    "done before a finish reason": (
+        raw(as_http_chunk(HELLO + DONE), b"0\r\n\r\n", head=CHUNKED),
         StreamTruncatedError,
-        "the stream ended after 3 chunks, before the answer did: no [DONE], and no finish reason for choice 0",
+        "stream truncated after 2 chunks: [DONE] but no finish_reason for choice 0",
     ),
     "no terminator of the chunked body": (
         raw(as_http_chunk(HELLO), head=CHUNKED),
@@ -106,7 +107,7 @@ CUT: dict[str, tuple[Answer, type[Exception], str]] = {
     "an event cut in the middle": (
         raw(HELLO, event(chunk("!"))[:-20]),
         StreamTruncatedError,
-        "the stream ended after 2 chunks, before the answer did: no [DONE], and no finish reason for choice 0",
+        "stream truncated after 2 chunks: no [DONE] and no finish_reason for choice 0",
     ),
     "broken framing": (
         raw(as_http_chunk(HELLO), b"zz\r\n", head=CHUNKED),
@@ -117,7 +118,7 @@ CUT: dict[str, tuple[Answer, type[Exception], str]] = {
 
 
 @pytest.mark.parametrize("name", CUT)
-def test_a_cut_stream_fails_behind_its_chunks(make_client: MakeClient, name: str) -> None:
+def test_a_truncated_stream_fails_after_its_chunks(make_client: MakeClient, name: str) -> None:
     answer, kind, words = CUT[name]
     with Server(answer) as server:
         stream = make_client(server, max_retries=2).chat_completion_stream(REQUEST)
@@ -130,7 +131,7 @@ def test_a_cut_stream_fails_behind_its_chunks(make_client: MakeClient, name: str
     assert failure.partial.text == "Hello"
     assert failure.partial.response == stream.response
     assert stream.state == "failed"
-    assert len(server.requests) == 1  # nothing is sent again once a chunk was handed out
+    assert len(server.requests) == 1  # nothing is sent again once a chunk was yielded
 
 
 def test_the_final_completion_of_a_cut_stream_raises_again(make_client: MakeClient) -> None:
@@ -138,7 +139,7 @@ def test_the_final_completion_of_a_cut_stream_raises_again(make_client: MakeClie
         stream = make_client(server).chat_completion_stream(REQUEST)
         with pytest.raises(StreamTruncatedError):
             stream.final_completion()
-        with pytest.raises(StreamTruncatedError, match="no finish reason for choice 0") as again:
+        with pytest.raises(StreamTruncatedError, match="no finish_reason for choice 0") as again:
             stream.final_completion()
     assert again.value.partial is not None
     assert again.value.partial.text == stream.completion.text == "Hello"
@@ -172,9 +173,9 @@ def test_a_reset_is_a_connection_error_behind_the_chunks_that_came(make_client: 
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (b"", "the stream ended before its first chunk"),
-        (b": ping\n\n", "the stream ended after 0 chunks, before the answer did: no [DONE], and no choice was begun"),
-        (DONE, "the stream ended with [DONE] before any chunk"),
+        (b"", "stream truncated before the first chunk: the body is empty"),
+        (b": ping\n\n", "stream truncated after 0 chunks: no [DONE] and no choices received"),
+        (DONE, "stream truncated after 0 chunks: [DONE] but no choices received"),
     ],
 )
 def test_a_stream_without_chunks_is_cut(make_client: MakeClient, body: bytes, words: str) -> None:
@@ -207,19 +208,73 @@ def test_a_body_that_goes_on_after_done_is_not_waited_for(make_client: MakeClien
     def answer(peer: Peer) -> None:
         peer.read_request()
         peer.begin_stream()
-        peer.send_part(HELLO + DONE)
+        peer.send_part(HELLO + FINISH + DONE)
         while True:  # until the client has had enough
             peer.send_part(b": and another thing\n\n")
 
     with Server(answer) as server:
         stream = make_client(server).chat_completion_stream(REQUEST)
-        assert drain(stream) == (["Hel", "lo"], None)
+        assert drain(stream) == (["Hel", "lo", ""], None)
         assert server.was_left()
     assert stream.state == "complete"
 
 
-def test_five_seconds_after_the_last_finish_reason_it_is_over(make_client: MakeClient) -> None:
-    """The one test that waits out the five seconds, for all that they end, at the same time."""
+@pytest.mark.parametrize(
+    ("finishes", "words"),
+    [
+        (["stop"], "choice 1"),
+        ([None, "stop"], "choice 0"),
+        ([None, None], "choices 0, 1"),
+    ],
+)
+def test_every_choice_that_was_asked_for_must_finish(
+    make_client: MakeClient, finishes: list[str | None], words: str
+) -> None:
+    events = [
+        event({"choices": [{"index": index, "delta": {"content": "x"}, "finish_reason": finish}]})
+        for index, finish in enumerate(finishes)
+    ]
+    with Server(raw(*events)) as server:
+        stream = make_client(server).chat_completion_stream(chat_completion_request("m", "Hi", n=2))
+        _, failure = drain(stream)
+    assert isinstance(failure, StreamTruncatedError)
+    assert str(failure).endswith(f": no [DONE] and no finish_reason for {words}")
+
+
+def test_a_server_that_ignores_n_says_so_by_done(make_client: MakeClient) -> None:
+    with Server(raw(HELLO, FINISH, DONE)) as server:
+        stream = make_client(server).chat_completion_stream(chat_completion_request("m", "Hi", n=2))
+        assert drain(stream)[1] is None
+
+
+def test_done_alone_is_enough_where_the_caller_says_so(make_client: MakeClient) -> None:
+    with Server(raw(HELLO, DONE)) as server:
+        failure = failure_of(make_client(server).chat_completion_stream(REQUEST))
+        assert (
+            failure.hint
+            == "for a server that never sends a finish_reason, pass require_finish_reason=False to the client"
+        )
+    with Server(raw(HELLO, DONE)) as server:
+        stream = make_client(server, require_finish_reason=False).chat_completion_stream(REQUEST)
+        assert drain(stream) == (["Hel", "lo"], None)
+    assert stream.completion.choices[0].finish_reason is None
+
+
+def test_an_answer_without_choices_is_never_complete(make_client: MakeClient) -> None:
+    empty = event({"choices": []})
+    for parts in ([empty], [empty, DONE]):
+        with Server(raw(*parts)) as server:
+            failure = failure_of(make_client(server, require_finish_reason=False).chat_completion_stream(REQUEST))
+        assert str(failure).endswith("no choices received")
+    with (
+        Server(lambda peer: (peer.read_request(), peer.answer_json(200, completion(choices=[])))[1]) as server,
+        pytest.raises(ResponseFormatError, match="got one without choices"),
+    ):
+        make_client(server).chat_completion(REQUEST)
+
+
+def test_silence_after_the_last_finish_reason_ends_the_answer(make_client: MakeClient) -> None:
+    """All that silence ends, at the same time; a refusal waits for its body for five seconds."""
     usage = chunk(choices=[], usage=completion()["usage"])
 
     def serve(peer: Peer) -> None:
@@ -237,7 +292,7 @@ def test_five_seconds_after_the_last_finish_reason_it_is_over(make_client: MakeC
         peer.wait_for_disconnect()
 
     with Server(serve) as server, ThreadPoolExecutor() as pool:
-        client = make_client(server, timeout=Timeout(idle_s=6.0))
+        client = make_client(server, timeout=Timeout(idle_s=0.5))
         started_s = time.monotonic()
 
         def read(model: str, n: int) -> tuple[list[str], object, float]:
@@ -251,8 +306,9 @@ def test_five_seconds_after_the_last_finish_reason_it_is_over(make_client: MakeC
     assert two[:2] == (["Hello", "", ""], None)  # the second is of choice 1
     assert isinstance(refused[1], BadRequestError)
     assert str(refused[1]) == "the server answered 400 Bad Request: 'no such th'"
-    assert all(5.0 <= took_s < 5.8 for _, _, took_s in (one, two, refused))
+    assert all(0.5 <= took_s < 1.5 for _, _, took_s in (one, two))
+    assert 5.0 <= refused[2] < 6.0
     assert half[0] == ["Hello", ""]
     assert isinstance(half[1], APITimeoutError)  # one of two choices: nothing but the deadline ends it
     assert half[1].phase == "idle"
-    assert half[2] >= 5.9
+    assert half[2] >= 0.5

@@ -86,7 +86,7 @@ def test_chunks_taken_otherwise_are_an_error_not_a_gap(make_client: MakeClient) 
         with pytest.raises(ConfigurationError) as caught:
             next(stream.iter_events())
         assert message_of(caught.value) == (
-            "iter_events has seen 0 of the 1 chunks that this stream has handed out\n"
+            "iter_events has seen 0 of the 1 chunks that this stream has yielded\n"
             "hint: read the stream with iter_events() alone: an event of the others would be missing"
         )
         assert stream.state == "open"

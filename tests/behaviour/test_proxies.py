@@ -125,7 +125,6 @@ def test_a_proxy_that_wants_a_password(make_client: MakeClient, scheme: str) -> 
     with Server(respond_sequentially(answer)) as proxy:
         settings = {"proxy": f"http://user:{PASSWORD}@127.0.0.1:{proxy.port}", "max_retries": 2}
         failure = failure_of(make_client(f"{scheme}://api.test/v1", **settings).chat_completion_stream(REQUEST))
-        assert proxy.was_left()
     assert isinstance(failure, APIStatusError)
     assert failure.status == 407
     refusal = f"the proxy 127.0.0.1:{proxy.port} refused CONNECT: 407 Proxy Authentication Required"

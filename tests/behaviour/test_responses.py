@@ -183,16 +183,19 @@ def test_a_whole_completion_is_one_chunk(make_client: MakeClient) -> None:
 NOT_A_STREAM: dict[str, tuple[Answer, str]] = {
     "HTML": (
         respond(200, b"<html>" + b"x" * 500, "text/html; charset=utf-8"),
-        "the server answered 200 with text/html, which is no chat completion: '<html>xxx",
+        "expected a chat completion, got status 200 with text/html: '<html>xxx",
     ),
-    "text": (respond(200, b"hello", "text/plain"), "the server answered 200 with text/plain, which is no chat"),
-    "nothing": (respond(200, b"", "text/plain"), "the server answered 200 with an empty body (text/plain)"),
-    "a list": (respond(200, b"[1]"), "the server answered 200 with application/json, which is no chat completion"),
+    "text": (respond(200, b"hello", "text/plain"), "expected a chat completion, got status 200 with text/plain"),
+    "nothing": (
+        respond(200, b"", "text/plain"),
+        "expected a chat completion, got status 200 with an empty body (text/plain)",
+    ),
+    "a list": (respond(200, b"[1]"), "expected a chat completion, got status 200 with application/json"),
     "other JSON": (respond(200, b'{"a": 1}'), "expected a chat completion: '{\"a\": 1}'"),
     "half JSON": (respond(200, b'{"choices": ['), "the server sent data that is not JSON (Expecting value: "),
     "HTML as events": (
         respond(200, b"<html>no</html>", "text/event-stream"),
-        "the server answered 200 with text/event-stream, which is no chat completion: '<html>no</html>'",
+        "expected a chat completion, got status 200 with text/event-stream: '<html>no</html>'",
     ),
 }
 
@@ -234,7 +237,7 @@ def test_a_stream_for_the_blocking_call(make_client: MakeClient) -> None:
     ):
         make_client(server).chat_completion(REQUEST)
     assert message_of(caught.value) == (
-        "the server streamed its answer though no stream was asked for\n"
+        "the server streamed the response though no stream was requested\n"
         "hint: use chat_completion_stream with this server"
     )
 

@@ -1,6 +1,7 @@
 """Which failures are tried again, when, and how often; and what happens to connections that went stale."""
 
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -206,7 +207,7 @@ def test_nobody_listens(make_client: MakeClient) -> None:
         with pytest.raises(APIConnectionError) as caught:
             make_client(f"http://127.0.0.1:{port}/v1").chat_completion(REQUEST)
     assert message_of(caught.value) == (
-        f"no connection to 127.0.0.1:{port}: Connection refused\nhint: does the server run, and is this its port?"
+        f"no connection to 127.0.0.1:{port}: Connection refused\nhint: is the server running on this port?"
     )
     assert isinstance(caught.value.__cause__, ConnectionRefusedError | httpx2.ConnectError)
     assert caught.value.retryable
@@ -232,7 +233,7 @@ def test_a_connection_closed_without_an_answer_says_so(make_client: MakeClient) 
         failure = failure_of(make_client(server).chat_completion_stream(REQUEST))
     assert isinstance(failure, APIConnectionError)
     assert message_of(failure) == (
-        f"lost the connection to 127.0.0.1:{server.port}: the server closed the connection without an answer"
+        f"lost the connection to 127.0.0.1:{server.port}: the server closed the connection without a response"
     )
 
 
@@ -292,23 +293,31 @@ def test_a_connection_closed_while_it_was_idle_is_replaced(make_client: MakeClie
     assert server.connections == 3
 
 
-@pytest.mark.parametrize("rudely", [False, True])
-def test_a_connection_closed_as_the_request_comes_is_replaced(make_client: MakeClient, rudely: bool) -> None:
-    """Without a word, though no retry is allowed: the server has not begun to answer."""
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody knows whether the request was taken")
+@pytest.mark.parametrize("ending", ["close", "reset"])
+@pytest.mark.parametrize("max_retries", [0, 1])
+def test_a_request_that_a_reused_connection_has_taken_is_sent_again_only_as_a_retry(
+    make_client: MakeClient, ending: str, max_retries: int, request: pytest.FixtureRequest
+) -> None:
+    if "httpx2" in request.node.name:
+        pytest.skip("httpx2 does not tell what was taken: the request is sent again once")
 
     def serve(peer: Peer) -> None:
         peer.read_request()
         hello(peer)
-        if peer.read_request() is None:
-            return
-        if rudely:
+        if peer.read_request() is not None and ending == "reset":
             peer.reset()
 
     with Server(serve) as server:
-        client = make_client(server, max_retries=0)
-        for _ in range(2):
-            assert drain(client.chat_completion_stream(REQUEST)) == (["Hel", "lo", ""], None)
-    assert server.connections == 2
+        client = make_client(server, max_retries=max_retries)
+        assert drain(client.chat_completion_stream(REQUEST)) == (["Hel", "lo", ""], None)
+        texts, failure = drain(client.chat_completion_stream(REQUEST))
+    if max_retries:
+        assert (texts, failure) == (["Hel", "lo", ""], None)
+    else:
+        assert isinstance(failure, APIConnectionError)
+        assert failure.retryable
+    assert len(server.requests) == 2 + max_retries
 
 
 @OVER_SOCKETS

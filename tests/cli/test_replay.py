@@ -117,7 +117,7 @@ def test_a_deadline_that_passed_passes_again(tape: str) -> None:
     record_silence(tape)
     assert replayed(tape, "--speed", "max") == (
         "It sc",
-        "firsttoken: the answer is incomplete: no chunk with anything in it from SERVER within 1 s (idle_s)\n",
+        "firsttoken: the answer is incomplete: timed out after 1 s (idle_s) waiting for the next token from SERVER\n",
         7,
     )
 

@@ -45,9 +45,9 @@ LOST_AT_ONCE = Expected(APIConnectionError, "…connection to SERVER: …")
 """Lost, or never made: which of the two it was depends on the moment."""
 
 NO_CHUNK = Expected(
-    APITimeoutError, "no first chunk with anything in it from SERVER within 0.2 s (first_chunk_s)", "first_chunk"
+    APITimeoutError, "timed out after 0.2 s (first_chunk_s) waiting for the first token from SERVER", "first_chunk"
 )
-NO_MORE = Expected(APITimeoutError, "no chunk with anything in it from SERVER within 0.2 s (idle_s)", "idle")
+NO_MORE = Expected(APITimeoutError, "timed out after 0.2 s (idle_s) waiting for the next token from SERVER", "idle")
 CLOSED = Expected(StreamTruncatedError, "the connection was closed before the end of the response")
 
 
@@ -69,19 +69,17 @@ def reported(kind: type[APIStatusError], words: str = "the engine died") -> Expe
 
 
 def truncated(chunks: int, why: str) -> Expected:
-    return Expected(StreamTruncatedError, f"the stream ended after {chunks} chunks, before the answer did: {why}")
+    return Expected(StreamTruncatedError, f"stream truncated after {chunks} chunk{'' if chunks == 1 else 's'}: {why}")
 
 
-HALF = truncated(3, "no [DONE], and no finish reason for choice 0")
+HALF = truncated(3, "no [DONE] and no finish_reason for choice 0")
 
 LOST_OR_SLOW = {
-    "refuse": Expected(
-        APIConnectionError, "no connection to SERVER: …\nhint: does the server run, and is this its port?"
-    ),
+    "refuse": Expected(APIConnectionError, "no connection to SERVER: …\nhint: is the server running on this port?"),
     "accept-and-close": LOST_AT_ONCE,
     "accept-and-reset": LOST_AT_ONCE,
     "close-after-request": Expected(
-        APIConnectionError, "lost the connection to SERVER: the server closed the connection without an answer"
+        APIConnectionError, "lost the connection to SERVER: the server closed the connection without a response"
     ),
     "reset-after-request": LOST,
     "close-in-head": CLOSED,
@@ -164,18 +162,14 @@ NOT_STREAMS = {
     "ok-base-resp": Expected(APIStatusError, _IN_A_200, in_stream=True),
     "ok-error-as-events": Expected(APIStatusError, _IN_A_200, in_stream=True),
     "ok-other-json": format_error("""expected a chat completion: '{"status": "ok"}'"""),
-    "ok-json-list": format_error(
-        "the server answered 200 with application/json, which is no chat completion: '[1]'" + _BASE_URL
-    ),
+    "ok-json-list": format_error("expected a chat completion, got status 200 with application/json: '[1]'" + _BASE_URL),
     "ok-cut-completion": CLOSED,
     "ok-html": format_error(
-        "the server answered 200 with text/html, which is no chat completion: '<!doctype html><html><head>…" + _BASE_URL
+        "expected a chat completion, got status 200 with text/html: '<!doctype html><html><head>…" + _BASE_URL
     ),
-    "ok-text": format_error(
-        "the server answered 200 with text/plain, which is no chat completion: 'It works!'" + _BASE_URL
-    ),
-    "ok-empty": format_error("the server answered 200 with an empty body (no content type)"),
-    "ok-empty-stream": Expected(StreamTruncatedError, "the stream ended before its first chunk"),
+    "ok-text": format_error("expected a chat completion, got status 200 with text/plain: 'It works!'" + _BASE_URL),
+    "ok-empty": format_error("expected a chat completion, got status 200 with an empty body (no content type)"),
+    "ok-empty-stream": Expected(StreamTruncatedError, "stream truncated before the first chunk: the body is empty"),
     "status-204": format_error("the server answered 204 with an empty body (no content type)"),
 }
 
@@ -205,11 +199,11 @@ CUT_OR_SILENT = {
     "close-behind-finish": CLOSED,
     "close-delimited-cut": HALF,
     "close-delimited-cut-in-event": HALF,
-    "only-done": Expected(StreamTruncatedError, "the stream ended with [DONE] before any chunk"),
-    "only-comments": truncated(0, "no [DONE], and no choice was begun"),
+    "only-done": Expected(StreamTruncatedError, "stream truncated after 0 chunks: [DONE] but no choices received"),
+    "only-comments": truncated(0, "no [DONE] and no choices received"),
     "tool-call-cut": CLOSED,
-    "tool-call-end": truncated(4, "no [DONE], and no finish reason for choice 0"),
-    "one-choice-cut": truncated(6, "no [DONE], and no finish reason for choice 1"),
+    "tool-call-end": truncated(4, "no [DONE] and no finish_reason for choice 0"),
+    "one-choice-cut": truncated(6, "no [DONE] and no finish_reason for choice 1"),
     "stall": NO_MORE,
     "stall-before-text": NO_CHUNK,
     "stall-in-event": NO_MORE,
@@ -234,7 +228,7 @@ MALFORMED = {
     "deep-nesting": format_error("""the server sent JSON that is nested too deeply: '{"a": [[[[[…"""),
     "broken-framing": format_error("the framing of the response is broken: …"),
     "content-length-too-long": CLOSED,
-    "content-length-too-short": truncated(2, "no [DONE], and no finish reason for choice 0"),
+    "content-length-too-short": truncated(2, "no [DONE] and no finish_reason for choice 0"),
     "gzip-cut": Expected(StreamTruncatedError, "the compressed body ended before its data did"),
     "gzip-close": CLOSED,
     "gzip-broken": format_error("the compressed body is broken: …"),
@@ -283,6 +277,8 @@ BLOCKING: dict[str, Expected] = {
     **LOST_OR_SLOW,
     **REFUSALS,
     **NOT_STREAMS,
-    "ok-empty-stream": format_error("the server answered 200 with an empty body (text/event-stream)"),
+    "ok-empty-stream": format_error(
+        "expected a chat completion, got status 200 with an empty body (text/event-stream)"
+    ),
 }
 """By the fault's name, for those before the head."""

@@ -128,7 +128,7 @@ def test_a_cut_that_nginx_can_not_see(make_client: MakeClient, tmp_path: Path, n
         client = make_client(base_url, default_headers={"accept-encoding": nginx_config.coding}, timeout=TIMEOUT)
         stream = client.chat_completion_stream(REQUEST)
         texts, failure = drain(stream)
-    message = "the stream ended after 1 chunks, before the answer did: no [DONE], and no finish reason for choice 0"
+    message = "stream truncated after 1 chunk: no [DONE] and no finish_reason for choice 0"
     check_cut(texts, failure, message=message)
     assert stream.response is not None
     assert stream.response.headers["transfer-encoding"] == "chunked"

@@ -52,7 +52,7 @@ def test_what_a_body_is(content_type: str, head: bytes, expected: bool | None) -
             "text/html; charset=utf-8",
             b"<html>",
             (
-                "the server answered 200 with text/html, which is no chat completion: '<html>'\n"
+                "expected a chat completion, got status 200 with text/html: '<html>'\n"
                 "hint: is base_url the address of the API? Most end in /v1"
             ),
         ),
@@ -60,12 +60,12 @@ def test_what_a_body_is(content_type: str, head: bytes, expected: bool | None) -
             "",
             b"x" * 201,
             (
-                f"the server answered 200 with no content type, which is no chat completion: {'x' * 200!r}…\n"
+                f"expected a chat completion, got status 200 with no content type: {'x' * 200!r}…\n"
                 "hint: is base_url the address of the API? Most end in /v1"
             ),
         ),
-        ("application/json", b" ", "the server answered 200 with an empty body (application/json)"),
-        ("", b"", "the server answered 200 with an empty body (no content type)"),
+        ("application/json", b" ", "expected a chat completion, got status 200 with an empty body (application/json)"),
+        ("", b"", "expected a chat completion, got status 200 with an empty body (no content type)"),
     ],
 )
 def test_what_is_no_completion(content_type: str, body: bytes, message: str) -> None:

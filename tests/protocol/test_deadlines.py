@@ -15,31 +15,31 @@ def of(timeout: Timeout = TIMEOUT) -> Deadlines:
 
 
 def test_nothing_is_due_before_the_first_step() -> None:
-    assert of().at_s == INFINITY
-    assert of().left_s(200.0) is None
+    assert of().deadline == INFINITY
+    assert of().remaining_s(200.0) is None
 
 
 def test_each_phase_has_its_deadline() -> None:
     deadlines = of()
     deadlines.connecting(100.0)
-    assert (deadlines.at_s, deadlines.phase) == (110.0, "connect")
+    assert (deadlines.deadline, deadlines.phase) == (110.0, "connect")
     deadlines.requesting(103.0)
-    assert (deadlines.at_s, deadlines.phase) == (163.0, "first_chunk")
+    assert (deadlines.deadline, deadlines.phase) == (163.0, "first_chunk")
     deadlines.progressed(105.0)
-    assert (deadlines.at_s, deadlines.phase) == (135.0, "idle")
+    assert (deadlines.deadline, deadlines.phase) == (135.0, "idle")
     deadlines.progressed(106.0)
-    assert deadlines.at_s == 136.0
+    assert deadlines.deadline == 136.0
     deadlines.connecting(200.0)
-    assert (deadlines.at_s, deadlines.phase) == (210.0, "connect")
+    assert (deadlines.deadline, deadlines.phase) == (210.0, "connect")
 
 
 def test_the_total_goes_on_over_all_phases() -> None:
     deadlines = of(Timeout(connect_s=10, total_s=25))
     deadlines.connecting(100.0)
-    assert deadlines.at_s == 110.0
+    assert deadlines.deadline == 110.0
     deadlines.connecting(120.0)
-    assert deadlines.at_s == 125.0
-    assert deadlines.left_s(120.0) == 5.0
+    assert deadlines.deadline == 125.0
+    assert deadlines.remaining_s(120.0) == 5.0
     assert deadlines.error().phase == "total"
 
 
@@ -47,40 +47,40 @@ def test_no_deadline() -> None:
     deadlines = of(Timeout(connect_s=None, first_chunk_s=None, idle_s=None))
     for step in (deadlines.connecting, deadlines.requesting, deadlines.progressed):
         step(100.0)
-        assert deadlines.at_s == INFINITY
+        assert deadlines.deadline == INFINITY
 
 
 def test_the_callers_own_time_does_not_count_save_for_the_total() -> None:
     deadlines = of(Timeout(idle_s=30, total_s=1000))
     deadlines.progressed(100.0)
     deadlines.paused(50.0, 155.0)
-    assert deadlines.at_s == 180.0
-    assert deadlines.left_s(155.0) == 945.0
+    assert deadlines.deadline == 180.0
+    assert deadlines.remaining_s(155.0) == 945.0
     deadlines.paused(5000.0, 5155.0)
-    assert deadlines.at_s == 1100.0
+    assert deadlines.deadline == 1100.0
 
 
 def test_a_pause_gives_no_more_time_than_there_is_from_then_on() -> None:
     deadlines = of(Timeout(idle_s=30))
     deadlines.progressed(100.0)
     deadlines.paused(50.0, 110.0)
-    assert deadlines.at_s == 140.0
+    assert deadlines.deadline == 140.0
     unlimited = of(Timeout(idle_s=None))
     unlimited.progressed(100.0)
     unlimited.paused(50.0, 150.0)
-    assert unlimited.at_s == INFINITY
+    assert unlimited.deadline == INFINITY
 
 
 @pytest.mark.parametrize(
     ("step", "phase", "message"),
     [
-        ("connecting", "connect", "no connection to api.test:443 within 10 s (connect_s)"),
+        ("connecting", "connect", "timed out after 10 s (connect_s) connecting to api.test:443"),
         (
             "requesting",
             "first_chunk",
-            "no first chunk with anything in it from api.test:443 within 60 s (first_chunk_s)",
+            "timed out after 60 s (first_chunk_s) waiting for the first token from api.test:443",
         ),
-        ("progressed", "idle", "no chunk with anything in it from api.test:443 within 30 s (idle_s)"),
+        ("progressed", "idle", "timed out after 30 s (idle_s) waiting for the next token from api.test:443"),
     ],
 )
 def test_the_message_names_the_setting_and_the_server(step: str, phase: str, message: str) -> None:
@@ -94,5 +94,5 @@ def test_the_message_names_the_setting_and_the_server(step: str, phase: str, mes
 def test_the_message_of_the_total() -> None:
     deadlines = of(Timeout(total_s=0.25))
     deadlines.connecting(100.0)
-    assert str(deadlines.error()) == "no whole answer from api.test:443 within 0.25 s (total_s)"
+    assert str(deadlines.error()) == "the response from api.test:443 was not complete after 0.25 s (total_s)"
     assert not deadlines.error().retryable

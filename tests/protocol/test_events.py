@@ -24,8 +24,9 @@ from firsttoken.events import (
     ToolCallStartedEvent,
     UsageEvent,
 )
+from firsttoken.sansio import StreamParser
 from firsttoken.types import CompletionUsage, CustomToolCall, FunctionCall, ToolCall
-from tests.support.core import run
+from tests.support.core import drive, run
 from tests.support.server import DONE, event
 from tests.support.strategies import JSON, chunks_of, completions, events_of
 
@@ -34,7 +35,7 @@ randoms = st.integers(0, 2**32).map(random.Random)
 
 def events(*chunks: dict[str, Any]) -> list[StreamEvent]:
     """Those of a whole stream."""
-    outcome = run(b"".join(map(event, chunks)) + DONE)
+    outcome = drive(StreamParser(require_finish_reason=False), [b"".join(map(event, chunks)) + DONE])
     assert outcome.complete
     maker = EventBuilder()
     for chunk in outcome.chunks:

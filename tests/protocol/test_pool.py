@@ -1,4 +1,4 @@
-"""firsttoken._protocol.pool: which idle connection a request may take."""
+"""firsttoken._protocol.pool: which idle connection a request may use."""
 
 from firsttoken._protocol.pool import MAX_IDLE_S, IdleConnections
 
@@ -23,11 +23,22 @@ def test_those_that_were_idle_for_too_long_are_given_back() -> None:
     pool.put(1, "x", "a", 0.0)
     pool.put(1, "x", "b", 1.0)
     pool.put(1, "y", "other", 0.0)
-    assert pool.expire(1, MAX_IDLE_S) == []
+    assert pool.next_expiry(1) == MAX_IDLE_S
+    assert pool.expire(1, MAX_IDLE_S - 0.5) == []
     assert pool.expire(2, 1000.0) == []
-    assert pool.expire(1, MAX_IDLE_S + 0.5) == ["a", "other"]
+    assert pool.expire(1, MAX_IDLE_S) == ["a", "other"]
+    assert pool.next_expiry(1) == MAX_IDLE_S + 1
     assert pool.expire(1, 1000.0) == ["b"]
+    assert pool.next_expiry(1) is None
     assert pool.take(1, "x") is None
+
+
+def test_of_too_many_the_one_that_was_idle_for_longest_is_given_back() -> None:
+    pool = IdleConnections[str](max_idle=2)
+    assert [pool.put(1, "x", name, 0.0) for name in ("a", "b", "c")] == [[], [], ["a"]]
+    assert pool.put(1, "y", "d", 0.0) == []
+    assert pool.put(2, "x", "e", 0.0) == []
+    assert IdleConnections[str](max_idle=0).put(1, "x", "a", 0.0) == ["a"]
 
 
 def test_clearing_gives_back_what_is_ones_own_and_leaves_the_rest() -> None:

@@ -1,4 +1,4 @@
-"""firsttoken._protocol.response: signs of life, and tokens."""
+"""firsttoken._protocol.progress: signs of life, and tokens."""
 
 from typing import Any
 

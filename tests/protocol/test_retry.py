@@ -23,10 +23,10 @@ def delay(
     headers: dict[str, str] | None = None,
     *,
     attempt: int = 0,
-    left_s: float | None = None,
+    remaining_s: float | None = None,
     jitter: float = 0.0,
 ) -> float | None:
-    return retry_delay_s(error, headers or {}, attempt=attempt, left_s=left_s, jitter=jitter)
+    return retry_delay_s(error, headers or {}, attempt=attempt, remaining_s=remaining_s, jitter=jitter)
 
 
 def refusal(status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> ChatCompletionError:
@@ -113,10 +113,10 @@ def test_what_the_server_asks_for_is_obeyed_up_to_a_minute() -> None:
 
 
 def test_a_wait_past_the_total_deadline_is_not_taken() -> None:
-    assert delay(refusal(503), left_s=0.6) == 0.5
-    assert delay(refusal(503), left_s=0.5) is None
-    assert delay(refusal(429, {"retry-after": "7"}), left_s=8) == 7
-    assert delay(refusal(429, {"retry-after": "7"}), left_s=6) is None
+    assert delay(refusal(503), remaining_s=0.6) == 0.5
+    assert delay(refusal(503), remaining_s=0.5) is None
+    assert delay(refusal(429, {"retry-after": "7"}), remaining_s=8) == 7
+    assert delay(refusal(429, {"retry-after": "7"}), remaining_s=6) is None
 
 
 @pytest.mark.parametrize(

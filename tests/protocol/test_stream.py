@@ -2,6 +2,7 @@
 
 import pytest
 
+from firsttoken._protocol.completeness import COMPLETE
 from firsttoken._protocol.decode import DecodeResult
 from firsttoken.errors import (
     APIConnectionError,
@@ -22,6 +23,9 @@ STOP = event(chunk(finish="stop"))
 USAGE = event(chunk(choices=[], usage={"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}))
 
 
+AUDIO = event(chunk(choices=[{"index": 0, "delta": {"audio": {"data": "AAAA"}}}]))
+
+
 def of_choice(index: int, finish: str | None = None) -> bytes:
     return event(chunk(choices=[{"index": index, "delta": {"content": "x"}, "finish_reason": finish}]))
 
@@ -33,18 +37,19 @@ def of_choice(index: int, finish: str | None = None) -> bytes:
     "body",
     [
         HELLO + STOP + DONE,
-        HELLO + DONE,
-        USAGE + DONE,
-        event({}) + DONE,
         HELLO + STOP + USAGE + DONE,
+        STOP + HELLO + DONE,
+        of_choice(0, "stop") + of_choice(1) + DONE,
         HELLO + STOP,
         HELLO + STOP + USAGE,
         STOP,
         STOP[:-2],
         HELLO + STOP + DONE[:-2],
-        HELLO + b"data: [DONE]",
-        HELLO + b"data: [DONE] \n\n",
-        HELLO + b"data:[DONE]\r\n\r\n",
+        HELLO + STOP + b"data: [DONE]",
+        HELLO + STOP + b"data: [DONE] \n\n",
+        HELLO + STOP + b"data:[DONE]\r\n\r\n",
+        AUDIO + DONE,
+        AUDIO + USAGE + DONE,
         of_choice(1, "stop") + of_choice(0) + of_choice(0, "stop"),
         event(chunk("x", finish="eos_token")),
         HELLO + STOP + b": a comment without end",
@@ -60,24 +65,40 @@ def test_a_stream_is_complete(body: bytes) -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b"", "the stream ended after 0 chunks, before the answer did: no [DONE], and no choice was begun"),
-        (b": ping\n\n", "the stream ended after 0 chunks, before the answer did: no [DONE], and no choice was begun"),
-        (USAGE, "the stream ended after 1 chunks, before the answer did: no [DONE], and no choice was begun"),
-        (HELLO, "the stream ended after 1 chunks, before the answer did: no [DONE], and no finish reason for choice 0"),
+        (b"", "stream truncated after 0 chunks: no [DONE] and no choices received"),
+        (b": ping\n\n", "stream truncated after 0 chunks: no [DONE] and no choices received"),
+        (USAGE, "stream truncated after 1 chunk: no [DONE] and no choices received"),
+        (HELLO, "stream truncated after 1 chunk: no [DONE] and no finish_reason for choice 0"),
         (
             HELLO + STOP + of_choice(2) + of_choice(1),
-            "the stream ended after 4 chunks, before the answer did: no [DONE], and no finish reason for choice 1, 2",
+            "stream truncated after 4 chunks: no [DONE] and no finish_reason for choices 1, 2",
         ),
         (
             HELLO + b'data: {"choices":[{"ind',
-            "the stream ended after 1 chunks, before the answer did: no [DONE], and no finish reason for choice 0",
+            "stream truncated after 1 chunk: no [DONE] and no finish_reason for choice 0",
         ),
         (
             event(chunk("x", finish="")),
-            "the stream ended after 1 chunks, before the answer did: no [DONE], and no finish reason for choice 0",
+            "stream truncated after 1 chunk: no [DONE] and no finish_reason for choice 0",
         ),
-        (DONE, "the stream ended with [DONE] before any chunk"),
-        (b": ping\n\n" + DONE, "the stream ended with [DONE] before any chunk"),
+        (HELLO + DONE, "stream truncated after 1 chunk: [DONE] but no finish_reason for choice 0"),
+        (
+            of_choice(0, "null") + of_choice(1, "None") + of_choice(0, "") + DONE,
+            "stream truncated after 3 chunks: [DONE] but no finish_reason for choices 0, 1",
+        ),
+        (HELLO + USAGE + DONE, "stream truncated after 2 chunks: [DONE] but no finish_reason for choice 0"),
+        (USAGE + DONE, "stream truncated after 1 chunk: [DONE] but no choices received"),
+        (event({}) + DONE, "stream truncated after 1 chunk: [DONE] but no choices received"),
+        (AUDIO, "stream truncated after 1 chunk: no [DONE] and no finish_reason for choice 0"),
+        (
+            b"".join(of_choice(index) for index in range(12)),
+            (
+                "stream truncated after 12 chunks: no [DONE] and no finish_reason "
+                "for choices 0, 1, 2, 3, 4, 5, 6, 7 and 4 more"
+            ),
+        ),
+        (DONE, "stream truncated after 0 chunks: [DONE] but no choices received"),
+        (b": ping\n\n" + DONE, "stream truncated after 0 chunks: [DONE] but no choices received"),
     ],
 )
 def test_a_stream_is_truncated(body: bytes, message: str) -> None:
@@ -91,14 +112,71 @@ def test_a_stream_is_truncated(body: bytes, message: str) -> None:
 
 
 def test_a_finish_reason_is_never_invented_and_the_last_one_wins() -> None:
-    assert run(HELLO + DONE).completion.choices[0].finish_reason is None
+    assert drive(StreamParser(require_finish_reason=False), [HELLO + DONE]).completion.choices[0].finish_reason is None
     body = STOP + event(chunk("x", finish="length")) + event(chunk("y", finish="")) + DONE
     assert run(body).completion.choices[0].finish_reason == "length"
 
 
+def complete(expected_choices: int | None, *pieces: bytes) -> bool:
+    return drive(StreamParser(expected_choices=expected_choices), pieces).complete
+
+
+def test_of_one_choice_the_pieces_may_be_numbered() -> None:
+    """As by servers that number an answer's pieces, one per chunk; choices that share a chunk are several."""
+    pieces = [of_choice(0), of_choice(1), of_choice(2, "stop")]
+    assert complete(1, *pieces)
+    assert not complete(None, *pieces)
+    assert not complete(3, *pieces)
+    both = event(chunk(choices=[{"index": 0, "delta": {"content": "x"}}, {"index": 1, "delta": {}}]))
+    assert not complete(1, both, of_choice(1, "stop"))
+
+
+def test_every_choice_that_was_asked_for_must_finish() -> None:
+    assert not complete(2, of_choice(0, "stop"))
+    assert complete(2, of_choice(0, "stop"), of_choice(1, "stop"))
+    assert complete(2, of_choice(0, "stop"), DONE)
+
+
+def test_done_alone_ends_the_answer_of_a_server_that_never_sends_a_finish_reason() -> None:
+    assert drive(StreamParser(require_finish_reason=False), [HELLO + DONE]).complete
+    assert not drive(StreamParser(require_finish_reason=False), [USAGE + DONE]).complete
+    assert not drive(StreamParser(require_finish_reason=False), [HELLO]).complete
+    failure = run(HELLO + DONE).failure
+    assert failure is not None
+    assert failure.hint is not None
+    assert "require_finish_reason=False" in failure.hint
+
+
+@pytest.mark.parametrize(
+    ("expected_choices", "body", "may_end"),
+    [
+        (1, HELLO + STOP, True),
+        (1, HELLO + STOP + USAGE, True),
+        (1, HELLO, False),
+        (1, HELLO + STOP + HELLO, False),
+        (1, STOP + HELLO, False),
+        (1, HELLO + STOP + HELLO + STOP, False),
+        (1, STOP + STOP, False),
+        (1, HELLO + STOP + event({"choices": []}), False),
+        (1, HELLO + STOP + of_choice(1, "stop"), False),
+        (1, HELLO + STOP + b": comment\n\n", True),
+        (1, HELLO + STOP + b"data: {", False),
+        (2, HELLO + STOP, False),
+        (2, HELLO + STOP + of_choice(1) + of_choice(1, "stop"), True),
+        (2, HELLO + STOP + of_choice(1, "stop") + of_choice(0), False),
+    ],
+)
+def test_silence_may_end_an_answer_that_nothing_but_usage_has_followed(
+    expected_choices: int, body: bytes, may_end: bool
+) -> None:
+    parser = StreamParser(expected_choices=expected_choices)
+    parser.receive_data(body)
+    assert parser.may_end_in_silence is may_end
+
+
 def test_nothing_counts_behind_done() -> None:
     for behind in (HELLO, event({"choices": [], "cost": "0"}), event({"error": "late"}), b"data: {\n\n", DONE):
-        for pieces in ([HELLO + DONE + behind], [HELLO + DONE, behind]):
+        for pieces in ([STOP + DONE + behind], [STOP + DONE, behind]):
             outcome = run(pieces)
             assert len(outcome.chunks) == 1
             assert outcome.failure is None
@@ -265,8 +343,7 @@ def test_chunks_are_handed_out_one_by_one_and_folded_as_they_are() -> None:
         seen.append(made.text)
         assert core.completion.text == "".join(seen)
         assert core.chunks_yielded == count
-    assert core.has_finished(1)
-    assert not core.ended
+    assert core.end is None
 
 
 def test_a_stream_of_many_reads() -> None:
@@ -290,7 +367,7 @@ def test_a_failure_waits_behind_the_chunks_and_holds_what_was_handed_out() -> No
     core = StreamParser()
     core.receive_data(HELLO + HELLO)
     lost = APIConnectionError("gone")
-    core.fail(lost)
+    core.set_end(lost)
     assert core.failure is lost
     assert lost.partial is None
     assert len(list(drain(core))) == 2
@@ -302,49 +379,34 @@ def test_a_failure_waits_behind_the_chunks_and_holds_what_was_handed_out() -> No
 def test_the_first_outcome_stands() -> None:
     core = StreamParser()
     first = APIConnectionError("first")
-    core.fail(first)
-    core.fail(APIConnectionError("second"))
-    core.finish()
+    core.set_end(first)
+    core.set_end(APIConnectionError("second"))
+    core.set_end(COMPLETE)
     assert core.receive_data(HELLO + DONE) == core.receive_eof() == []
     assert (core.failure, core.complete) == (first, False)
     whole = StreamParser()
-    whole.receive_data(HELLO + DONE)
-    whole.fail(first)
+    whole.receive_data(STOP + DONE)
+    whole.set_end(first)
     assert whole.receive_eof() == []
     assert (whole.failure, whole.complete) == (None, True)
-
-
-def test_a_failure_is_given_away_once_and_the_stream_stays_ended() -> None:
-    core = StreamParser()
-    assert core.take_failure() is None
-    assert not core.ended
-    core.receive_data(HELLO + b"data: {\n\n")
-    core.next_chunk()
-    failure = core.take_failure()
-    assert failure is not None
-    assert failure.chunks_received == 1
-    assert core.failure is None
-    assert core.ended
-    assert not core.complete
-    assert core.take_failure() is None
 
 
 def test_a_stopped_stream_hands_out_nothing_more() -> None:
     core = StreamParser()
     core.receive_data(HELLO * 3)
     core.next_chunk()
-    core.stop()
+    core.drop_pending()
     assert core.next_chunk() is None
     assert core.chunks_yielded == 1
     assert core.completion.text == "Hello"
-    core.stop()
+    core.drop_pending()
     assert core.chunks_yielded == 1
 
 
 def test_an_answer_may_be_taken_as_whole_before_its_end() -> None:
     core = StreamParser()
     core.receive_data(HELLO)
-    core.finish()
+    core.set_end(COMPLETE)
     assert core.complete
     assert [made.text for made in drain(core)] == ["Hello"]
 
@@ -381,7 +443,7 @@ def test_a_completion_is_complete_when_all_of_a_whole_answer_was_handed_out() ->
 def test_a_completion_of_which_chunks_were_dropped_is_never_complete() -> None:
     core = StreamParser()
     core.receive_data(HELLO + STOP + DONE)
-    core.stop()
+    core.drop_pending()
     assert core.complete
     assert core.completion.complete is False
 

@@ -63,7 +63,13 @@ CHOICES = {
     ),
     "finish-empty": Example(stream(says("Hel", ""), says("lo", ""), END, done=False)),
     "finish-null": Example(stream(says("Hel", "null"), *(says(c, "null") for c in "l"), says("o", "None"), END)),
-    "finish-never": Example(stream(HEL, LO), Seen(finish=None)),
+    "finish-never": Example(
+        stream(HEL, LO),
+        Seen(
+            finish=None,
+            failure="StreamTruncatedError: stream truncated after 2 chunks: [DONE] but no finish_reason for choice 0",
+        ),
+    ),
     "finish-own-word": Example(stream(HEL, says("lo", "eos_token")), Seen(finish="eos_token")),
     "finish-repeated": Example(stream(HEL, says("lo", "length"), END, delta("stop")), Seen()),
     "finish-between-calls": Example(

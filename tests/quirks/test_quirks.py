@@ -72,9 +72,9 @@ def test_at_every_split(name: str) -> None:
             chunks += drain_all(exchange)
         exchange.receive_eof(NOW_S)
         chunks += drain_all(exchange)
-        assert seen(exchange.core.completion, exchange.core.failure) == example.seen
-        assert folded(chunks, exchange.core.failure) == example.seen
-        assert exchange.core.complete is not bool(example.seen.failure)
+        assert seen(exchange.parser.completion, exchange.failure) == example.seen
+        assert folded(chunks, exchange.failure) == example.seen
+        assert exchange.parser.complete is not bool(example.seen.failure)
 
 
 @pytest.fixture(scope="module")

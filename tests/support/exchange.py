@@ -1,32 +1,96 @@
-"""Drives an `ResponseReader` with the bytes of a response, at times that the test names."""
+"""Drives a call with the bytes of a response, at times that the test names."""
 
 import random
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from firsttoken import Timeout
-from firsttoken._protocol.deadlines import Deadlines
+from firsttoken._protocol.call import Action, CallMachine
 from firsttoken._protocol.response import ResponseReader
-from firsttoken.types import ChatCompletionChunk
+from firsttoken._protocol.stream import StreamParser
+from firsttoken._schema.parsing import ResponseType
+from firsttoken.errors import ChatCompletionError
+from firsttoken.types import ChatCompletion, ChatCompletionChunk
 from tests.support.core import drain, failure_summary
 
 NOW_S = 100.0
 SECRET = "sk-secret-0123456789abcdef"
 
 
+@dataclass(frozen=True)
+class Settings:
+    """What a machine has to know of a call."""
+
+    streamed: bool = True
+    expected_choices: int = 1
+    require_finish_reason: bool = True
+    timeout: Timeout = Timeout()  # noqa: RUF009 - it is frozen
+    max_retries: int = 0
+    address: str = "test:80"
+    route_address: str = "test:80"
+    needs_token: bool = False
+    needs_permit: bool = False
+    secrets: tuple[str, ...] = ()
+    response_type: ResponseType | None = None
+
+
+def new_machine(settings: Settings | None = None, now: float = NOW_S) -> CallMachine[Settings]:
+    """A call that begins."""
+    return CallMachine(settings or Settings(), now, jitter=0.0, wall_clock=lambda: 1_700_000_000.0)
+
+
+class Exchange:
+    """A call whose request was sent at `NOW_S`, and the response to it.
+
+    Attributes:
+        machine: of the call.
+    """
+
+    def __init__(self, settings: Settings, *, is_reused: bool = False) -> None:
+        self.machine = new_machine(settings)
+        self.machine.connected(NOW_S, is_reused=is_reused)
+        self.machine.sent(NOW_S)
+        self.receive_data = self.machine.receive_data
+        self.receive_eof = self.machine.receive_eof
+        self.process_pending = self.machine.process_pending
+        self.connection_lost = self.machine.connection_lost
+
+    @property
+    def reader(self) -> ResponseReader:
+        return self.machine._reader
+
+    @property
+    def parser(self) -> StreamParser:
+        return self.reader.parser
+
+    @property
+    def deadline(self) -> float:
+        return self.machine.deadline
+
+    @property
+    def failure(self) -> ChatCompletionError | None:
+        """What the call failed with, once all chunks were yielded."""
+        end = self.machine.next_action(NOW_S)
+        while end in (Action.CLOSE, Action.RELEASE):
+            end = self.machine.next_action(NOW_S)
+        error = self.machine.error
+        assert error is None or isinstance(error, ChatCompletionError)
+        return error or self.parser.failure
+
+    @property
+    def completion(self) -> ChatCompletion | None:
+        return self.reader.completion
+
+
 def new_exchange(
     *, streamed: bool = True, expected_choices: int = 1, timeout: Timeout | None = None, secrets: tuple[str, ...] = ()
-) -> ResponseReader:
-    """An exchange whose request goes out at `NOW_S`."""
-    deadlines = Deadlines(Timeout() if timeout is None else timeout, NOW_S, "test:80")
-    deadlines.requesting(NOW_S)
-    return ResponseReader(
-        streamed=streamed,
-        expected_choices=expected_choices,
-        deadlines=deadlines,
-        secrets=secrets,
-        wall_clock=lambda: 1_700_000_000.0,
+) -> Exchange:
+    """A call whose request goes out at `NOW_S`."""
+    settings = Settings(
+        streamed=streamed, expected_choices=expected_choices, timeout=timeout or Timeout(), secrets=secrets
     )
+    return Exchange(settings)
 
 
 def response(
@@ -66,15 +130,15 @@ class Summary(NamedTuple):
     reusable: bool
 
 
-def drain_all(exchange: ResponseReader) -> Iterator[ChatCompletionChunk]:
-    """Hand out what is ready, and what was read and is not decoded yet."""
-    yield from drain(exchange.core)
-    while exchange.has_pending_data:
+def drain_all(exchange: Exchange) -> Iterator[ChatCompletionChunk]:
+    """Yield what is pending, and what was read and is not decoded yet."""
+    yield from drain(exchange.parser)
+    while exchange.reader.has_pending_data:
         exchange.process_pending(NOW_S)
-        yield from drain(exchange.core)
+        yield from drain(exchange.parser)
 
 
-def exchanged(pieces: Iterable[bytes], exchange: ResponseReader | None = None) -> Summary:
+def exchanged(pieces: Iterable[bytes], exchange: Exchange | None = None) -> Summary:
     """What comes of a response that arrives in these pieces, before the connection ends."""
     exchange = exchange or new_exchange()
     chunks: list[object] = []
@@ -83,12 +147,12 @@ def exchanged(pieces: Iterable[bytes], exchange: ResponseReader | None = None) -
         chunks += drain_all(exchange)
     exchange.receive_eof(NOW_S)
     chunks += drain_all(exchange)
-    core = exchange.core
+    parser, failure = exchange.parser, exchange.failure
     return Summary(
         chunks=repr(chunks),
-        completion=repr(core.completion),
-        complete=core.complete,
-        failure=failure_summary(core.failure),
-        response=repr(exchange.response),
-        reusable=exchange.reusable,
+        completion=repr(parser.completion),
+        complete=parser.complete,
+        failure=failure_summary(failure),
+        response=repr(exchange.reader.response),
+        reusable=exchange.reader.is_reusable,
     )

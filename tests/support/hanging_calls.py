@@ -112,10 +112,12 @@ def hanging_call(place: str) -> Generator[HangingCall]:
             yield HangingCall("https://stalled.test/v1", "_open_tunnel", server, settings)
         elif place == "send":
             server = serve(_deaf)
-            yield HangingCall(server.base_url, "send", None, {}, chat_completion_request("m", "x" * 20_000_000))
+            yield HangingCall(
+                server.base_url, "wait_until_ready", None, {}, chat_completion_request("m", "x" * 20_000_000)
+            )
         elif place == "backoff":
             server = serve(_busy)
-            yield HangingCall(server.base_url, "_retry_or_raise", server, {"max_retries": 1})
+            yield HangingCall(server.base_url, "_sleep", None, {"max_retries": 1})  # the connection is kept
         else:
             tls = place.startswith("tls ")
             server = serve(_head if place.endswith("head") else _chunk, tls=tls)

@@ -1,5 +1,6 @@
 """A connection: its waits, how it is aborted, and how it ends."""
 
+import select
 import socket
 import struct
 import threading
@@ -8,10 +9,10 @@ from collections.abc import Generator
 
 import pytest
 
-from firsttoken._client.call import clock
+from firsttoken._client.sockets import AbortedError, Address, DeadlineError, clock
 from firsttoken._protocol.url import Origin
 from firsttoken._sync import connection as room
-from firsttoken._sync.connection import AbortedError, Address, Connection, DeadlineError
+from firsttoken._sync.connection import Connection
 from tests.support.hanging_calls import full_backlog
 from tests.support.server import WAIT_S
 
@@ -142,7 +143,7 @@ def test_is_alive(pair: Pair) -> None:
 
 
 def test_is_alive_without_poll(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(room.select, "poll")
+    monkeypatch.delattr(select, "poll")
     connection, other = pair
     assert connection.is_alive()
     other.close()
@@ -164,7 +165,7 @@ def test_a_system_without_keep_alive_times(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_connecting_without_poll(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(room.select, "poll")
+    monkeypatch.delattr(select, "poll")
     with full_backlog() as port, pytest.raises(DeadlineError):
         Connection().open(Origin("http", "127.0.0.1", port), None, clock() + 0.15)
 

@@ -2,10 +2,9 @@
 
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
-import pytest
-
-from firsttoken._protocol import pool
+from firsttoken._sync.pool import ConnectionPool
 from tests.support.clients import REQUEST, MakeClient
 from tests.support.server import WAIT_S, Peer, Server, chunk, completion
 
@@ -38,9 +37,8 @@ def test_as_many_connections_as_streams_are_open(make_client: MakeClient) -> Non
         assert server.was_left(40)
 
 
-def test_one_that_was_idle_for_too_long_is_closed(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may be alive: load balancers forget connections without a word."""
-    monkeypatch.setattr(pool, "MAX_IDLE_S", -1.0)
+def test_idle_connections_are_closed_when_their_time_is_over(make_client: MakeClient) -> None:
+    """Without waiting for another call: load balancers forget connections, and descriptors are few."""
 
     def serve(peer: Peer) -> None:
         while peer.read_request() is not None:
@@ -48,12 +46,27 @@ def test_one_that_was_idle_for_too_long_is_closed(make_client: MakeClient, monke
 
     with Server(serve) as server:
         client = make_client(server)
+        client._pool = ConnectionPool(None, max_idle_s=0.1)
         for number in (1, 2):
             assert client.chat_completion_stream(REQUEST).final_completion().text == "Hello"
+            assert server.was_left()
             assert server.connections == number
-        assert server.was_left()
-        client.close()
-        assert server.was_left()
+
+
+def test_no_more_than_a_number_of_connections_is_kept(make_client: MakeClient) -> None:
+    together = threading.Barrier(4)
+
+    def serve(peer: Peer) -> None:
+        while peer.read_request() is not None:
+            together.wait(WAIT_S)
+            peer.stream("Hello")
+
+    with Server(serve) as server:
+        client = make_client(server, max_idle_connections=1)
+        with ThreadPoolExecutor(4) as pool:
+            for stream in [client.chat_completion_stream(REQUEST) for _ in range(4)]:
+                pool.submit(stream.final_completion)
+        assert server.was_left(3)
 
 
 def test_a_dead_one_is_closed_and_the_next_one_taken(make_client: MakeClient) -> None:

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from firsttoken import Client, Timeout, chat_completion_request
-from firsttoken.errors import BadRequestError, RateLimitError
+from firsttoken.errors import BadRequestError, ChatCompletionError, RateLimitError
 from firsttoken.testing import (
     Gate,
     Read,
@@ -34,6 +34,7 @@ from firsttoken.testing import (
     wire_bytes,
 )
 from firsttoken.testing._recording.model import RecordedEndReason
+from firsttoken.types import CallInfo, CallObserver, ChatCompletion, Observer
 from tests.support.clients import REQUEST, MakeClient, drain, make_socket_client
 from tests.support.core import run
 from tests.support.errors import message_of
@@ -171,7 +172,7 @@ def test_words_of_ones_own_are_masked(tmp_path: Path) -> None:
 ENDINGS: list[tuple[RecordedEndReason, list[Any], str | None]] = [
     ("server closed", ["Hel", close()], "the connection was closed before the end of the response"),
     ("server reset", ["Hel", reset()], "lost the connection to"),
-    ("client timeout", ["Hel", stall()], "within 0.05 s (idle_s)"),
+    ("client timeout", ["Hel", stall()], "after 0.05 s (idle_s)"),
 ]
 
 
@@ -350,14 +351,25 @@ def test_the_client_of_another_library_is_refused_and_the_file_left_as_it_was(tm
     assert path.read_text() == "precious"
 
 
-def test_a_client_that_nobody_records_makes_plain_exchanges() -> None:
-    with ScriptedServer("Hello") as server, Client(base_url=server.base_url) as client:
-        with record(client):
-            pass
-        stream = client.chat_completion_stream(REQUEST)
-        stream.final_completion()
-        assert stream._call is not None
-        assert type(stream._call.course.exchange).__name__ == "ResponseReader"
+def test_the_clients_own_observer_goes_on_being_told() -> None:
+    ended: list[str] = []
+
+    class Listening(CallObserver):
+        def call_ended(self, outcome: str, completion: ChatCompletion, error: ChatCompletionError | None) -> None:
+            ended.append(outcome)
+
+    class Own(Observer):
+        def call_started(self, call: CallInfo) -> CallObserver:
+            return Listening()
+
+    own = Own()
+    with ScriptedServer("Hello") as server, Client(base_url=server.base_url, observer=own) as client:
+        with record(client) as recording:
+            client.chat_completion_stream(REQUEST).final_completion()
+        assert client.observer is own
+        client.chat_completion_stream(REQUEST).final_completion()
+    assert ended == ["complete", "complete"]
+    assert len(recording.exchanges) == 1
 
 
 # The file.

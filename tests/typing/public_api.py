@@ -306,7 +306,7 @@ def failures(stream: ChatCompletionStream) -> None:
         assert_type((error.code, error.type, error.param), tuple[str | None, str | None, str | None])
         assert_type(error.in_stream, bool)
     except APITimeoutError as error:
-        assert_type(error.phase, Literal["connect", "first_chunk", "idle", "total"])
+        assert_type(error.phase, Literal["connect", "first_chunk", "idle", "response", "total"])
         also: TimeoutError = error
         print(also)
     except (APIConnectionError, ResponseFormatError, StreamTruncatedError) as error:

@@ -1,18 +1,27 @@
 """A connection over an asyncio transport, plain or TLS.
 
-Owns the transport and its end; hands each read on at once, in the callback that brings it. Refuses to know what the
-bytes mean, save the answer to CONNECT.
+Each read is passed on at once, in the callback that brings it. It does not know what the bytes mean, except those of
+the response to CONNECT.
 """
 
 import asyncio
 import errno
+import math
 import socket
 import sys
 import threading
 from typing import TYPE_CHECKING, Protocol, cast
 
-from firsttoken._client.call import clock
-from firsttoken._client.sockets import Address, new_socket, resolve_host
+from firsttoken._client.sockets import (
+    Address,
+    DeadlineError,
+    clock,
+    is_untaken,
+    new_socket,
+    plain_error,
+    resolve_host,
+    wait_until_ready,
+)
 from firsttoken._protocol.proxy import Proxy, Tunnel
 from firsttoken._protocol.url import Origin
 
@@ -22,9 +31,8 @@ if TYPE_CHECKING:
     from firsttoken._async.tls import TLSSession
 
 _READ_BYTES = 65536
-_FOREVER = float("inf")
 
-_shared = threading.local()
+_thread_local = threading.local()
 
 
 def _read_buffer() -> memoryview:
@@ -33,18 +41,10 @@ def _read_buffer() -> memoryview:
     asyncio would otherwise get a quarter of a MiB from the system for each read, and give it back: two page faults a
     chunk. Where a read waits in the system with its buffer (Windows), each connection has its own.
     """
-    buffer: memoryview | None = getattr(_shared, "buffer", None)
+    buffer: memoryview | None = getattr(_thread_local, "buffer", None)
     if buffer is None or sys.platform == "win32":
-        buffer = _shared.buffer = memoryview(bytearray(_READ_BYTES))
+        buffer = _thread_local.buffer = memoryview(bytearray(_READ_BYTES))
     return buffer
-
-
-class DeadlineError(Exception):
-    """The deadline of a wait has passed."""
-
-
-class AbortedError(Exception):
-    """The connection was aborted by another task."""
 
 
 class ConnectionListener(Protocol):
@@ -54,7 +54,7 @@ class ConnectionListener(Protocol):
         """Bytes were read."""
         ...
 
-    def on_lost(self, error: Exception | None) -> None:
+    def on_connection_lost(self, error: Exception | None) -> None:
         """The connection has ended: by its end (None) or by an error."""
         ...
 
@@ -64,17 +64,18 @@ class ConnectionListener(Protocol):
 
 
 class Connection(asyncio.BufferedProtocol):
-    """One connection, first to be opened, then for one exchange after another.
+    """One connection, first to be opened, then for one request after another.
 
     Attributes:
-        used: whether it has served an exchange before.
-        receiver: who is told; None while the connection is idle.
-        is_paused: whether the receiver has had enough.
+        is_reused: whether it has served a request before.
+        listener: who is told; None while the connection is idle.
+        is_paused: whether reading has been paused.
     """
 
     def __init__(self) -> None:
-        self.used = False
-        self.receiver: ConnectionListener | None = None
+        self.is_reused = False
+        self.listener: ConnectionListener | None = None
+        self._sent_bytes = 0
         self._transport: asyncio.Transport | None = None
         self._socket: socket.socket | None = None
         self._tls: TLSSession | None = None
@@ -83,7 +84,7 @@ class Connection(asyncio.BufferedProtocol):
         self.is_paused = False
 
     async def open(
-        self, origin: Origin, proxy: Proxy | None, ssl_context: "ssl.SSLContext | None", until_s: float
+        self, origin: Origin, proxy: Proxy | None, ssl_context: "ssl.SSLContext | None", deadline: float
     ) -> None:
         """Connect: look up, TCP, the proxy's tunnel, TLS.
 
@@ -91,7 +92,7 @@ class Connection(asyncio.BufferedProtocol):
             origin: where to.
             proxy: through which proxy, if any.
             ssl_context: for https.
-            until_s: the deadline, on the monotonic clock.
+            deadline: on the monotonic clock.
 
         Raises:
             DeadlineError: the deadline has passed.
@@ -99,10 +100,10 @@ class Connection(asyncio.BufferedProtocol):
             APIStatusError: the proxy refused the tunnel.
             ResponseFormatError: the proxy does not speak HTTP.
         """
-        near = origin if proxy is None else proxy.origin
+        first_hop = origin if proxy is None else proxy.origin
         try:
-            async with asyncio.timeout(_left_s(until_s)):
-                sock = await _connect(near.host, near.port, until_s)
+            async with asyncio.timeout(_left_s(deadline)):
+                sock = await _connect(first_hop.host, first_hop.port, deadline)
                 try:
                     if proxy is not None and ssl_context is not None:
                         await _open_tunnel(sock, origin, proxy)
@@ -125,15 +126,17 @@ class Connection(asyncio.BufferedProtocol):
         from firsttoken._async.tls import TLSSession
 
         self._tls = TLSSession(ssl_context, host)
-        self._handshake = loop.create_future()
-        await loop.create_connection(lambda: self, sock=sock)
+        handshake = self._handshake = loop.create_future()
         try:
-            self._shake_hands(self._tls, None)
-            await self._handshake
+            await loop.create_connection(lambda: self, sock=sock)
+            self._do_handshake(self._tls, None)
+            await handshake
         finally:
             self._handshake = None
+            if handshake.done() and not handshake.cancelled():
+                handshake.exception()  # asyncio complains of one that nobody has seen; whoever was cancelled has not
 
-    def _shake_hands(self, tls: "TLSSession", data: memoryview | None) -> None:
+    def _do_handshake(self, tls: "TLSSession", data: memoryview | None) -> None:
         """Go on with the handshake; whoever waits for it is told of its end."""
         try:
             tls.do_handshake(data)
@@ -154,12 +157,13 @@ class Connection(asyncio.BufferedProtocol):
             handshake.set_exception(error)
 
     def send(self, data: bytes) -> None:
-        """Send bytes as the connection takes them; if it is lost, the receiver is told."""
+        """Send bytes as the connection takes them; if it is lost, the listener is told."""
         if self._transport is not None:
             self._transport.write(data if self._tls is None else self._tls.encrypt(data))
+            self._sent_bytes = 0 if self._transport.is_closing() else len(data)  # it closes where writing fails at once
 
     def pause(self) -> None:
-        """Read no further: the receiver has enough."""
+        """Read no further: the listener has enough."""
         if self._transport is not None and not self.is_paused and not self._transport.is_closing():
             self.is_paused = True
             self._transport.pause_reading()
@@ -170,14 +174,31 @@ class Connection(asyncio.BufferedProtocol):
             self.is_paused = False
             self._transport.resume_reading()
 
-    @property
+    def is_untaken(self, *, at_eof: bool) -> bool | None:
+        """Whether the server has received nothing of the last request; None where that can't be known.
+
+        Args:
+            at_eof: whether the server has closed the connection, which acknowledges what it has read; a reset does not.
+        """
+        if self._socket is None or not at_eof:
+            return not self._sent_bytes
+        return is_untaken(self._socket, self._sent_bytes)
+
     def is_alive(self) -> bool:
-        """Whether the connection is open, as far as the loop has seen."""
-        return self._transport is not None and not self._transport.is_closing()
+        """Whether an idle connection is still open, has sent all, and nothing waits to be read from it."""
+        transport, sock = self._transport, self._socket
+        if transport is None or sock is None or transport.is_closing() or transport.get_write_buffer_size():
+            return False
+        if self._tls is not None and self._tls.has_pending_data:
+            return False
+        try:
+            return not wait_until_ready(sock, 0, reading=True)
+        except (OSError, ValueError):
+            return False
 
     def close(self) -> None:
         """Close the connection at once; nobody is told."""
-        self.receiver = None
+        self.listener = None
         transport, self._transport = self._transport, None
         if transport is not None:
             try:
@@ -199,62 +220,79 @@ class Connection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes were read."""
         if self._tls is not None:
-            self._take_tls(self._tls, self._buffer[:nbytes])
-        elif self.receiver is None:
+            self._receive_tls(self._tls, self._buffer[:nbytes])
+        elif self.listener is None:
             self.close()  # an idle connection has nothing to say
         else:
-            self.receiver.on_data(bytes(self._buffer[:nbytes]))
+            self.listener.on_data(bytes(self._buffer[:nbytes]))
 
-    def _take_tls(self, tls: "TLSSession", data: memoryview) -> None:
+    def _receive_tls(self, tls: "TLSSession", data: memoryview) -> None:
         if not tls.is_established:
-            self._shake_hands(tls, data)
+            self._do_handshake(tls, data)
             if not tls.is_established:
                 return
-            data = data[:0]  # what came behind the handshake is in the session already
-        said = tls.decrypt(data)
+            data = data[:0]  # what came after the handshake is in the session already
+        plaintext = tls.decrypt(data)
         if self._transport is not None and (outgoing := tls.data_to_send()):
             self._transport.write(outgoing)  # the session's own, of new keys
-        if said and self.receiver is not None:
-            self.receiver.on_data(said)
-        elif said:
+        if plaintext and self.listener is not None:
+            self.listener.on_data(plaintext)
+        elif plaintext:
             self.close()
-        if tls.has_ended or tls.failure is not None:
-            receiver = self.receiver
+        if tls.close_notify_received or tls.failure is not None:
+            listener = self.listener
             self.close()
-            if receiver is not None:
-                receiver.on_lost(tls.failure)
+            if listener is not None:
+                listener.on_connection_lost(tls.failure)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport is closed; `eof_received` returns None, so that this follows the peer's end too."""
+        if exc is not None and self.listener is not None and self._socket is not None:
+            self._read_rest(self._socket)
         self._transport = None
         if self._handshake is not None and self._tls is not None:
             self._lose_handshake(self._tls, exc)
-        receiver, self.receiver = self.receiver, None
-        if receiver is not None:
-            receiver.on_lost(exc)
+        listener, self.listener = self.listener, None
+        if listener is not None:
+            listener.on_connection_lost(exc)
+
+    def _read_rest(self, sock: socket.socket) -> None:
+        """Read what came before the loss.
+
+        asyncio reads no more once writing has failed, and a server that refuses a request may have responded before it
+        stopped to read.
+        """
+        while self.listener is not None:
+            try:
+                size = sock.recv_into(self._buffer)
+            except (OSError, ValueError):
+                return
+            if not size:
+                return
+            self.buffer_updated(size)
 
     def _lose_handshake(self, tls: "TLSSession", error: Exception | None) -> None:
         if error is None:
             tls.receive_eof()
-            self._shake_hands(tls, None)
+            self._do_handshake(tls, None)
         else:
             self._end_handshake(error)
 
 
-async def _connect(host: str, port: int, until_s: float) -> socket.socket:
+async def _connect(host: str, port: int, deadline: float) -> socket.socket:
     """Try the addresses in turn, each for its share of the time, so that a dead one does not use it up."""
     loop = asyncio.get_running_loop()
     addresses = await _resolve(host, port)
     failure: Exception = OSError(errno.EADDRNOTAVAIL, "the host has no address")
     for position, (family, address) in enumerate(addresses):
-        left_s = _left_s(until_s)
+        left_s = _left_s(deadline)
         sock = new_socket(family)
         try:
             async with asyncio.timeout(None if left_s is None else left_s / (len(addresses) - position)):
                 await loop.sock_connect(sock, address)
         except OSError as error:  # TimeoutError is one
             sock.close()
-            failure = error
+            failure = plain_error(error)
         except BaseException:
             sock.close()
             raise
@@ -280,5 +318,5 @@ async def _open_tunnel(sock: socket.socket, origin: Origin, proxy: Proxy) -> Non
         tunnel.receive_data(await loop.sock_recv(sock, _READ_BYTES))
 
 
-def _left_s(until_s: float) -> float | None:
-    return None if until_s == _FOREVER else max(0.0, until_s - clock())
+def _left_s(deadline: float) -> float | None:
+    return None if deadline == math.inf else max(0.0, deadline - clock())

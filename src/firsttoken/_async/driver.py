@@ -1,176 +1,133 @@
-"""One call: attempts over connections until there is an answer, or a failure that no attempt mends.
+"""Drives one call over an event loop: does what its machine asks for, and reports what happened.
 
-Owns the connection of the attempt under way, when it is closed, and the one future and one timer that a wait needs.
-What arrives goes into the exchange in the callback that brings it, whether or not somebody waits.
+What the connection brings goes to the machine in the callback that brings it, whether or not somebody waits.
 """
 
 import asyncio
 import inspect
+import math
+import random
+import time
 from collections.abc import Awaitable, Coroutine
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from firsttoken._async.connection import AbortedError, Connection, DeadlineError
+from firsttoken._async.connection import Connection
 from firsttoken._async.pool import ConnectionPool
-from firsttoken._client.call import NO_TOKEN, Course, clock, connection_failure, token_provider_error
-from firsttoken._client.prepared import PreparedRequest, TokenProvider
+from firsttoken._client.call import copy_error, token_provider_error
+from firsttoken._client.prepared import PreparedRequest
+from firsttoken._client.sockets import AbortedError, DeadlineError, clock
 from firsttoken._models.completion import ChatCompletion
-from firsttoken._protocol.http1 import may_begin_response
+from firsttoken._protocol.call import Action, CallMachine
 from firsttoken.errors import ChatCompletionError, ConfigurationError
+
+if TYPE_CHECKING:
+    from firsttoken._client.watching import CallWatcher
 
 _T = TypeVar("_T")
 
-DRAIN_S = 0.1
 HIGH_WATER_BYTES = 256 * 1024
 """How much may lie unread by the caller before the connection is not read any further."""
 
 
 class Call:
-    """A request and its answer.
+    """A request and its response.
 
     Args:
-        transport: gives the connections.
-        plan: what to send, and the limits.
+        pool: gives the connections.
+        request: what to send, and the limits.
 
     Attributes:
-        course: the attempts, and the answer as far as it has come.
-        closed: whether `close` was called.
+        machine: decides what is done.
+        is_closed: whether the call was ended from outside.
     """
 
-    def __init__(self, transport: ConnectionPool, plan: PreparedRequest) -> None:
-        self.course = Course(plan)
-        self.closed = False
-        self._transport = transport
+    __slots__ = (
+        *("_connection", "_exception", "_loop", "_pool", "_request", "_task", "_timer", "_timer_at", "_unread_bytes"),
+        *("_waiter", "_watcher", "__weakref__", "is_closed", "machine"),
+    )
+
+    def __init__(self, pool: ConnectionPool, request: PreparedRequest) -> None:
+        self.is_closed = False
+        self._pool = pool
+        self._request = request
         self._loop = asyncio.get_running_loop()
         self._connection: Connection | None = None
-        self._awaiting_first_byte = True  # no byte of the response has come
-        self._allow_pooled = True
         self._unread_bytes = 0
-        self._raised: BaseException | None = None  # by code of the caller, in a client of its own
-        self._opening: asyncio.Task[object] | None = None
+        self._exception: BaseException | None = None  # of the caller's code, in a client of its own
+        self._task: asyncio.Task[object] | None = None  # what connects, gets a token or waits for a permit
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_at_s = 0.0
+        self._timer_at = math.inf
+        self._watcher: CallWatcher | None = None
+        if request.observer is not None or request.limiter is not None:
+            from firsttoken._client.watching import watch
+
+            self._watcher = watch(request)
+        jitter = random.random()  # noqa: S311 - it spreads retries, it guards nothing
+        self.machine = CallMachine(request, clock(), jitter=jitter, wall_clock=time.time, listener=self._watcher)
 
     async def wait_for_head(self) -> None:
-        """Wait until the server has said yes.
-
-        Raises:
-            ChatCompletionError: it did not, and no retry is left.
-            AbortedError: the call was closed.
-        """
-        while True:
-            exchange = self.course.exchange
-            if exchange.core.failure is not None and not exchange.core.ready:
-                await self._retry_or_raise()
-            elif exchange.opened:
-                self.course.left_at_s = clock()
-                return
-            else:
-                await self._step()
-
-    async def wait_for_chunk(self) -> bool:
-        """Wait until a chunk is ready; False where the answer is whole instead, and its connection given back.
-
-        Raises:
-            ChatCompletionError: the answer failed behind its last good chunk.
-            AbortedError: the call was closed.
-        """
-        self.course.resume()
-        if not self.course.exchange.has_pending_data:
-            self._unread_bytes = 0
-            if self._connection is not None and self._connection.is_paused:
-                self._connection.resume()
-        while not (core := self.course.exchange.core).ready:
-            if core.failure is not None:
-                await self._retry_or_raise()
-            elif core.complete:
-                await self._finish()
-                return False
-            else:
-                await self._step()
-        self.course.left_at_s = clock()
-        return True
-
-    async def wait_for_completion(self) -> ChatCompletion:
-        """Wait for an answer that is not streamed.
+        """Wait until a response with a success status has begun, or the call was closed.
 
         Raises:
             ChatCompletionError: there is none, and no retry is left.
         """
-        while True:
-            exchange = self.course.exchange
-            if exchange.core.failure is not None:
-                await self._retry_or_raise()
-            elif exchange.whole is not None:
-                await self._finish()
-                return exchange.whole
-            else:
-                await self._step()
+        try:
+            while not self.machine.is_open(clock()):
+                await self._perform(self.machine.next_action(clock()))
+        except AbortedError:
+            pass
+        except BaseException:
+            self.detach()
+            raise
+
+    async def wait_for_chunk(self) -> bool:
+        """Wait until a chunk is pending; False where the answer has ended instead, or the call was closed.
+
+        Raises:
+            ChatCompletionError: the answer failed after its last chunk.
+        """
+        machine = self.machine
+        try:
+            machine.resume(clock())
+            self._resume_reading()
+            while (action := machine.next_action(clock())) is not Action.YIELD:
+                await self._perform(action)
+                if action is Action.FINISH:
+                    return False
+        except AbortedError:
+            return False
+        except BaseException:
+            self.detach()
+            raise
+        return True
+
+    async def wait_for_completion(self) -> ChatCompletion:
+        """Wait for a response that is not streamed.
+
+        Raises:
+            ChatCompletionError: there is none, and no retry is left.
+        """
+        try:
+            action = None
+            while action is not Action.FINISH:
+                action = self.machine.next_action(clock())
+                await self._perform(action)
+            return self.machine.completion
+        finally:
+            self.close()
 
     def completion(self) -> ChatCompletion:
-        """The chunks handed out, folded."""
-        return self.course.exchange.core.completion
+        """The answer, or as much of it as was yielded."""
+        return self.machine.completion
 
     def close(self) -> None:
-        """End the call, whoever waits in it; what was not handed out is dropped."""
-        self.course.exchange.core.stop()
-        self.abandon()
+        """End the call, whoever waits in it; what was not yielded is dropped."""
+        self._end(keep_pending=False)
 
-    def abandon(self) -> None:
-        """End the call, but keep the chunks that are ready."""
-        if self.closed:
-            return
-        self.closed = True
-        self._drop_connection()
-        if self._opening is not None:
-            self._opening.cancel()
-        self.course.exchange.release()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._wake()
-
-    # What the connection calls.
-
-    def on_data(self, data: bytes) -> None:
-        """Take bytes of the answer; stop the reading when the caller does not keep up."""
-        connection = self._connection
-        if self._awaiting_first_byte and not may_begin_response(data) and connection is not None and connection.used:
-            connection.close()
-            self.on_lost(None)
-            return
-        exchange = self.course.exchange
-        self._awaiting_first_byte = False
-        exchange.receive_data(data, clock())
-        self._unread_bytes += len(data)
-        is_behind = self._unread_bytes > HIGH_WATER_BYTES and (exchange.core.ready or exchange.has_pending_data)
-        if is_behind and self._connection is not None:
-            self._connection.pause()
-        self._wake()
-
-    def on_lost(self, error: Exception | None) -> None:
-        """Take the loss of the connection; one that went stale while it was idle is replaced without a word."""
-        connection, self._connection = self._connection, None
-        exchange = self.course.exchange
-        if isinstance(error, ChatCompletionError):  # a caller's own client says by itself what has failed
-            exchange.lose(error)
-        elif self._awaiting_first_byte:
-            if connection is not None and connection.used:
-                self._allow_pooled = False
-            else:
-                error = error or ConnectionResetError("the server closed the connection without an answer")
-                exchange.lose(connection_failure(error, self.course.plan, "lost the connection to"))
-        elif error is None:
-            exchange.receive_eof(clock())
-        else:
-            exchange.lose(connection_failure(error, self.course.plan, "lost the connection to"))
-        self._wake()
-
-    def on_exception(self, error: BaseException) -> None:
-        """Take what is no failure of the answer, but for the one who waits."""
-        self._connection = None
-        self._raised = error
-        self._wake()
+    def detach(self) -> None:
+        """End the call, but keep the chunks that are pending."""
+        self._end(keep_pending=True)
 
     def close_threadsafe(self) -> None:
         """End the call, from its own loop, from another thread, or when its loop is gone."""
@@ -186,163 +143,218 @@ class Call:
         except RuntimeError:
             self.close()  # the loop was closed in this moment
 
-    def _step(self) -> Awaitable[None]:
-        """A step towards an answer, to be awaited: more of what was read, an attempt, or news. No frame of its own."""
-        if self.closed:
-            raise AbortedError
-        exchange = self.course.exchange
-        if exchange.has_pending_data:
-            exchange.process_pending(clock())
-            return asyncio.sleep(0)  # there may be much of it, and other tasks
-        if self._connection is None:
-            return self._attempt()
-        if self._timer is None and not exchange.core.ended and clock() >= exchange.until_s():
-            exchange.expire(clock())
-            if exchange.core.ended:
-                self._drop_connection()
-                return _nothing()
-        if self._connection.is_paused:
-            self._read_on()
-        return self._news(exchange.until_s())
+    def _end(self, *, keep_pending: bool) -> None:
+        self.is_closed = True
+        machine = self.machine
+        machine.close(clock(), keep_pending=keep_pending)
+        while (action := machine.next_action(clock())) in _GIVE_UP:
+            self._give_up_connection(action)
+        self._give_up_connection(Action.CLOSE)  # one that the machine does not know of yet
+        if self._task is not None:
+            self._task.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._wake()
 
-    async def _attempt(self) -> None:
-        """Send the request over an idle connection, or over a new one."""
-        if self._raised is not None:
-            raised, self._raised = self._raised, None
+    # What the connection calls.
+
+    def on_data(self, data: bytes) -> None:
+        """Pass on what was read; stop the reading when the caller does not keep up."""
+        machine = self.machine
+        machine.receive_data(data, clock())
+        self._unread_bytes += len(data)
+        if self._unread_bytes > HIGH_WATER_BYTES and machine.has_unread_data and self._connection is not None:
+            self._connection.pause()
+        self._wake()
+
+    def on_connection_lost(self, error: Exception | None) -> None:
+        """Pass on the end of the connection: by its peer (None), or by an error."""
+        connection, machine = self._connection, self.machine
+        is_untaken = None if connection is None else connection.is_untaken(at_eof=error is None)
+        if connection is not None:
+            machine.is_reused = connection.is_reused
+        if error is None:
+            machine.receive_eof(clock(), is_untaken=is_untaken)
+        else:
+            machine.connection_lost(error, clock(), is_untaken=is_untaken)
+        self._wake()
+
+    def on_exception(self, error: BaseException) -> None:
+        """Keep what code of the caller has raised, for whoever waits."""
+        self._exception = error
+        self._wake()
+
+    # What is done.
+
+    def _perform(self, action: Action) -> Awaitable[None]:
+        """Do what the machine asks for; to be awaited. What is done at once has no frame of its own."""
+        match action:
+            case Action.READ:
+                return self._read()
+            case Action.PROCESS:
+                self.machine.process_pending(clock())
+                return asyncio.sleep(0)  # there may be much of it, and other tasks
+            case Action.CONNECT:
+                return self._connect()
+            case Action.GET_TOKEN:
+                return self._get_token()
+            case Action.ACQUIRE_PERMIT:
+                return self._acquire_permit()
+            case Action.SLEEP:
+                return self._sleep()
+            case Action.SEND:
+                self._send()
+            case Action.RELEASE | Action.CLOSE:
+                self._give_up_connection(action)
+            case Action.FINISH:
+                self._finish()
+            case Action.YIELD:
+                pass
+        return _noop()
+
+    def _read(self) -> Awaitable[None]:
+        if self._exception is not None:
+            raised, self._exception = self._exception, None
             try:
                 raise raised
             finally:
                 del raised  # its traceback refers to this frame
-        if self.course.plan.token_provider is not None and not await self._authorize(self.course.plan.token_provider):
+        self._resume_reading()
+        deadline = self.machine.deadline
+        if self._timer is None and (now := clock()) >= deadline:
+            self.machine.deadline_passed(now)
+            return _noop()
+        return self._next_event(deadline)
+
+    async def _sleep(self) -> None:
+        await self._next_event(self.machine.deadline)
+        self.machine.deadline_passed(clock())
+
+    async def _get_token(self) -> None:
+        machine, provider = self.machine, self._request.token_provider
+        token: object = None
+        try:
+            token = None if provider is None else provider()
+            if inspect.isawaitable(token):
+                try:
+                    given = await self._in_task(_await_until(token, machine.deadline))
+                finally:
+                    if inspect.iscoroutine(token):
+                        token.close()  # or Python complains, if the task was cancelled before it began
+                token = given
+        except DeadlineError:
+            machine.deadline_passed(clock())
             return
-        deadlines = self.course.deadlines
-        connection = self._transport.acquire_idle(self.course.plan) if self._allow_pooled else None
-        self._awaiting_first_byte = True
+        except (StopIteration, StopAsyncIteration) as error:
+            raise token_provider_error(error) from error
+        try:
+            machine.token_received(self._request.with_token(token), clock())
+        except ConfigurationError as error:
+            machine.fail(error, clock())
+
+    async def _acquire_permit(self) -> None:
+        machine = self.machine
+        if self._watcher is None:
+            return
+        permit = self._watcher.request_permit(machine.attempts)
+        if await self._in_task(permit.wait_async(machine.deadline)):
+            machine.permit_granted(clock())
+        else:
+            machine.deadline_passed(clock())
+
+    async def _connect(self) -> None:
+        machine, request = self.machine, self._request
+        connection = self._pool.acquire_idle(request) if machine.allows_idle_connection else None
+        is_reused = connection is not None
         if connection is None:
-            connection = self._transport.new_connection(self.course)
-            deadlines.connecting(clock())
+            connection = self._pool.new_connection(machine)
             try:
-                await self._open(connection, deadlines.at_s)
+                await self._in_task(self._pool.open(connection, request, machine.deadline))
             except DeadlineError:
-                self.course.exchange.lose(deadlines.error())
+                machine.deadline_passed(clock())
                 return
-            except ChatCompletionError as failure:
-                self.course.exchange.lose(failure)
+            except ChatCompletionError as error:
+                machine.connection_lost(error, clock())
                 return
-            except ConfigurationError:  # a ValueError, too
-                raise
+            except ConfigurationError as error:  # a ValueError, too
+                machine.fail(error, clock())
+                return
             except (OSError, ValueError) as error:
-                self.course.exchange.lose(connection_failure(error, self.course.plan, "no connection to"))
+                machine.connection_failed(error)
                 return
             except BaseException:
                 connection.close()  # cancelled in the very turn of the loop in which it was opened
                 raise
-        if self.closed:
-            connection.close()
-            raise AbortedError
         self._connection = connection
-        connection.receiver = self
-        self.course.exchange.requesting(clock())
-        connection.send(self.course.plan.message)
+        connection.listener = self
+        machine.connected(clock(), is_reused=is_reused)
 
-    async def _authorize(self, token_provider: TokenProvider) -> bool:
-        """Get a token for the attempt; False where none came in time."""
-        deadlines = self.course.deadlines
-        deadlines.requesting(clock())
-        token, in_time = None, False
-        try:
-            token = token_provider()
-            if inspect.isawaitable(token):
-                token = await self._in_task(_awaited(token, deadlines.at_s))
-            in_time = clock() < deadlines.at_s
-        except DeadlineError:
-            pass
-        except (StopIteration, StopAsyncIteration) as error:
-            raise token_provider_error(error) from error
-        if not in_time:
-            self.course.exchange.lose(deadlines.error(NO_TOKEN))
-            return False
-        if self.closed:
+    def _send(self) -> None:
+        machine, connection = self.machine, self._connection
+        if connection is None:
             raise AbortedError
-        self.course.authorize(token)
-        return True
+        machine.sent(clock())
+        try:
+            connection.send(machine.settings.wire_bytes)
+        except ConfigurationError as error:  # of a caller's own client
+            machine.fail(error, clock())
 
-    def _read_on(self) -> None:
-        """All that came is taken: more may come."""
-        self._unread_bytes = 0
-        if self._connection is not None and self._connection.is_paused:
-            self._connection.resume()
+    def _give_up_connection(self, action: Action) -> None:
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        if action is Action.RELEASE:
+            self._pool.release(connection, self._request)
+        else:
+            connection.close()
 
-    async def _open(self, connection: Connection, until_s: float) -> None:
-        await self._in_task(self._transport.open(connection, self.course.plan, until_s))
+    def _finish(self) -> None:
+        """The call has ended: raise what it ended with."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        error = self.machine.error
+        if error is not None:
+            raise copy_error(error)
+        if self.machine.outcome == "stopped":
+            raise AbortedError
+
+    def _resume_reading(self) -> None:
+        """All that was read is processed and yielded: more may come."""
+        if self._unread_bytes and not self.machine.has_unread_data:
+            self._unread_bytes = 0
+            if self._connection is not None and self._connection.is_paused:
+                self._connection.resume()
 
     async def _in_task(self, work: Coroutine[object, object, _T]) -> _T:
         """Wait for something in a task of its own: `close` can cancel that one and leave the caller's alone."""
-        opening = self._opening = self._loop.create_task(work)
+        task = self._task = self._loop.create_task(work)
         try:
-            return await opening
+            return await task
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if self.closed and not (task is not None and task.cancelling()):
+            current = asyncio.current_task()
+            if self.is_closed and not (current is not None and current.cancelling()):
                 raise AbortedError from None
             raise
         finally:
-            self._opening = None
+            self._task = None
 
-    async def _retry_or_raise(self) -> None:
-        self._drop_connection()
-        failure = self.course.take_failure()
-        try:
-            delay_s = self.course.retry_delay_s(failure)
-            if delay_s is None:
-                raise failure
-        finally:
-            del failure  # its traceback refers to this frame
-        until_s = clock() + delay_s
-        while clock() < until_s:
-            await self._news(until_s)
-            if self.closed:
-                raise AbortedError
-        self.course.begin_attempt()
-
-    async def _finish(self) -> None:
-        """Give the connection back, if the end of the body is there or comes at once."""
-        self._read_on()
-        exchange = self.course.exchange
-        until_s = clock() + DRAIN_S
-        while self._connection is not None and exchange.may_be_reusable and not exchange.body_ended:
-            if clock() >= until_s:
-                break
-            await self._news(until_s)
-        self._let_go()
-        self.abandon()
-
-    def _let_go(self) -> None:
-        """Part with the connection: it is given back where the whole response has come, else closed."""
-        exchange = self.course.exchange
-        exchange.release()
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            if exchange.reusable and not self.closed:
-                self._transport.give_back(connection, self.course.plan)
-            else:
-                connection.close()
-
-    def _news(self, until_s: float) -> asyncio.Future[None]:
+    def _next_event(self, deadline: float) -> asyncio.Future[None]:
         """To be awaited: something has happened, or a moment has come; either may turn out to be nothing."""
-        if self._timer is None or self._timer_at_s > until_s:
-            self._arm(until_s)
+        if self._timer is None or self._timer_at > deadline:
+            self._schedule_timer(deadline)
         self._waiter = self._loop.create_future()
         return self._waiter
 
-    def _arm(self, until_s: float) -> None:
+    def _schedule_timer(self, deadline: float) -> None:
         """Have a timer that goes off at a moment or before: an early one is set anew when it goes off."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if until_s != float("inf"):
-            self._timer_at_s = until_s
-            self._timer = self._loop.call_later(max(0.0, until_s - clock()), self._on_timer)
+        if deadline != math.inf:
+            self._timer_at = deadline
+            self._timer = self._loop.call_later(max(0.0, deadline - clock()), self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None
@@ -352,19 +364,17 @@ class Call:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _drop_connection(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+
+_GIVE_UP = (Action.RELEASE, Action.CLOSE)
 
 
-async def _nothing() -> None:
+async def _noop() -> None:
     pass
 
 
-async def _awaited(work: Awaitable[_T], until_s: float) -> _T:
+async def _await_until(work: Awaitable[_T], deadline: float) -> _T:
     """What the caller's own code gives, if it does before a moment."""
-    limit = asyncio.timeout(None if until_s == float("inf") else max(0.0, until_s - clock()))
+    limit = asyncio.timeout(None if deadline == math.inf else max(0.0, deadline - clock()))
     try:
         async with limit:
             return await work

@@ -1,6 +1,6 @@
 """A caller's own `httpx2.AsyncClient` as a connection.
 
-A task asks with it and hands on what comes; whoever waits for the answer has the deadlines, and cancels the task.
+A task sends with it and passes on what comes; whoever waits for the answer has the deadlines, and cancels the task.
 """
 
 import asyncio
@@ -10,30 +10,38 @@ import httpx2
 
 from firsttoken._async.connection import Connection
 from firsttoken._async.pool import ConnectionPool
-from firsttoken._client.call import Course
-from firsttoken._client.httpx2 import END, ConnectionTrace, failure_of, framed, head, read_already, request_for
+from firsttoken._client.call import Machine
+from firsttoken._client.httpx2 import (
+    END,
+    ConnectionTrace,
+    buffered_body,
+    encode_chunk,
+    encode_head,
+    map_exception,
+    request_for,
+)
 from firsttoken._client.prepared import PreparedRequest
 from firsttoken.errors import ChatCompletionError
 
 
-class HTTPX2Transport(ConnectionPool):
+class HTTPX2Pool(ConnectionPool):
     """Gives connections that are requests of a caller's client; which of its connections serve them is its business."""
 
     def __init__(self, client: httpx2.AsyncClient) -> None:
         super().__init__(None)
         self._client = client
 
-    def acquire_idle(self, plan: PreparedRequest) -> None:
+    def acquire_idle(self, request: PreparedRequest) -> None:
         """None: the client has the pool."""
 
-    def new_connection(self, course: Course) -> Connection:
+    def new_connection(self, machine: Machine) -> Connection:
         """One for the next attempt of a call."""
-        return HTTPX2Connection(self._client, course)
+        return HTTPX2Connection(self._client, machine)
 
-    async def open(self, connection: Connection, plan: PreparedRequest, until_s: float) -> None:
+    async def open(self, connection: Connection, request: PreparedRequest, deadline: float) -> None:
         """Nothing: httpx2 connects when it sends."""
 
-    def give_back(self, connection: Connection, plan: PreparedRequest) -> None:
+    def release(self, connection: Connection, request: PreparedRequest) -> None:
         """Nothing: the client has it back since the body ended."""
         connection.close()
 
@@ -41,13 +49,13 @@ class HTTPX2Transport(ConnectionPool):
 class HTTPX2Connection(Connection):
     """One request of a caller's client, and its response as bytes of HTTP/1.1."""
 
-    def __init__(self, client: httpx2.AsyncClient, course: Course) -> None:
+    def __init__(self, client: httpx2.AsyncClient, machine: Machine) -> None:
         super().__init__()
         self._client = client
-        self._course = course
+        self._machine = machine
         self._response: httpx2.Response | None = None
         self._task: asyncio.Task[None] | None = None
-        self._trail = ConnectionTrace()
+        self._connection_trace = ConnectionTrace()
         self._may_read = asyncio.Event()
         self._may_read.set()
 
@@ -57,11 +65,14 @@ class HTTPX2Connection(Connection):
         Raises:
             ConfigurationError: the client is closed, or finds the URL wrong.
         """
-        request = request_for(self._client, self._course.plan, self._trace)
+        request = request_for(self._client, self._machine.settings, self._trace)
         self._task = asyncio.get_running_loop().create_task(self._run(request), name="firsttoken-httpx2")
 
+    def is_untaken(self, *, at_eof: bool) -> bool | None:
+        """None: httpx2 does not tell."""
+
     def pause(self) -> None:
-        """Read no further: the receiver has enough."""
+        """Read no further: the listener has enough."""
         self.is_paused = True
         self._may_read.clear()
 
@@ -72,7 +83,7 @@ class HTTPX2Connection(Connection):
 
     def close(self) -> None:
         """End the request at once; nobody is told."""
-        self.receiver = None
+        self.listener = None
         task, self._task = self._task, None
         if task is not None:
             try:
@@ -82,42 +93,42 @@ class HTTPX2Connection(Connection):
 
     async def _run(self, request: httpx2.Request) -> None:
         try:
-            await self._ask(request)
+            await self._send_request(request)
         except asyncio.CancelledError:
-            self._tell(ConnectionAbortedError("the event loop cancelled the reading"))
+            self._notify(ConnectionAbortedError("the event loop cancelled the reading"))
             raise
-        except Exception as error:  # noqa: BLE001 - what it means is said to the receiver
-            self._tell(failure_of(error, self._course, self._response, self._trail))
+        except Exception as error:  # noqa: BLE001 - the listener is told what it means
+            self._notify(map_exception(error, self._machine, self._response, self._connection_trace))
 
-    async def _ask(self, request: httpx2.Request) -> None:
+    async def _send_request(self, request: httpx2.Request) -> None:
         response = self._response = await self._client.send(request, stream=True, follow_redirects=False)
         try:
-            self._deliver(head(response))
+            self._deliver(encode_head(response))
             if response.is_stream_consumed:
-                for piece in read_already(response):
-                    self._deliver(framed(piece))
+                for piece in buffered_body(response):
+                    self._deliver(encode_chunk(piece))
             else:
                 async with aclosing(response.aiter_raw()) as pieces:
                     async for piece in pieces:
-                        self._deliver(framed(piece))
+                        self._deliver(encode_chunk(piece))
                         await self._may_read.wait()
         finally:
             await response.aclose()
         self._deliver(END)
 
     async def _trace(self, event: str, info: object) -> None:
-        self._trail.note(event)
-        self.used = self._trail.reused
+        self._connection_trace.on_event(event)
+        self.is_reused = self._connection_trace.is_reused
 
     def _deliver(self, data: bytes) -> None:
-        if self.receiver is not None and data:
-            self.receiver.on_data(data)
+        if self.listener is not None and data:
+            self.listener.on_data(data)
 
-    def _tell(self, error: BaseException) -> None:
-        receiver, self.receiver = self.receiver, None
-        if receiver is None:
+    def _notify(self, error: BaseException) -> None:
+        listener, self.listener = self.listener, None
+        if listener is None:
             return
         if isinstance(error, ChatCompletionError | ConnectionError):
-            receiver.on_lost(error)
+            listener.on_connection_lost(error)
         else:
-            receiver.on_exception(error)
+            listener.on_exception(error)

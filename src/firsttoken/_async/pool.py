@@ -1,19 +1,20 @@
 """Connections for a client: an idle one, or a new one.
 
-Owns the pool and the TLS context. Each event loop of each process has connections of its own. When a loop is shut
-down (`asyncio.run` does it), they are closed, so that nothing is left behind to warn of.
+Each event loop of each process has connections of its own. When a loop is shut down (`asyncio.run` does it), they are
+closed, so that nothing is left behind to warn of.
 """
 
 import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 from firsttoken._async.connection import Connection
-from firsttoken._client.call import Course, clock
+from firsttoken._client.call import Machine
 from firsttoken._client.prepared import PreparedRequest
-from firsttoken._protocol.pool import IdleConnections
+from firsttoken._client.sockets import clock
+from firsttoken._protocol.pool import MAX_IDLE, MAX_IDLE_S, IdleConnections
 
 if TYPE_CHECKING:
     import ssl
@@ -25,10 +26,15 @@ class _LoopShutdownHook:
     """The connections of an event loop, and what is called when it is shut down.
 
     `loop.shutdown_asyncgens()` is the one call that every runner makes at the end: a generator that waits is told.
+
+    Attributes:
+        connections: those that were opened in the loop.
+        timer: closes the idle ones when their time is over; None while none is idle.
     """
 
     def __init__(self) -> None:
         self.connections: WeakSet[Connection] = WeakSet()
+        self.timer: asyncio.TimerHandle | None = None
         self._generator: AsyncGenerator[None] | None = None
 
     async def begin(self, on_shutdown: Callable[[], None]) -> None:
@@ -45,61 +51,85 @@ class _LoopShutdownHook:
 class ConnectionPool:
     """Gives connections and takes them back; may be shared between tasks, loops and threads."""
 
-    def __init__(self, ssl_context: "ssl.SSLContext | None") -> None:
+    def __init__(
+        self, ssl_context: "ssl.SSLContext | None", max_idle: int = MAX_IDLE, max_idle_s: float = MAX_IDLE_S
+    ) -> None:
         self._ssl_context = ssl_context
-        self._pool: IdleConnections[Connection] = IdleConnections()
+        self._idle: IdleConnections[Connection] = IdleConnections(max_idle, max_idle_s)
         self._loops: dict[_Owner, _LoopShutdownHook] = {}
 
-    def acquire_idle(self, plan: PreparedRequest) -> Connection | None:
+    def acquire_idle(self, request: PreparedRequest) -> Connection | None:
         """An idle connection that is still alive, if there is one."""
         owner = _owner()
-        for expired in self._pool.expire(owner, clock()):
-            expired.close()
-        while (connection := self._pool.take(owner, plan.pool_key)) is not None:
-            if connection.is_alive:
+        while (connection := self._idle.take(owner, request.route.pool_key)) is not None:
+            if connection.is_alive():
                 return connection
             connection.close()
         return None
 
-    def new_connection(self, course: Course) -> Connection:  # noqa: ARG002 - a caller's own client needs to know
+    def new_connection(self, machine: Machine) -> Connection:  # noqa: ARG002 - a caller's own client needs to know
         """One for the next attempt of a call, to be opened."""
         return Connection()
 
-    async def open(self, connection: Connection, plan: PreparedRequest, until_s: float) -> None:
+    async def open(self, connection: Connection, request: PreparedRequest, deadline: float) -> None:
         """Connect; raises as `Connection.open` does."""
         await self._watch(connection)
-        origin = plan.endpoint.origin
+        route = request.route
+        origin = route.endpoint.origin
         context = self._tls_context() if origin.scheme == "https" else None
-        await connection.open(origin, plan.proxy, context, until_s)
+        await connection.open(origin, route.proxy, context, deadline)
 
-    def give_back(self, connection: Connection, plan: PreparedRequest) -> None:
-        """Keep a connection whose exchange is over for the next one."""
-        connection.used = True
-        connection.receiver = None
+    def release(self, connection: Connection, request: PreparedRequest) -> None:
+        """Keep a connection whose response has ended for the next request."""
+        owner = _owner()
+        connection.is_reused = True
+        connection.listener = None
         connection.resume()
-        self._pool.put(_owner(), plan.pool_key, connection, clock())
+        for surplus in self._idle.put(owner, request.route.pool_key, connection, clock()):
+            surplus.close()
+        self._schedule_expiry(owner)
 
     def close(self) -> None:
         """Close the idle connections of this loop."""
-        for connection in self._pool.clear(_owner()):
+        for connection in self._idle.clear(_owner()):
             connection.close()
+
+    def _schedule_expiry(self, owner: _Owner) -> None:
+        hook = self._loops.get(owner)
+        if hook is None or hook.timer is not None:
+            return
+        next_expiry = self._idle.next_expiry(owner)
+        if next_expiry is not None:
+            pool: ref[ConnectionPool] = ref(self)
+            hook.timer = owner[1].call_later(max(0.0, next_expiry - clock()), _close_expired, pool, owner)
+
+    def close_expired(self, owner: _Owner) -> None:
+        """Close what has been idle in a loop for too long."""
+        hook = self._loops.get(owner)
+        if hook is not None:
+            hook.timer = None
+        for expired in self._idle.expire(owner, clock()):
+            expired.close()
+        self._schedule_expiry(owner)
 
     async def _watch(self, connection: Connection) -> None:
-        """See to it that a connection ends with its loop; and let go of what loops left that nobody shut down."""
+        """See to it that a connection ends with its loop; and forget loops that nobody shut down."""
         for owner in [owner for owner in list(self._loops) if owner[1].is_closed() and owner[0] == os.getpid()]:
-            self._let_go(owner)
+            self._forget(owner)
         owner = _owner()
-        guard = self._loops.get(owner)
-        if guard is None:
-            guard = self._loops[owner] = _LoopShutdownHook()
-            await guard.begin(lambda: self._let_go(owner))
-        guard.connections.add(connection)
+        hook = self._loops.get(owner)
+        if hook is None:
+            hook = self._loops[owner] = _LoopShutdownHook()
+            await hook.begin(lambda: self._forget(owner))
+        hook.connections.add(connection)
 
-    def _let_go(self, owner: _Owner) -> None:
-        guard = self._loops.pop(owner, None)
-        idle = self._pool.clear(owner)  # strong references: the garbage collector may have emptied the weak ones
-        for connection in [*idle, *(() if guard is None else guard.connections)]:
+    def _forget(self, owner: _Owner) -> None:
+        hook = self._loops.pop(owner, None)
+        idle = self._idle.clear(owner)  # strong references: the garbage collector may have emptied the weak ones
+        for connection in [*idle, *(() if hook is None else hook.connections)]:
             connection.close()
+        if hook is not None and hook.timer is not None:
+            hook.timer.cancel()
 
     def _tls_context(self) -> "ssl.SSLContext":
         if self._ssl_context is None:
@@ -107,6 +137,13 @@ class ConnectionPool:
 
             self._ssl_context = TLSContexts(None).borrow()
         return self._ssl_context
+
+
+def _close_expired(pool: "ref[ConnectionPool]", owner: _Owner) -> None:
+    """What a timer calls; it does not keep a client alive that nobody uses any more."""
+    alive = pool()
+    if alive is not None:
+        alive.close_expired(owner)
 
 
 def _owner() -> _Owner:

@@ -5,19 +5,18 @@ from collections.abc import AsyncIterator, Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from firsttoken._async.connection import AbortedError
 from firsttoken._async.driver import Call
 from firsttoken._async.pool import ConnectionPool
+from firsttoken._client.call import concurrency_error
 from firsttoken._client.prepared import PreparedRequest
-from firsttoken._client.stream import StreamBase, check_no_gap, concurrency_error
+from firsttoken._client.stream import PartialBase, StreamBase, check_no_gap
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
-from firsttoken.errors import ChatCompletionError, ConfigurationError
+from firsttoken.errors import ChatCompletionError
 
 if TYPE_CHECKING:
     from firsttoken._protocol.events import EventBuilder
     from firsttoken.events import StreamEvent
-from firsttoken._client.stream import PartialBase
 
 
 class AsyncChatCompletionStream(StreamBase[Call]):
@@ -25,24 +24,24 @@ class AsyncChatCompletionStream(StreamBase[Call]):
 
     Nothing is sent before the first `anext()`, `async with` or `await` (which opens it and gives itself). Leaving the
     `async with`, `aclose()`, cancelling the task that waits in it, and dropping the last reference all close the
-    connection at once; a stream that was read to its end gives it back for the next request.
+    connection at once; a stream that was read to its end releases it for the next request.
 
-    Iterating raises any error of `firsttoken.errors`, behind the chunks that came before it; its `partial` holds them.
+    Iterating raises any error of `firsttoken.errors`, after the chunks that came before it; its `partial` holds them.
     """
 
-    def __init__(self, transport: ConnectionPool, plan: PreparedRequest) -> None:
+    def __init__(self, pool: ConnectionPool, request: PreparedRequest) -> None:
         super().__init__()
-        self._transport = transport
-        self._plan = plan
-        self._ready: deque[ChatCompletionChunk] = deque()
+        self._pool = pool
+        self._request = request
+        self._pending: deque[ChatCompletionChunk] = deque()
         self._is_waiting = False
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> ChatCompletionChunk:
-        if self._ready:
-            return self._ready.popleft()
+        if self._pending:
+            return self._pending.popleft()
         return await self._wait_for_chunk()
 
     def __await__(self) -> Generator[object, None, Self]:
@@ -50,10 +49,10 @@ class AsyncChatCompletionStream(StreamBase[Call]):
         return self.__aenter__().__await__()
 
     async def __aenter__(self) -> Self:
-        """Send the request and wait for the head of the answer.
+        """Send the request and wait for the head of the response.
 
         Raises:
-            ChatCompletionError: the server refused, or there is no answer.
+            ChatCompletionError: there is an error response, or none.
         """
         if self.state == "idle":
             await self._open()
@@ -65,7 +64,7 @@ class AsyncChatCompletionStream(StreamBase[Call]):
         await self.aclose()
 
     def __del__(self) -> None:
-        if self._call is not None and not self._call.closed:
+        if self._call is not None and not self._call.is_closed:
             self._call.close_threadsafe()
 
     def iter_text(self) -> AsyncIterator[str]:
@@ -75,7 +74,7 @@ class AsyncChatCompletionStream(StreamBase[Call]):
     def iter_events(self) -> "AsyncIterator[StreamEvent]":
         """Iterate over what happens, as the events of `firsttoken.events`, of all choices.
 
-        A second call goes on where the first was left.
+        A second call goes on where the first has stopped.
 
         Raises:
             ConfigurationError: when iterated over: a chunk was taken from the stream in another way, and no event tells
@@ -88,42 +87,41 @@ class AsyncChatCompletionStream(StreamBase[Call]):
 
         A value is given when it differs from the one before. Text at its end may be cut, and fields are still to come;
         a number at its end waits until it has ended. It fits no type yet, and is none: that is `completion.parse()`,
-        once the stream has ended. A stream that fails raises behind the last value, one that is stopped just ends.
+        once the stream has ended. A stream that fails raises after the last value, one that is stopped just ends.
 
-        What one read has brought is looked at once, and the chunks of it are handed out. What was taken from the
+        What one read has brought is looked at once, and the chunks of it are yielded. What was taken from the
         stream in another way, before or in between, is in the value all the same. Each look parses from the
         start: up to 16 KiB of text at each read; beyond, when a 64th more has come, so that the work stays linear.
 
         Raises:
             ConfigurationError: at once: jiter is not installed (extra `structured`).
-            ResponseFormatError: when iterated over: the content is not JSON; of what stands behind the JSON only the
+            ResponseFormatError: when iterated over: the content is not JSON; of what follows the JSON only the
                 end of the stream tells. The stream stays as it is.
         """
         return PartialIterator(self)
 
     async def final_completion(self) -> ChatCompletion:
-        """Read the rest, and give the whole.
+        """Consume the stream and return the final completion.
 
         Raises:
-            ChatCompletionError: the answer is not whole: the stream failed, now or before, or was stopped. Its
-                `partial` holds what was handed out.
+            ChatCompletionError: the answer is not complete: the stream failed, now or before, or was stopped. Its
+                `partial` holds what was yielded.
         """
-        if self._outcome is None:
+        if self.state in ("idle", "open"):
             async for _ in self:
                 pass
         if self.state != "complete":
-            raise self.incomplete_error()
+            raise self._incomplete_error()
         return self.completion
 
     async def aclose(self) -> None:
-        """End the stream; an answer that is not whole is "stopped".
+        """End the stream; an answer that is not complete is "stopped".
 
         May be called from any task and any number of times. A task that waits in this stream, at any point from the
         connecting on, is woken, and its loop ends normally.
         """
-        if self._outcome is None:
-            self._end("complete" if self._is_whole() else "stopped")
-        self._ready = deque()
+        self._is_closed = True
+        self._pending = deque()
         if self._call is not None:
             self._call.close()
 
@@ -131,54 +129,30 @@ class AsyncChatCompletionStream(StreamBase[Call]):
         call = self._begin()
         try:
             await call.wait_for_head()
-        except AbortedError:
-            self._end("stopped")
-        except (ChatCompletionError, ConfigurationError) as failure:
-            call.abandon()
-            self._fail(failure)
-            raise
-        except BaseException:
-            self._stop(call)
-            raise
         finally:
             self._is_waiting = False
+            if call.machine.outcome is not None:
+                self._pending = call.machine.pending
 
     async def _wait_for_chunk(self) -> ChatCompletionChunk:
-        if self._outcome is not None:
+        if self.state not in ("idle", "open"):
             raise StopAsyncIteration
         call = self._begin()
         try:
-            is_ready = await call.wait_for_chunk()
-        except AbortedError:
-            self._end("stopped")
-            raise StopAsyncIteration from None
-        except (ChatCompletionError, ConfigurationError) as failure:
-            call.abandon()
-            self._fail(failure)
-            raise
-        except BaseException:
-            self._stop(call)
-            raise
+            is_pending = await call.wait_for_chunk()
         finally:
             self._is_waiting = False
-        if not is_ready:
-            self._end("complete")
+            self._pending = call.machine.pending  # also where the task was cancelled: for whoever goes on to read
+        if not is_pending:
             raise StopAsyncIteration
-        self._ready = call.course.exchange.core.ready
-        return self._ready.popleft()
-
-    def _stop(self, call: Call) -> None:
-        """The task was cancelled: close the connection, keep what was decoded for whoever goes on to read."""
-        self._ready = call.course.exchange.core.ready
-        self._end("complete" if self._is_whole() else "stopped")
-        call.abandon()
+        return self._pending.popleft()
 
     def _begin(self) -> Call:
         """The call, which one task at a time may wait in."""
         if self._is_waiting:
             raise concurrency_error()
         if self._call is None:
-            self._call = Call(self._transport, self._plan)
+            self._call = Call(self._pool, self._request)
         self._is_waiting = True
         return self._call
 
@@ -203,31 +177,31 @@ class _TextIterator:
 class _EventIterator:
     """The events of a stream. A class, not a generator: dropping it drops the stream at once."""
 
-    __slots__ = ("_maker", "_stream")
+    __slots__ = ("_builder", "_stream")
 
-    def __init__(self, stream: AsyncChatCompletionStream, maker: "EventBuilder") -> None:
+    def __init__(self, stream: AsyncChatCompletionStream, builder: "EventBuilder") -> None:
         self._stream = stream
-        self._maker = maker
+        self._builder = builder
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> "StreamEvent":
-        maker, stream = self._maker, self._stream
-        while not maker.ready:
-            check_no_gap(maker.chunks, stream._chunks_yielded())
+        builder, stream = self._builder, self._stream
+        while not builder.ready:
+            check_no_gap(builder.chunks, stream._chunks_yielded())
             try:
                 chunk = await anext(stream)
             except StopAsyncIteration:
-                if maker.finished or stream.state != "complete":
+                if builder.finished or stream.state != "complete":
                     raise
-                maker.finish(stream.completion)
+                builder.finish(stream.completion)
             else:
-                maker.add(chunk)
-        return maker.ready.popleft()
+                builder.add(chunk)
+        return builder.ready.popleft()
 
 
-AsyncChatCompletionStream.__module__ = "firsttoken"  # the door, for reprs, tracebacks and pickles
+AsyncChatCompletionStream.__module__ = "firsttoken"  # the public module, for reprs, tracebacks and pickles
 
 
 class PartialIterator(PartialBase[AsyncChatCompletionStream]):
@@ -242,7 +216,7 @@ class PartialIterator(PartialBase[AsyncChatCompletionStream]):
         stream = self._stream
         if self._failed:
             self._failed = False
-            raise stream.incomplete_error()
+            raise stream._incomplete_error()
         while True:
             self._resync()
             try:
@@ -256,5 +230,5 @@ class PartialIterator(PartialBase[AsyncChatCompletionStream]):
                 if self._failed:
                     return self._json.value
                 raise
-            if self._take(chunk):
+            if self._feed(chunk):
                 return self._json.value

@@ -1,6 +1,6 @@
-"""TLS for a connection over asyncio, in memory: what was read goes in, and what it says comes out at once.
+"""TLS for a connection over asyncio, in memory: what was read goes in, and what it has to send comes out at once.
 
-Owns the session of one connection. asyncio has a layer for this too, but that one keeps what it has decrypted while
+asyncio has a layer for this too, but that one keeps what it has decrypted while
 its reader is paused, and drops it when the connection then breaks.
 """
 
@@ -19,7 +19,7 @@ class TLSSession:
 
     Attributes:
         is_established: whether the handshake is over, and the certificate good.
-        has_ended: whether the server has said that nothing more comes.
+        close_notify_received: whether the server has said that nothing more comes.
         failure: what went wrong behind the last good record; None where nothing has.
     """
 
@@ -28,8 +28,13 @@ class TLSSession:
         self._outgoing = ssl.MemoryBIO()
         self._session = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
         self.is_established = False
-        self.has_ended = False
+        self.close_notify_received = False
         self.failure: ssl.SSLError | None = None
+
+    @property
+    def has_pending_data(self) -> bool:
+        """Whether more was received than makes complete records."""
+        return bool(self._incoming.pending)
 
     def data_to_send(self) -> bytes:
         """What is to be sent to the server, now."""
@@ -59,17 +64,17 @@ class TLSSession:
         return self.data_to_send()
 
     def decrypt(self, data: bytes | memoryview) -> bytes:
-        """What the server said with these bytes, and those before; all of it, up to the end or a failure."""
+        """The plaintext of these bytes, and of those before; all of it, up to the end or a failure."""
         self._incoming.write(data)
         plain: list[bytes] = []
         try:
-            while said := self._session.read(_RECORD_BYTES):
-                plain.append(said)
-            self.has_ended = True
+            while plaintext := self._session.read(_RECORD_BYTES):
+                plain.append(plaintext)
+            self.close_notify_received = True
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLZeroReturnError:
-            self.has_ended = True
+            self.close_notify_received = True
         except ssl.SSLError as error:
             self.failure = error
         return plain[0] if len(plain) == 1 else b"".join(plain)

@@ -1,23 +1,27 @@
-"""What a client was made with, checked; and the plan of a call that it makes."""
+"""What a client was made with, checked; and the calls that it prepares."""
 
 import os
 import sys
 from collections.abc import Mapping
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from msgspec.structs import replace
 
-from firsttoken._client.prepared import PreparedRequest, Recorder, TokenProvider
+from firsttoken._client.prepared import PreparedRequest, Route, TokenProvider
 from firsttoken._models.request import ChatCompletionRequest
 from firsttoken._models.timeout import Timeout
 from firsttoken._protocol.azure import AzureResource
-from firsttoken._protocol.proxy import proxy_for
+from firsttoken._protocol.proxy import Proxy, proxy_for
 from firsttoken._protocol.redaction import secrets_of_headers
 from firsttoken._protocol.request import check_header_value, check_headers, encode_body
-from firsttoken._protocol.url import Endpoint, chat_completions_endpoint
+from firsttoken._protocol.url import Endpoint, Origin, chat_completions_endpoint
 from firsttoken._schema.parsing import response_type
 from firsttoken._version import __version__, install_hint
 from firsttoken.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from firsttoken._client.limiter import Limiter
+    from firsttoken._models.observer import Observer
 
 OPENAI_BASE_URL = "https://api.openai.com/v1"
 
@@ -43,6 +47,9 @@ class ClientConfig:
         default_headers: Mapping[str, str] | None,
         proxy: str | None,
         http_client: "HTTPClient | None" = None,
+        require_finish_reason: bool = True,
+        limiter: "Limiter | None" = None,
+        observer: "Observer | None" = None,
     ) -> None:
         environment = os.environ
         self.base_url = base_url or environment.get("OPENAI_BASE_URL") or OPENAI_BASE_URL
@@ -58,7 +65,10 @@ class ClientConfig:
             value = given or environment.get(variable)
             if value:
                 headers[name] = check_header_value(name, value)
-        self._keep(headers, key if callable(key) else None, timeout, max_retries, default_headers, proxy, http_client)
+        self._init_common(
+            headers, key if callable(key) else None, timeout, max_retries, default_headers, proxy, http_client
+        )
+        self._init_watching(require_finish_reason=require_finish_reason, limiter=limiter, observer=observer)
         has_key = "authorization" in self.headers or self.token_provider is not None
         if self.endpoint.origin.host == "api.openai.com" and not has_key:
             raise ConfigurationError(
@@ -66,7 +76,7 @@ class ClientConfig:
                 hint="set OPENAI_API_KEY or pass api_key=; for another server set OPENAI_BASE_URL or pass base_url=",
             )
 
-    def _keep(
+    def _init_common(
         self,
         headers: dict[str, str],
         token_provider: TokenProvider | None,
@@ -82,9 +92,17 @@ class ClientConfig:
         self.proxy = proxy if http_client is None else ""
         self.http_client = http_client
         self.token_provider = token_provider
-        self.recorder: Recorder | None = None  # who listens to the calls, for as long as somebody does
-        ours = {"content-type": "application/json", "user-agent": _USER_AGENT}
-        self.headers = ours | headers | check_headers({} if default_headers is None else default_headers)
+        builtin = {"content-type": "application/json", "user-agent": _USER_AGENT}
+        self.headers = builtin | headers | check_headers({} if default_headers is None else default_headers)
+        self._routes: dict[tuple[Endpoint, bool], Route] = {}
+        self._proxies: dict[Origin, Proxy | None] = {}
+
+    def _init_watching(
+        self, *, require_finish_reason: bool, limiter: "Limiter | None", observer: "Observer | None"
+    ) -> None:
+        self.require_finish_reason = require_finish_reason
+        self.limiter = limiter
+        self.observer = observer
 
     def endpoint_for(self, model: object) -> Endpoint:  # noqa: ARG002 - Azure's depends on it
         """Where a request for a model goes."""
@@ -95,7 +113,7 @@ class ClientConfig:
         """The base URL without its query, which may hold a key."""
         return self.base_url.partition("#")[0].partition("?")[0]
 
-    def plan(
+    def prepare(
         self,
         request: ChatCompletionRequest,
         *,
@@ -118,30 +136,55 @@ class ClientConfig:
         if not streamed and (request.stream or extra.get("stream")):
             where = "request.stream" if request.stream else 'request.extra["stream"]'
             raise ConfigurationError(
-                f"chat_completion waits for the whole answer, but {where} is True",
+                f"chat_completion waits for the complete response, but {where} is True",
                 hint="use chat_completion_stream(request), or leave stream out",
             )
-        accept = {"accept": "text/event-stream", "accept-encoding": "identity"}
-        if not streamed:
-            accept = {"accept": "application/json", "accept-encoding": "gzip, deflate"}
-        endpoint = self.endpoint_for(extra.get("model", request.model))
-        all_headers = accept | self.headers | check_headers({} if headers is None else headers)
+        route = self._route(self.endpoint_for(extra.get("model", request.model)), headers, streamed=streamed)
         return PreparedRequest(
-            endpoint=endpoint,
-            proxy=proxy_for(endpoint.origin, self.proxy, os.environ),
-            headers=all_headers,
-            token_provider=None if "authorization" in all_headers else self.token_provider,
+            request=request,
+            route=route,
+            token_provider=None if "authorization" in route.headers else self.token_provider,
             body=encode_body(request, stream=streamed),
             streamed=streamed,
             expected_choices=_check_n(extra.get("n", request.n)),
+            require_finish_reason=self.require_finish_reason,
             timeout=limited_timeout(self.timeout if timeout is None else check_timeout(timeout), os.environ),
             max_retries=self.max_retries if max_retries is None else check_max_retries(max_retries),
-            client_headers={} if self.http_client is None else self.http_client.headers,
             response_type=response_type(request.response_format),
-            recorder=None if self.recorder is None else self.recorder.begin_call(),
+            limiter=self.limiter,
+            observer=self.observer,
         )
 
+    def _route(self, endpoint: Endpoint, headers: Mapping[str, str] | None, *, streamed: bool) -> Route:
+        """Where a call goes; made once, unless the call has headers of its own, or a caller's own client may have."""
+        key = endpoint, streamed
+        is_shared = not headers and self.http_client is None
+        route = self._routes.get(key) if is_shared else None
+        if route is None:
+            given = {} if headers is None else check_headers(headers)
+            route = Route(
+                endpoint,
+                self._proxy(endpoint.origin),
+                _ACCEPT[streamed] | self.headers | given,
+                {} if self.http_client is None else self.http_client.headers,
+            )
+            if is_shared and len(self._routes) < MAX_ROUTES:
+                self._routes[key] = route
+        return route
 
+    def _proxy(self, origin: Origin) -> Proxy | None:
+        if origin not in self._proxies:
+            self._proxies[origin] = proxy_for(origin, self.proxy, os.environ)
+        return self._proxies[origin]
+
+
+MAX_ROUTES = 64
+"""How many routes are kept: Azure has one for each deployment."""
+
+_ACCEPT = {
+    True: {"accept": "text/event-stream", "accept-encoding": "identity"},
+    False: {"accept": "application/json", "accept-encoding": "gzip, deflate"},
+}
 _USER_AGENT = f"firsttoken/{__version__} python/{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -211,6 +254,17 @@ def check_max_retries(max_retries: int) -> int:
     return max_retries
 
 
+def check_max_idle(max_idle: int) -> int:
+    """The number of idle connections, if it is one.
+
+    Raises:
+        ConfigurationError: it is not an int, or below 0.
+    """
+    if not isinstance(max_idle, int) or isinstance(max_idle, bool) or max_idle < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"max_idle_connections must be an int of 0 or more: {max_idle!r}")
+    return max_idle
+
+
 class HTTPClient(Protocol):
     """What a plan needs to know of a caller's own client."""
 
@@ -276,6 +330,9 @@ class AzureConfig(ClientConfig):
         default_headers: Mapping[str, str] | None,
         proxy: str | None,
         http_client: HTTPClient | None,
+        require_finish_reason: bool = True,
+        limiter: "Limiter | None" = None,
+        observer: "Observer | None" = None,
     ) -> None:
         environment = os.environ
         endpoint = environment.get("AZURE_OPENAI_ENDPOINT") if endpoint is None else endpoint
@@ -289,7 +346,8 @@ class AzureConfig(ClientConfig):
         self._resource = AzureResource(endpoint, deployment, api_version)
         self.base_url = self._resource.base_url
         keys = _key_headers(api_key, token_provider)
-        self._keep(keys, token_provider, timeout, max_retries, default_headers, proxy, http_client)
+        self._init_common(keys, token_provider, timeout, max_retries, default_headers, proxy, http_client)
+        self._init_watching(require_finish_reason=require_finish_reason, limiter=limiter, observer=observer)
         if not secrets_of_headers(self.headers) and token_provider is None and http_client is None:
             raise ConfigurationError(
                 "there is no key for Azure OpenAI",

@@ -13,8 +13,10 @@ from typing import Any
 
 import httpx2
 
-from firsttoken._client.call import Course, clock, connection_failure
+from firsttoken._client.call import Machine
 from firsttoken._client.prepared import PreparedRequest
+from firsttoken._client.sockets import clock, plain_error
+from firsttoken._protocol.connection_error import connection_error
 from firsttoken._protocol.deadlines import Deadlines
 from firsttoken._protocol.server_error import status_error
 from firsttoken.errors import (
@@ -30,7 +32,7 @@ _FRAMING = (b"content-length", b"transfer-encoding", b"connection", b"upgrade")
 """Headers of the connection, which is httpx2's: what comes of it is framed anew."""
 
 END = b"0\r\n\r\n"
-"""The end of the body, as `framed` would have it."""
+"""The end of the body, as `encode_chunk` would have it."""
 
 _MARGIN_S = 1.0
 """How much later than our own deadlines those of httpx2 are: they only clear up behind a wait that was given up."""
@@ -46,13 +48,13 @@ _OWN_TYPES = (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, httpx2.Co
 
 
 def request_for(
-    client: httpx2.Client | httpx2.AsyncClient, plan: PreparedRequest, trace: object = None
+    client: httpx2.Client | httpx2.AsyncClient, request: PreparedRequest, trace: object = None
 ) -> httpx2.Request:
     """The request of a call, with what the client adds to each request: its headers, cookies and parameters.
 
     Args:
         client: the caller's own.
-        plan: the call; its headers win over the client's.
+        request: of the call; its headers win over the client's.
         trace: is told what httpcore2 does with the request; None where nobody wants to know.
 
     Raises:
@@ -60,16 +62,16 @@ def request_for(
     """
     if client.is_closed:
         raise ConfigurationError("the http_client is closed", hint="close it after the last call that uses it")
-    longest_s = _limit_s(plan.timeout.first_chunk_s, plan.timeout.idle_s)
-    connect_s = _limit_s(plan.timeout.connect_s, margin_s=0)
+    longest_s = _limit_s(request.timeout.first_chunk_s, request.timeout.idle_s)
+    connect_s = _limit_s(request.timeout.connect_s, margin_s=0)
     timeout = httpx2.Timeout(connect=connect_s, pool=connect_s, read=longest_s, write=longest_s)
     extensions: dict[str, Any] = {} if trace is None else {"trace": trace}
     try:
         return client.build_request(
             "POST",
-            plan.endpoint.url,
-            headers=plan.headers,
-            content=plan.body,
+            request.route.endpoint.url,
+            headers=request.route.headers,
+            content=request.body,
             timeout=timeout,
             extensions=extensions,
         )
@@ -87,32 +89,32 @@ class ConnectionTrace:
     """Whether a request went over a connection that had served another: httpcore2 tells what it does.
 
     Attributes:
-        reused: it did.
+        is_reused: it did.
     """
 
     def __init__(self) -> None:
-        self.reused = False
+        self.is_reused = False
         self._has_connected = False
 
-    def note(self, event: str) -> None:
+    def on_event(self, event: str) -> None:
         """Take an event of httpx2's extension "trace"."""
         if event.endswith((".connect_tcp.complete", ".connect_unix_socket.complete")):
             self._has_connected = True
         elif event.endswith(".send_request_headers.started"):
-            self.reused, self._has_connected = not self._has_connected, False
+            self.is_reused, self._has_connected = not self._has_connected, False
 
     def is_stale(self, error: BaseException, response: httpx2.Response | None) -> bool:
         """Whether an error says that the connection was closed while it was idle."""
         gone = isinstance(error, httpx2.ReadError | httpx2.WriteError) or _is_silent_end(error)
-        return self.reused and response is None and gone
+        return self.is_reused and response is None and gone
 
 
 def _is_silent_end(error: BaseException) -> bool:
     return isinstance(error, httpx2.RemoteProtocolError) and "disconnected without sending" in str(error)
 
 
-def head(response: httpx2.Response) -> bytes:
-    """The head of a response as HTTP/1.1 has it, for a body in pieces that are `framed`."""
+def encode_head(response: httpx2.Response) -> bytes:
+    """The head of a response as HTTP/1.1 has it, for a body in pieces made by `encode_chunk`."""
     lines = [b"HTTP/1.1 %d" % response.status_code]
     hidden = (*_FRAMING, b"content-encoding") if response.is_stream_consumed else _FRAMING
     lines += [
@@ -124,35 +126,35 @@ def head(response: httpx2.Response) -> bytes:
 _ONE_LINE = bytes.maketrans(b"\r\n\0", b"   ")  # a mock's header may have a second line
 
 
-def framed(piece: bytes) -> bytes:
+def encode_chunk(piece: bytes) -> bytes:
     """A piece of the body as HTTP/1.1 has it: its length, and it."""
     return b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
 
 
-def read_already(response: httpx2.Response) -> Iterator[bytes]:
+def buffered_body(response: httpx2.Response) -> Iterator[bytes]:
     """The body that a hook of the caller has read, or that a mock made at once; without its coding."""
     if response.content:
         yield response.content
 
 
-def failure_of(
-    error: BaseException, course: Course, response: httpx2.Response | None, trail: ConnectionTrace
+def map_exception(
+    error: BaseException, machine: Machine, response: httpx2.Response | None, trace: ConnectionTrace
 ) -> BaseException:
     """What to raise in place of an exception that came out of a client; itself where it is the caller's own.
 
     Args:
         error: of httpx2, or of what the caller's hooks, authentication and transports raised.
-        course: the call; which deadline is next says what a timeout of httpx2 means.
+        machine: of the call; which deadline is next says what a timeout of httpx2 means.
         response: whose body was being read; None where there was no head yet.
-        trail: of the request; the loss of a stale connection stays one of the system's own errors.
+        trace: of the request; the loss of a stale connection stays one of the system's own errors.
     """
     if not isinstance(error, _OWN_TYPES) and not raised_in_httpx2(error.__traceback__):
         return error
     failure: Exception
-    if trail.is_stale(error, response):
+    if trace.is_stale(error, response):
         failure = ConnectionResetError("the connection was closed while it was idle")
     else:
-        failure = _meaning(error, course, response)
+        failure = _to_error(error, machine, response)
     failure.__cause__ = error
     return failure
 
@@ -166,25 +168,25 @@ def raised_in_httpx2(traceback: TracebackType | None) -> bool:
     return name.partition(".")[0] in _PACKAGES
 
 
-def _meaning(
-    error: BaseException, course: Course, response: httpx2.Response | None
+def _to_error(
+    error: BaseException, machine: Machine, response: httpx2.Response | None
 ) -> ChatCompletionError | ConfigurationError:
-    plan = course.plan
+    request = machine.settings
     match error:
         case httpx2.UnsupportedProtocol() | httpx2.InvalidURL():
-            return ConfigurationError(f"httpx2 can't be asked for {plan.endpoint.origin.scheme}://…: {error}")
+            return ConfigurationError(f"httpx2 can't be asked for {request.route.endpoint.origin.scheme}://…: {error}")
         case httpx2.ConnectTimeout() | httpx2.PoolTimeout():
-            return _connect_timeout(error, plan)
+            return _connect_timeout(error, request)
         case httpx2.TimeoutException():
-            return course.deadlines.error()
+            return machine.timeout_error()
         case httpx2.ProxyError() if str(error)[:3].isdecimal():
             return status_error(int(str(error)[:3]), {}, b"", time.time())
         case httpx2.ConnectError() | httpx2.ProxyError():
-            return connection_failure(_root(error), plan, "no connection to")
+            return connection_error(_root(error), "no connection to", request.route_address)
         case httpx2.RemoteProtocolError():
-            return _protocol_failure(error, plan, response)
+            return _protocol_failure(error, request, response)
         case httpx2.NetworkError() | OSError():
-            return connection_failure(_root(error), plan, "lost the connection to")
+            return connection_error(_root(error), "lost the connection to", request.route_address)
         case httpx2.HTTPStatusError():
             refusal = error.response
             body = refusal.content if refusal.is_stream_consumed else b""
@@ -193,17 +195,17 @@ def _meaning(
             return ResponseFormatError(f"the compressed body is broken: {error}")
         case _:
             failure = APIConnectionError(
-                f"the http_client could not ask {plan.endpoint.origin.address}: {type(error).__name__}: {error}"
+                f"the http_client failed to send to {request.address}: {type(error).__name__}: {error}"
             )
             failure.retryable = False
             return failure
 
 
-def _connect_timeout(error: httpx2.TimeoutException, plan: PreparedRequest) -> APITimeoutError:
-    deadlines = Deadlines(plan.timeout, clock(), plan.endpoint.origin.address)
+def _connect_timeout(error: httpx2.TimeoutException, request: PreparedRequest) -> APITimeoutError:
+    deadlines = Deadlines(request.timeout, clock(), request.address)
     deadlines.connecting(clock())
-    if plan.timeout.connect_s is None:  # its own limits are another's then: a mock's, or those of a hook
-        return APITimeoutError(f"no connection to {plan.endpoint.origin.address}: {error}", phase="connect")
+    if request.timeout.connect_s is None:  # its own limits are another's then: a mock's, or those of a hook
+        return APITimeoutError(f"no connection to {request.address}: {error}", phase="connect")
     failure = deadlines.error()
     if isinstance(error, httpx2.PoolTimeout):
         return APITimeoutError(
@@ -213,20 +215,20 @@ def _connect_timeout(error: httpx2.TimeoutException, plan: PreparedRequest) -> A
 
 
 def _protocol_failure(
-    error: httpx2.RemoteProtocolError, plan: PreparedRequest, response: httpx2.Response | None
+    error: httpx2.RemoteProtocolError, request: PreparedRequest, response: httpx2.Response | None
 ) -> ChatCompletionError:
     words = str(error)
     if response is not None and any(word in words for word in ("incomplete", "peer closed", "disconnected")):
         return StreamTruncatedError("the connection was closed before the end of the response")
     if _is_silent_end(error):
-        plain = ConnectionResetError("the server closed the connection without an answer")
-        return connection_failure(plain, plan, "lost the connection to")
+        plain = ConnectionResetError("the server closed the connection without a response")
+        return connection_error(plain, "lost the connection to", request.route_address)
     roots = {type(cause).__module__.partition(".")[0] for cause in _causes(error)}
     if roots & {"h11", "h2"}:  # else httpcore2's own: an HTTP/2 stream or connection that the server gave up
         what = "the server does not answer in HTTP" if response is None else "the framing of the response is broken"
         # Without the bytes that h11 quotes: a key may be in them that only the client knows.
         return ResponseFormatError(f"{what}: {words.partition(': bytearray(')[0]}")
-    return connection_failure(error, plan, "lost the connection to")
+    return connection_error(error, "lost the connection to", request.route_address)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -239,4 +241,4 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def _root(error: BaseException) -> Exception:
     """The system's own error at the bottom of httpx2's, whose words and number say most."""
     roots = [cause for cause in _causes(error) if isinstance(cause, OSError)]
-    return roots[-1] if roots else Exception(str(error) or type(error).__name__)
+    return plain_error(roots[-1]) if roots else Exception(str(error) or type(error).__name__)

@@ -1,9 +1,10 @@
-"""What one call does: where it goes, what it sends, and its limits."""
+"""What one call sends, where to, and its limits."""
 
 import copy
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from firsttoken._models.request import ChatCompletionRequest
 from firsttoken._models.timeout import Timeout
 from firsttoken._protocol.proxy import Proxy
 from firsttoken._protocol.redaction import secrets_of_headers, secrets_of_query
@@ -13,7 +14,8 @@ from firsttoken._schema.parsing import ResponseType
 from firsttoken.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from firsttoken._protocol.response import ResponseReader
+    from firsttoken._client.limiter import Limiter
+    from firsttoken._models.observer import Observer
 
 MIN_SECRET_LENGTH = 8
 """Keys that are shorter are placeholders for servers that want none; masking "test" would only garble messages."""
@@ -26,7 +28,7 @@ def bearer(token: object) -> str:
     """The value of the header `authorization`, for what a token provider gave.
 
     Raises:
-        ConfigurationError: it is no token. The message does not show it.
+        ConfigurationError: it is not a token. The message does not show it.
     """
     if not isinstance(token, str) or not token:
         raise ConfigurationError(
@@ -36,89 +38,148 @@ def bearer(token: object) -> str:
     return f"Bearer {check_header_value('the token', token)}"
 
 
-class CallRecorder(Protocol):
-    """Listens to a call."""
+class Route:
+    """Where requests go and with which headers; made once for all requests of a client that are alike.
 
-    def exchange_factory(self, plan: "PreparedRequest") -> "Callable[..., ResponseReader]":
-        """What makes the exchange of the next attempt, as `ResponseReader` would."""
-        ...
+    Args:
+        endpoint: of the server.
+        proxy: which the requests go through.
+        headers: of the requests, names in lower case.
+        client_headers: those that a caller's own client adds.
 
+    Attributes:
+        address: the server's, for messages.
+        route_address: the server's and the proxy's, for messages.
+        head: of a request, up to the value of `content-length`.
+        secrets: what no error may show.
+        pool_key: connections of the same key are alike.
+    """
 
-class Recorder(Protocol):
-    """Listens to the calls of a client."""
+    __slots__ = (
+        *("address", "endpoint", "head", "headers", "pool_key", "proxy", "route_address", "secrets", "target"),
+    )
 
-    def begin_call(self) -> CallRecorder:
-        """Listen to another call."""
-        ...
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        proxy: Proxy | None,
+        headers: Mapping[str, str],
+        client_headers: Mapping[str, str],
+    ) -> None:
+        self.endpoint = endpoint
+        self.proxy = proxy
+        origin, self.target = endpoint
+        self.headers = dict(headers)
+        self.address = self.route_address = origin.address
+        if proxy is not None:
+            self.route_address += f" through the proxy {proxy.origin.address}"
+            if origin.scheme == "http":
+                self.target = endpoint.url
+                if proxy.authorization:
+                    self.headers["proxy-authorization"] = proxy.authorization
+        self.head = encode_head(self.target, origin.authority, self.headers)
+        words = secrets_of_headers(self.headers) + secrets_of_headers(client_headers)
+        words += secrets_of_query(endpoint.target.partition("?")[2])
+        if proxy is not None:
+            words += proxy.secrets
+        self.secrets = tuple(dict.fromkeys(word for word in words if len(word) >= MIN_SECRET_LENGTH))
+        self.pool_key: tuple[object, ...] = (origin, proxy)
+
+    def with_headers(self, headers: Mapping[str, str]) -> "Route":
+        """This route with other headers, which hold no further secret."""
+        route = copy.copy(self)
+        route.headers = dict(headers)
+        route.head = encode_head(self.target, self.endpoint.origin.authority, route.headers)
+        return route
+
+    def with_token(self, token: object) -> "Route":
+        """This route with a token of the provider.
+
+        Raises:
+            ConfigurationError: it is not a token.
+        """
+        route = self.with_headers(self.headers | {"authorization": bearer(token)})
+        route.secrets = (*self.secrets, *(word for word in (str(token),) if len(word) >= MIN_SECRET_LENGTH))
+        return route
 
 
 class PreparedRequest:
     """One call: where it goes, what it sends, and its limits."""
 
     __slots__ = (
-        *("response_type", "expected_choices", "endpoint", "headers", "max_retries", "message", "proxy", "recorder"),
-        *("secrets", "streamed", "target", "timeout", "token_provider"),
+        *("body", "expected_choices", "limiter", "max_retries", "observer", "request", "require_finish_reason"),
+        *("response_type", "route", "streamed", "timeout", "token_provider"),
     )
 
     def __init__(
         self,
         *,
-        endpoint: Endpoint,
-        proxy: Proxy | None,
-        headers: Mapping[str, str],
+        request: ChatCompletionRequest,
+        route: Route,
         body: bytes,
         streamed: bool,
         expected_choices: int,
+        require_finish_reason: bool,
         timeout: Timeout,
         max_retries: int,
-        client_headers: Mapping[str, str],
         token_provider: TokenProvider | None = None,
         response_type: ResponseType | None = None,
-        recorder: CallRecorder | None = None,
+        limiter: "Limiter | None" = None,
+        observer: "Observer | None" = None,
     ) -> None:
-        self.response_type = response_type
-        self.recorder = recorder
-        self.endpoint = endpoint
-        self.proxy = proxy
+        self.request = request
+        self.route = route
+        self.body = body
         self.streamed = streamed
         self.expected_choices = expected_choices
+        self.require_finish_reason = require_finish_reason
         self.timeout = timeout
         self.max_retries = max_retries
         self.token_provider = token_provider
-        origin, target = endpoint
-        sent = dict(headers)
-        if proxy is not None and origin.scheme == "http":
-            target = endpoint.url
-            if proxy.authorization:
-                sent["proxy-authorization"] = proxy.authorization
-        self.headers = sent
-        self.target = target
-        self.message = encode_head(target, origin.authority, sent, len(body)) + body
-        words = secrets_of_headers(sent) + secrets_of_headers(client_headers)
-        words += secrets_of_query(endpoint.target.partition("?")[2])
-        if proxy is not None:
-            words += proxy.secrets
-        self.secrets = tuple(dict.fromkeys(word for word in words if len(word) >= MIN_SECRET_LENGTH))
+        self.response_type = response_type
+        self.limiter = limiter
+        self.observer = observer
+
+    @property
+    def wire_bytes(self) -> bytes:
+        """The request as it is sent."""
+        return b"%b%d\r\n\r\n%b" % (self.route.head, len(self.body), self.body)
+
+    @property
+    def address(self) -> str:
+        """The server's, for messages."""
+        return self.route.address
+
+    @property
+    def route_address(self) -> str:
+        """The server's and that of a proxy, for messages."""
+        return self.route.route_address
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no error may show."""
+        return self.route.secrets
+
+    @property
+    def needs_token(self) -> bool:
+        """Whether each attempt needs a token of the provider."""
+        return self.token_provider is not None
+
+    @property
+    def needs_permit(self) -> bool:
+        """Whether each attempt needs a permit of the limiter."""
+        return self.limiter is not None
+
+    def with_route(self, route: Route) -> "PreparedRequest":
+        """This call by another route."""
+        prepared = copy.copy(self)
+        prepared.route = route
+        return prepared
 
     def with_token(self, token: object) -> "PreparedRequest":
         """This call with a token of the provider.
 
         Raises:
-            ConfigurationError: it is none.
+            ConfigurationError: it is not a token.
         """
-        plan = copy.copy(self)
-        plan.headers = self.headers | {"authorization": bearer(token)}
-        body = self.body
-        plan.message = encode_head(self.target, self.endpoint.origin.authority, plan.headers, len(body)) + body
-        plan.secrets = (*self.secrets, *(word for word in (str(token),) if len(word) >= MIN_SECRET_LENGTH))
-        return plan
-
-    @property
-    def body(self) -> bytes:
-        """What the message has behind its head."""
-        return self.message.partition(b"\r\n\r\n")[2]
-
-    @property
-    def pool_key(self) -> tuple[object, ...]:
-        """Connections are alike when they go to the same origin by the same way."""
-        return self.endpoint.origin, self.proxy
+        return self.with_route(self.route.with_token(token))

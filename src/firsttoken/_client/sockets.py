@@ -1,11 +1,47 @@
-"""What both shells do with sockets before there is a connection."""
+"""What both drivers do with sockets, and the clock that their deadlines are by."""
 
+import os
+import select
 import socket
+import sys
+import threading
+import time
 
 KEEP_ALIVE_AFTER_S = 60
 """Silence after which the system asks the peer whether it is still there: load balancers drop silent connections."""
 
 Address = tuple[socket.AddressFamily, tuple[object, ...]]
+
+clock = time.monotonic
+
+
+class DeadlineError(Exception):
+    """The deadline of a wait has passed."""
+
+
+class AbortedError(Exception):
+    """The wait was ended by `close`."""
+
+
+class Waker:
+    """Ends a wait of another thread, or of the one whose signal handler calls `set`, in which an event may deadlock."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def wait(self, wait_s: float) -> None:
+        """Wait for so many seconds, or until `set` is called, or was since the last wait."""
+        self._lock.acquire(timeout=min(max(0.0, wait_s), threading.TIMEOUT_MAX))
+
+    def set(self) -> None:
+        """End the wait."""
+        try:
+            self._lock.release()
+        except RuntimeError:
+            pass  # it is set
 
 
 def new_socket(family: socket.AddressFamily) -> socket.socket:
@@ -32,5 +68,46 @@ def resolve_host(host: str, port: int, flags: int = 0) -> list[Address]:
             return []
         raise
     except UnicodeError as error:
-        raise socket.gaierror(socket.EAI_NONAME, f"no host name: {error}") from error
+        raise socket.gaierror(socket.EAI_NONAME, f"invalid host: {error}") from error
     return [(info[0], info[4]) for info in infos]
+
+
+def wait_until_ready(sock: socket.socket, wait_s: float, *, reading: bool = False, writing: bool = False) -> bool:
+    """Whether a socket can be read or written, or has failed, within so many seconds."""
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(sock, (select.POLLIN if reading else 0) | (select.POLLOUT if writing else 0))
+        return bool(poll.poll(wait_s * 1000))
+    watched = [sock]
+    return any(select.select(watched if reading else [], watched if writing else [], watched, wait_s))
+
+
+def is_untaken(sock: socket.socket, sent_bytes: int) -> bool | None:
+    """Whether the peer's system has acknowledged none of the bytes sent last; None where that can't be known.
+
+    What was acknowledged may have been read by the server. What was not has reached nobody who would act on it: a
+    connection that the server has closed refuses it.
+
+    Args:
+        sock: a TCP socket.
+        sent_bytes: how many bytes of a request were sent; TLS adds some.
+    """
+    if not sent_bytes:
+        return True
+    if sys.platform != "linux":
+        return None
+    import fcntl
+    import termios
+
+    try:
+        unacknowledged = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))  # SIOCOUTQ of tcp(7)
+    except (OSError, ValueError):
+        return None
+    return int.from_bytes(unacknowledged, sys.byteorder) >= sent_bytes
+
+
+def plain_error(error: OSError) -> OSError:
+    """The system's own words for what asyncio says with an address in it."""
+    if error.errno and str(error.strerror).startswith("Connect call failed"):
+        return OSError(error.errno, os.strerror(error.errno))
+    return error

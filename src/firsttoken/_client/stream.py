@@ -1,20 +1,19 @@
-"""What both streams share: a state, and views of the course of their call."""
+"""What both streams share: views of their call, and the values of an answer that is JSON."""
 
 import enum
+from collections import deque
 from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
-from firsttoken._client.call import Course, clock, copied
+from firsttoken._client.call import Machine, copy_error
 from firsttoken._models.base import ResponseInfo, Timing
+from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
-from firsttoken.errors import ChatCompletionError, ConfigurationError, StreamTruncatedError
+from firsttoken._protocol.call import Outcome
+from firsttoken._protocol.partial_json import PartialJSON
+from firsttoken.errors import ChatCompletionError, ConfigurationError, ResponseFormatError, StreamTruncatedError
 
 if TYPE_CHECKING:
     from firsttoken._protocol.events import EventBuilder
-from collections import deque
-
-from firsttoken._models.chunk import ChatCompletionChunk
-from firsttoken._protocol.partial_json import PartialJSON
-from firsttoken.errors import ResponseFormatError
 
 
 class Stop(enum.Enum):
@@ -29,17 +28,24 @@ class Stop(enum.Enum):
 STOP = Stop.STOP
 """What a callback returns to end its stream early."""
 
-Outcome = Literal["complete", "stopped", "failed"]
 StreamState = Literal["idle", "open"] | Outcome
 
 
 class CallProtocol(Protocol):
-    """What a stream needs to know of the call behind it."""
+    """What a stream needs to know of its call."""
 
-    course: Course
+    @property
+    def machine(self) -> Machine:
+        """What decides."""
+        ...
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed."""
+        ...
 
     def completion(self) -> ChatCompletion:
-        """The chunks handed out, folded."""
+        """The chunks yielded, accumulated."""
         ...
 
 
@@ -47,13 +53,11 @@ _Call = TypeVar("_Call", bound=CallProtocol)
 
 
 class StreamBase(Generic[_Call]):
-    """What both streams are: a state, and views of the answer so far."""
+    """What both streams are: views of the answer so far."""
 
     # Defaults of the class, so that one whose constructor failed can be dropped.
     _call: _Call | None = None
-    _outcome: Outcome | None = None
-    _ended_s: float | None = None
-    _failure: ChatCompletionError | ConfigurationError | None = None
+    _is_closed = False
     _event_builder: "EventBuilder | None" = None
 
     def __repr__(self) -> str:
@@ -62,35 +66,25 @@ class StreamBase(Generic[_Call]):
     @property
     def state(self) -> StreamState:
         """Where the stream is: "idle", "open", then "complete", "stopped" or "failed"."""
-        if self._outcome is not None:
-            return self._outcome
-        return "idle" if self._call is None else "open"
+        call = self._call
+        if call is None:
+            return "stopped" if self._is_closed else "idle"
+        return call.machine.outcome or ("stopped" if call.is_closed else "open")
 
     @property
     def response(self) -> ResponseInfo | None:
         """Status, headers and request id of the response; None until its head is there."""
-        return None if self._call is None else self._call.course.exchange.response
+        return None if self._call is None else self._call.machine.response
 
     @property
     def timing(self) -> Timing:
         """When things arrived, in seconds; see `firsttoken.types.Timing`."""
-        return Timing() if self._call is None else self._call.course.timing(self._ended_s)
+        return Timing() if self._call is None else self._call.machine.timing
 
     @property
     def completion(self) -> ChatCompletion:
-        """The chunks handed out so far, folded: at any time; its choices are [] before the first chunk."""
-        if self._call is None:
-            return ChatCompletion(complete=False)
-        completion = self._call.completion()
-        self.finalize_completion(completion, self._call)
-        return completion
-
-    def finalize_completion(self, completion: ChatCompletion, call: CallProtocol) -> None:
-        """Write into a completion how it came, and whether it is whole."""
-        completion.response = self.response
-        completion.timing = self.timing
-        completion.complete = self.state == "complete"
-        completion._response_type = call.course.plan.response_type
+        """The chunks yielded so far, accumulated: at any time; its choices are [] before the first chunk."""
+        return ChatCompletion(complete=False) if self._call is None else self._call.completion()
 
     def _events(self) -> "EventBuilder":
         """The maker of this stream's events, kept so that a second loop goes on where the first was left."""
@@ -101,67 +95,43 @@ class StreamBase(Generic[_Call]):
         return self._event_builder
 
     def _chunks_yielded(self) -> int:
-        return 0 if self._call is None else self._call.course.exchange.core.chunks_yielded
+        return 0 if self._call is None else self._call.machine.chunks_yielded
 
-    def _is_whole(self) -> bool:
-        """Whether every chunk of a whole answer was handed out."""
-        if self._call is None:
-            return False
-        core = self._call.course.exchange.core
-        return core.complete and not core.ready
-
-    def _end(self, outcome: Outcome) -> None:
-        if self._outcome is None:
-            self._outcome = outcome
-            self._ended_s = clock()
-
-    def _fail(self, failure: ChatCompletionError | ConfigurationError) -> None:
-        self._end("failed")
-        if isinstance(failure, ChatCompletionError) and failure.partial is not None and self._call is not None:
-            self.finalize_completion(failure.partial, self._call)
-        self._failure = copied(failure)  # without the traceback, which refers to this stream
-
-    def incomplete_error(self) -> ChatCompletionError | ConfigurationError:
-        if self._failure is not None:
-            return copied(self._failure)
+    def _incomplete_error(self) -> ChatCompletionError | ConfigurationError:
+        """The error of the stream, or that it was stopped."""
+        failure = None if self._call is None else self._call.machine.error
+        if failure is not None:
+            return copy_error(failure)
         count = self.timing.chunks
-        error = StreamTruncatedError(f"the stream was stopped after {count} chunks, before the answer was whole")
-        self.attach_partial(error)
+        error = StreamTruncatedError(
+            f"the stream was stopped after {count} chunk{'' if count == 1 else 's'}, before the answer was complete"
+        )
+        self._attach_partial(error)
         return error
 
-    def attach_partial(self, error: ChatCompletionError) -> None:
-        """Write into an error what was handed out before it."""
-        error.chunks_received = self.timing.chunks
-        error.partial = self.completion if error.chunks_received else None
-        error.request_id = self.response.request_id if self.response is not None else None
+    def _attach_partial(self, error: ChatCompletionError) -> None:
+        """Set what an error tells of the chunks that were yielded before it."""
+        if self._call is not None:
+            self._call.machine.describe(error)
 
 
-class ConcurrencyError(Exception):
-    """Another thread or task waits for this stream already."""
-
-
-def check_no_gap(seen: int, handed_out: int) -> None:
+def check_no_gap(seen: int, yielded: int) -> None:
     """Check that whoever makes something of all chunks has seen all of them.
 
     Raises:
         ConfigurationError: it has not.
     """
-    if seen != handed_out:
+    if seen != yielded:
         raise ConfigurationError(
-            f"iter_events has seen {seen} of the {handed_out} chunks that this stream has handed out",
+            f"iter_events has seen {seen} of the {yielded} chunks that this stream has yielded",
             hint="read the stream with iter_events() alone: an event of the others would be missing",
         )
-
-
-def concurrency_error() -> ConfigurationError:
-    """What a stream raises where two want to wait for it; the one that waits is not disturbed."""
-    return ConfigurationError("another thread or task waits for this stream already", hint="give each its own stream")
 
 
 class StreamLike(Protocol):
     """What the value of a stream is made of."""
 
-    _ready: deque[ChatCompletionChunk]
+    _pending: deque[ChatCompletionChunk]
 
     @property
     def state(self) -> StreamState:
@@ -170,12 +140,12 @@ class StreamLike(Protocol):
 
     @property
     def completion(self) -> ChatCompletion:
-        """The chunks handed out, folded."""
+        """The chunks yielded, accumulated."""
         ...
 
     def _chunks_yielded(self) -> int: ...
 
-    def attach_partial(self, error: ChatCompletionError) -> None: ...
+    def _attach_partial(self, error: ChatCompletionError) -> None: ...
 
 
 _Stream = TypeVar("_Stream", bound=StreamLike)
@@ -190,27 +160,27 @@ class PartialBase(Generic[_Stream]):
         self._stream = stream
         self._json = PartialJSON()
         self._seen = 0  # chunks that are in `_json`
-        self._failed = False  # and the failure is to be raised behind the value that was given instead
+        self._failed = False  # and the failure is to be raised after the value that was given instead
 
     def _resync(self) -> None:
         """Start anew with the whole text where chunks were taken from the stream in another way."""
-        handed_out = self._stream._chunks_yielded()
-        if handed_out != self._seen:
+        yielded = self._stream._chunks_yielded()
+        if yielded != self._seen:
             self._json = PartialJSON()
             self._json.add(self._stream.completion.text)
-            self._seen = handed_out
+            self._seen = yielded
 
-    def _take(self, chunk: ChatCompletionChunk) -> bool:
-        """Take a chunk and those that are ready behind it: the work of a read, done at once.
+    def _feed(self, chunk: ChatCompletionChunk) -> bool:
+        """Add a chunk and those that are pending after it: the work of a read, done at once.
 
         Returns:
             Whether there is another value.
         """
         texts = [chunk.text]
-        ready = self._stream._ready
-        while ready:
+        pending = self._stream._pending
+        while pending:
             try:
-                texts.append(ready.popleft().text)
+                texts.append(pending.popleft().text)
             except IndexError:
                 break  # another thread has closed the stream this moment
         self._json.add("".join(texts))
@@ -221,5 +191,5 @@ class PartialBase(Generic[_Stream]):
         try:
             return self._json.update(is_complete=is_complete)
         except ResponseFormatError as error:
-            self._stream.attach_partial(error)
+            self._stream._attach_partial(error)
             raise

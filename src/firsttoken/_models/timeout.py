@@ -9,19 +9,23 @@ from firsttoken.errors import ConfigurationError
 class Timeout(msgspec.Struct, frozen=True, kw_only=True, metaclass=KeywordsOnly):
     """Deadlines of a call, in seconds; None is no deadline.
 
-    Only progress counts: a chunk with content, reasoning, refusal, a tool call or audio, a finish reason, or usage.
+    Only progress counts: a chunk with content, reasoning, refusal, a tool call, audio or an image, a finish reason, or
+    usage.
     Comments, empty chunks and single bytes keep no stream alive.
 
     Attributes:
         connect_s: to have a connection: address, TCP, proxy and TLS together. Each attempt has its own.
-        first_chunk_s: from the request to the first progress; on the blocking call to the end of the response.
+        first_chunk_s: from the request to the first progress. It starts anew while llama.cpp's server reports that it
+            processes the prompt (`prompt_progress`).
         idle_s: between two signs of progress.
+        response_s: from the request to the end of the response, on the blocking call.
         total_s: for the whole call, retries and the waits between them included.
     """
 
     connect_s: float | None = 10.0
     first_chunk_s: float | None = 600.0
     idle_s: float | None = 300.0
+    response_s: float | None = 600.0
     total_s: float | None = None
 
     def __post_init__(self) -> None:

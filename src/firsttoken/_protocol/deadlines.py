@@ -1,38 +1,17 @@
-"""Which deadline is next, and what its passing means.
+"""Which deadline is next, and what its passing means; times are in seconds of one monotonic clock."""
 
-Owns the arithmetic; refuses to read a clock: times are arguments, in seconds of one monotonic clock.
-"""
-
-from typing import NamedTuple
+import math
 
 from firsttoken._models.timeout import Timeout
 from firsttoken.errors import APITimeoutError, TimeoutPhase
-
-SETTLE_S = 5.0
-"""How long a stream without `[DONE]` is read on once all its choices have finished: usage may follow."""
-
-_NEVER = float("inf")
 
 _SETTINGS: dict[TimeoutPhase, str] = {
     "connect": "connect_s",
     "first_chunk": "first_chunk_s",
     "idle": "idle_s",
+    "response": "response_s",
     "total": "total_s",
 }
-
-_MEANINGS: dict[TimeoutPhase, str] = {
-    "connect": "no connection to",
-    "first_chunk": "no first chunk with anything in it from",
-    "idle": "no chunk with anything in it from",
-    "total": "no whole answer from",
-}
-
-
-class Deadline(NamedTuple):
-    """A moment, and what has failed when it comes."""
-
-    at_s: float
-    phase: TimeoutPhase
 
 
 class Deadlines:
@@ -40,57 +19,91 @@ class Deadlines:
 
     Args:
         timeout: the caller's settings.
-        started_s: when the call began.
-        server: whose answer is waited for, for messages.
+        started_at: when the call began.
+        server: the server's address, for messages.
+        streamed: whether progress is seen; else the response has one deadline, `response_s`.
 
     Attributes:
+        deadline: the next one; infinite where there is none.
         phase: what is waited for.
-        at_s: when the next deadline is; infinity where there is none.
     """
 
-    __slots__ = ("_idle_s", "_phase_at_s", "_server", "_total_at_s", "at_s", "phase", "timeout")
+    __slots__ = (
+        "_idle_s",
+        "_phase_deadline",
+        "_server",
+        "_started_phase",
+        "_timeout",
+        "_total_deadline",
+        "deadline",
+        "phase",
+    )
 
-    def __init__(self, timeout: Timeout, started_s: float, server: str) -> None:
+    def __init__(self, timeout: Timeout, started_at: float, server: str, *, streamed: bool = True) -> None:
+        self._timeout = timeout
         self._server = server
-        self.timeout = timeout
+        self._started_phase: TimeoutPhase = "first_chunk" if streamed else "response"
         self._idle_s = _seconds(timeout.idle_s)
-        self._total_at_s = started_s + _seconds(timeout.total_s)
-        self._set("connect", _NEVER)
+        self._total_deadline = started_at + _seconds(timeout.total_s)
+        self.phase: TimeoutPhase = "total"
+        self._phase_deadline = math.inf
+        self.deadline = self._total_deadline
 
-    def connecting(self, now_s: float) -> None:
-        """An attempt begins to connect."""
-        self._set("connect", now_s + _seconds(self.timeout.connect_s))
+    def waiting(self) -> None:
+        """Something is waited for that has no limit of its own: the whole call's counts."""
+        self._set("total", math.inf)
 
-    def requesting(self, now_s: float) -> None:
-        """The request goes out."""
-        self._set("first_chunk", now_s + _seconds(self.timeout.first_chunk_s))
+    def connecting(self, now: float) -> None:
+        """A connection is made."""
+        self._set("connect", now + _seconds(self._timeout.connect_s))
 
-    def progressed(self, now_s: float) -> None:
-        """Something that counts has come."""
-        self._set("idle", now_s + self._idle_s)
+    def requesting(self, now: float) -> None:
+        """The request goes out, or a token for it is waited for."""
+        limit_s = self._timeout.first_chunk_s if self._started_phase == "first_chunk" else self._timeout.response_s
+        self._set(self._started_phase, now + _seconds(limit_s))
 
-    def paused(self, away_s: float, now_s: float) -> None:
-        """The caller was busy elsewhere for so many seconds: only waiting counts, save for the total."""
-        limit_s: float | None = getattr(self.timeout, _SETTINGS[self.phase])
-        self._set(self.phase, min(self._phase_at_s + away_s, now_s + _seconds(limit_s)))
+    def progressed(self, now: float) -> None:
+        """Progress was received."""
+        self.phase = "idle"
+        self._phase_deadline = deadline = now + self._idle_s
+        self.deadline = min(self._total_deadline, deadline)
 
-    def _set(self, phase: TimeoutPhase, at_s: float) -> None:
-        self.phase: TimeoutPhase = phase
-        self._phase_at_s = at_s
-        self.at_s = min(at_s, self._total_at_s)
+    def paused(self, away_s: float, now: float) -> None:
+        """The caller did something else for so many seconds until now: only waiting counts, except for the total."""
+        limit_s: float | None = getattr(self._timeout, _SETTINGS[self.phase])
+        self._set(self.phase, min(self._phase_deadline + away_s, now + _seconds(limit_s)))
 
-    def left_s(self, now_s: float) -> float | None:
+    def _set(self, phase: TimeoutPhase, deadline: float) -> None:
+        self.phase = phase
+        self._phase_deadline = deadline
+        self.deadline = min(deadline, self._total_deadline)
+
+    def remaining_s(self, now: float) -> float | None:
         """Seconds until the total deadline; None where there is none."""
-        return None if self._total_at_s == _NEVER else self._total_at_s - now_s
+        return None if self._total_deadline == math.inf else self._total_deadline - now
 
-    def error(self, lacking: str | None = None) -> APITimeoutError:
-        """The failure of the next deadline's passing; `lacking` says what has not come, if not the server's."""
-        phase: TimeoutPhase = "total" if self._total_at_s < self._phase_at_s else self.phase
+    def error(self, waiting_for: str | None = None) -> APITimeoutError:
+        """The error that the passing of the next deadline is.
+
+        Args:
+            waiting_for: what has not come, where it is not the server's.
+        """
+        phase: TimeoutPhase = "total" if self._total_deadline < self._phase_deadline else self.phase
         setting = _SETTINGS[phase]
-        value_s = getattr(self.timeout, setting)
-        lacking = lacking or f"{_MEANINGS[phase]} {self._server}"
-        return APITimeoutError(f"{lacking} within {value_s:g} s ({setting})", phase=phase)
+        limit = f"{getattr(self._timeout, setting):g} s ({setting})"
+        if waiting_for is not None:
+            message = f"timed out after {limit} waiting for {waiting_for}"
+        elif phase == "connect":
+            message = f"timed out after {limit} connecting to {self._server}"
+        elif phase in ("first_chunk", "idle"):
+            message = f"timed out after {limit} waiting for the {_TOKENS[phase]} token from {self._server}"
+        else:
+            message = f"the response from {self._server} was not complete after {limit}"
+        return APITimeoutError(message, phase=phase)
+
+
+_TOKENS = {"first_chunk": "first", "idle": "next"}
 
 
 def _seconds(limit_s: float | None) -> float:
-    return _NEVER if limit_s is None else limit_s
+    return math.inf if limit_s is None else limit_s

@@ -1,51 +1,77 @@
-"""Which idle connection a request may take.
+"""Which idle connection a request may use.
 
-Owns the stacks of idle connections, an own one for each owner (a process, or a loop in it) and address. Refuses to
-open, check or close a connection; that is why it needs no lock: a list's `append` and `pop` are atomic.
+Idle connections belong to an owner (a process, or an event loop in it) and a key: where they lead, and how. Nothing is
+opened, checked or closed here. It needs no lock: a list's `append` and `pop` are atomic.
 """
 
 from collections.abc import Hashable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
-MAX_IDLE_S = 60.0
+MAX_IDLE_S: Final = 60.0
 """How long an idle connection is kept: most servers close theirs sooner, load balancers drop some silently later."""
+
+MAX_IDLE: Final = 100
+"""How many idle connections there may be for each key, by default."""
 
 _Connection = TypeVar("_Connection")
 
 
 class IdleConnections(Generic[_Connection]):
-    """Idle connections, the most recently used first."""
+    """Idle connections, the most recently used first.
 
-    __slots__ = ("_idle",)
+    Args:
+        max_idle: how many are kept for each owner and key.
+        max_idle_s: for how long.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_idle", "_max_idle", "_max_idle_s")
+
+    def __init__(self, max_idle: int = MAX_IDLE, max_idle_s: float = MAX_IDLE_S) -> None:
+        self._max_idle = max_idle
+        self._max_idle_s = max_idle_s
         self._idle: dict[tuple[Hashable, Hashable], list[tuple[float, _Connection]]] = {}
 
-    def put(self, owner: Hashable, address: Hashable, connection: _Connection, now_s: float) -> None:
-        """Keep a connection."""
-        self._idle.setdefault((owner, address), []).append((now_s, connection))
+    def put(self, owner: Hashable, key: Hashable, connection: _Connection, now: float) -> list[_Connection]:
+        """Keep a connection; return those that are too many, to be closed: the ones that were idle for longest."""
+        stack = self._idle.setdefault((owner, key), [])
+        stack.append((now, connection))
+        surplus: list[_Connection] = []
+        while len(stack) > self._max_idle:
+            _pop_oldest(stack, surplus)
+        return surplus
 
-    def take(self, owner: Hashable, address: Hashable) -> _Connection | None:
+    def take(self, owner: Hashable, key: Hashable) -> _Connection | None:
         """Take the connection that was used last; None where none is idle."""
-        stack = self._idle.get((owner, address))
+        stack = self._idle.get((owner, key))
         try:
             return stack.pop()[1] if stack else None
         except IndexError:
             return None  # another thread was faster
 
-    def expire(self, owner: Hashable, now_s: float) -> list[_Connection]:
-        """Give up an owner's connections that have been idle for too long, to be closed."""
+    def expire(self, owner: Hashable, now: float) -> list[_Connection]:
+        """Remove an owner's connections that have been idle for too long, to be closed."""
         expired: list[_Connection] = []
-        for key in [key for key in list(self._idle) if key[0] == owner]:
-            stack = self._idle.get(key, [])
-            while stack and now_s - stack[0][0] > MAX_IDLE_S:
-                try:
-                    expired.append(stack.pop(0)[1])
-                except IndexError:
-                    break  # another thread was faster
+        for stack in self._stacks(owner):
+            while stack and now - stack[0][0] >= self._max_idle_s:
+                _pop_oldest(stack, expired)
         return expired
 
+    def next_expiry(self, owner: Hashable) -> float | None:
+        """When `expire` is to be called next; None where no connection of the owner is idle."""
+        oldest = [stack[:1] for stack in self._stacks(owner)]
+        return min((entries[0][0] + self._max_idle_s for entries in oldest if entries), default=None)
+
     def clear(self, owner: Hashable) -> list[_Connection]:
-        """Give up all of an owner's connections, to be closed."""
+        """Remove all of an owner's connections, to be closed."""
         stacks = [self._idle.pop(key, []) for key in list(self._idle) if key[0] == owner]
         return [connection for stack in stacks for _, connection in stack]
+
+    def _stacks(self, owner: Hashable) -> list[list[tuple[float, _Connection]]]:
+        return [stack for key, stack in list(self._idle.items()) if key[0] == owner]
+
+
+def _pop_oldest(stack: list[tuple[float, _Connection]], into: list[_Connection]) -> None:
+    try:
+        into.append(stack.pop(0)[1])
+    except IndexError:
+        pass  # another thread was faster

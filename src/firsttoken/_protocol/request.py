@@ -148,18 +148,17 @@ def check_header_value(name: str, value: str) -> str:
     return value
 
 
-def encode_head(target: str, host: str, headers: Mapping[str, str], body_length: int) -> bytes:
-    """The head of a POST request.
+def encode_head(target: str, host: str, headers: Mapping[str, str]) -> bytes:
+    """The head of a POST request, up to the value of its last header, `content-length`.
 
     Args:
         target: path and query, or the absolute URI for a plain-http proxy.
         host: the value of the header `host`, unless `headers` has one.
         headers: all other headers, names in lower case.
-        body_length: in bytes.
     """
     lines = [f"POST {target} HTTP/1.1"]
     if "host" not in headers:
         lines.append(f"host: {host}")
     lines += [f"{name}: {value}" for name, value in headers.items()]
-    lines.append(f"content-length: {body_length}\r\n\r\n")
+    lines.append("content-length: ")
     return "\r\n".join(lines).encode("ascii")

@@ -1,6 +1,4 @@
-"""Whether a failed attempt is worth another one, and when.
-
-Owns the policy; refuses to wait: the shells do. Asked only while nothing has been handed out.
+"""Whether a failed attempt is worth another one, and when. Only for calls that have not yielded anything.
 
 Sources: RFC 9110, section 10.2.3 (Retry-After); `retry-after-ms` and `x-should-retry` are OpenAI's.
 """
@@ -10,16 +8,16 @@ from collections.abc import Mapping
 from firsttoken.errors import OUT_OF_CREDIT, APIConnectionError, APIStatusError, ChatCompletionError
 
 FIRST_DELAY_S = 0.5
-LONGEST_DELAY_S = 8.0
+MAX_DELAY_S = 8.0
 JITTER = 0.25
 """A delay is cut by up to this part of it, so that clients which failed together do not come back together."""
 
-LONGEST_ASKED_S = 60.0
-"""A server that asks for a longer wait is not waited for: the caller is told how long it asked."""
+MAX_RETRY_AFTER_S = 60.0
+"""A longer `Retry-After` is not waited for: the error has it as `retry_after_s`."""
 
 
 def retry_delay_s(
-    error: ChatCompletionError, headers: Mapping[str, str], *, attempt: int, left_s: float | None, jitter: float
+    error: ChatCompletionError, headers: Mapping[str, str], *, attempt: int, remaining_s: float | None, jitter: float
 ) -> float | None:
     """How long to wait before the next attempt.
 
@@ -27,7 +25,7 @@ def retry_delay_s(
         error: why the attempt failed.
         headers: those of the response, where one came.
         attempt: how many attempts were repeated before: 0 after the first.
-        left_s: seconds until the total deadline, None where there is none.
+        remaining_s: seconds until the total deadline, None where there is none.
         jitter: a random number from 0 to 1.
 
     Returns:
@@ -35,26 +33,26 @@ def retry_delay_s(
     """
     if not may_be_retried(error, headers):
         return None
-    asked_s = error.retry_after_s if isinstance(error, APIStatusError) else None
-    if asked_s is None:
-        delay_s = min(FIRST_DELAY_S * 2.0 ** min(attempt, 10), LONGEST_DELAY_S) * (1 - JITTER * jitter)
-    elif asked_s > LONGEST_ASKED_S:
+    retry_after = error.retry_after_s if isinstance(error, APIStatusError) else None
+    if retry_after is None:
+        delay_s = min(FIRST_DELAY_S * 2.0 ** min(attempt, 10), MAX_DELAY_S) * (1 - JITTER * jitter)
+    elif retry_after > MAX_RETRY_AFTER_S:
         return None
     else:
-        delay_s = asked_s
-    return None if left_s is not None and delay_s >= left_s else delay_s
+        delay_s = retry_after
+    return None if remaining_s is not None and delay_s >= remaining_s else delay_s
 
 
 def may_be_retried(error: ChatCompletionError, headers: Mapping[str, str]) -> bool:
-    """Whether an error is of a kind that may pass, by what the server told in `x-should-retry`, else by its own.
+    """Whether an error is transient: by the header `x-should-retry`, else by its kind.
 
-    What the server told counts for its refusals; of a lost connection it can only say that it is not to be retried. Of
-    other failures it knew nothing when it sent the head: a timeout is the caller's own limit.
+    The header counts for error responses; for a lost connection only "false" does. It says nothing about other errors,
+    which came after it: a timeout is the caller's own limit.
     """
-    told = headers.get("x-should-retry", "").strip().lower()
-    if told == "true" and isinstance(error, APIStatusError):
+    should_retry = headers.get("x-should-retry", "").strip().lower()
+    if should_retry == "true" and isinstance(error, APIStatusError):
         return not _out_of_credit(error)
-    if told == "false" and isinstance(error, (APIStatusError, APIConnectionError)):
+    if should_retry == "false" and isinstance(error, (APIStatusError, APIConnectionError)):
         return False
     return error.retryable
 

@@ -47,6 +47,7 @@ class SSEDecoder:
 
     Attributes:
         failure: why decoding stopped, None while it has not; afterwards bytes are ignored.
+        is_between_events: whether no event has begun that is not complete.
     """
 
     def __init__(self, *, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
@@ -57,7 +58,7 @@ class SSEDecoder:
         )  # of the event that has not ended; many small reads take no more memory than a large one
         self._at_start = True
         self._after_cr = False
-        self._is_between_events = False
+        self.is_between_events = False
         self._last_event_id = ""
 
     def receive_data(self, data: bytes) -> list[ServerSentEvent]:
@@ -82,7 +83,7 @@ class SSEDecoder:
         Line ends are LF by then, and blocks are separated by a blank line; more blank lines may stand anywhere.
         """
         ended = self._complete_blocks(data)
-        self._is_between_events = not (self._buffer or self._at_start or self._after_cr or self.failure)
+        self.is_between_events = not (self._buffer or self._at_start or self._after_cr or self.failure)
         return ended
 
     def _complete_blocks(self, data: bytes) -> bytes:
@@ -119,7 +120,7 @@ class SSEDecoder:
         Where it is None, nothing was consumed: `feed` is for all other reads.
         """
         size = len(data)
-        if not self._is_between_events or data.find(b"\n") != size - 2 or data[-1] != 0x0A or data[:6] != b"data: ":
+        if not self.is_between_events or data.find(b"\n") != size - 2 or data[-1] != 0x0A or data[:6] != b"data: ":
             return None
         return None if b"\r" in data or size - 2 > self._max_event_bytes else data[6:-2]
 

@@ -1,9 +1,7 @@
-"""StreamParser joins the rooms: body bytes in, chunks out, one failure parked behind the good chunks.
+"""StreamParser: the bytes of a body in, chunks out, and one end that follows them.
 
-Owns what is handed out and the rule of completeness. Refuses to know of HTTP, connections and time.
-
-A read is paid for once: split, decoded and parked as a list. Handing a chunk out takes it from a deque; folding
-those that were handed out waits until the next read or until somebody asks for the completion.
+A read is paid for once: split, decoded and enqueued as a list. Yielding a chunk takes it from a deque; accumulating
+those that were yielded waits until a later read, or until somebody asks for the completion.
 """
 
 from collections import deque
@@ -11,187 +9,182 @@ from collections import deque
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
 from firsttoken._protocol.accumulator import Accumulator
+from firsttoken._protocol.completeness import COMPLETE, Completeness, End
 from firsttoken._protocol.decode import ChunkDecoder, DecodeResult
 from firsttoken._protocol.server_error import without_traceback
 from firsttoken._protocol.sse import MAX_EVENT_BYTES, SSEDecoder
-from firsttoken.errors import ChatCompletionError, ResponseFormatError, StreamTruncatedError
+from firsttoken.errors import ChatCompletionError, ResponseFormatError
 
-FOLD_AFTER = 8
-"""How many chunks may lie unfolded: folding them together costs a fourth of folding each by itself."""
+ACCUMULATE_AFTER = 8
+"""How many chunks may wait to be accumulated: together they cost a fourth of what each costs by itself."""
 
 
 class StreamParser:
     """A streamed answer, from the bytes of its body.
 
     Never raises for what the server sent: the first thing that is wrong becomes `failure`, and `next_chunk` still
-    hands out every chunk that came before it.
+    yields every chunk that came before it.
 
     Args:
-        max_event_bytes: the size above which an event is a failure, in bytes.
+        max_event_bytes: the size above which an event is an error, in bytes.
+        expected_choices: the request's `n`; None where it is not known.
+        require_finish_reason: whether `[DONE]` ends an answer only after a finish reason.
 
     Attributes:
-        ready: the chunks that are decoded and not handed out; `next_chunk` takes from it.
-        failure: what went wrong, None where nothing has; its `partial` is filled in as chunks are handed out.
-        complete: whether the answer is known to be whole, though chunks of it may still be `ready`.
+        pending: the chunks that are decoded and not yet yielded; `next_chunk` takes from it.
+        end: what follows them, as soon as it is known: the answer is complete, or it fails.
     """
 
-    def __init__(self, *, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
-        self.ready: deque[ChatCompletionChunk] = deque()
-        self.failure: ChatCompletionError | None = None
-        self.complete = False
-        self._failure_taken = False
+    __slots__ = (
+        *("_accumulated_count", "_accumulator", "_completeness", "_decoder", "_has_dropped", "_sse", "_unaccumulated"),
+        *("end", "pending"),
+    )
+
+    def __init__(
+        self,
+        *,
+        max_event_bytes: int = MAX_EVENT_BYTES,
+        expected_choices: int | None = None,
+        require_finish_reason: bool = True,
+    ) -> None:
+        self.pending: deque[ChatCompletionChunk] = deque()
+        self.end: End | None = None
         self._sse = SSEDecoder(max_event_bytes=max_event_bytes)
         self._decoder = ChunkDecoder()
+        self._completeness = Completeness(expected_choices, require_finish_reason=require_finish_reason)
         self._accumulator = Accumulator()
-        self._unfolded: list[ChatCompletionChunk] = []  # those handed out since the last fold, then those ready
-        self._folded_count = 0
+        self._unaccumulated: list[ChatCompletionChunk] = []  # those yielded since the last time, then those pending
+        self._accumulated_count = 0
         self._has_dropped = False
 
     @property
-    def ended(self) -> bool:
-        """Whether the outcome is known: nothing that may still come changes it."""
-        return self.complete or self.failure is not None or self._failure_taken
+    def failure(self) -> ChatCompletionError | None:
+        """What went wrong, None where nothing has; its `partial` is filled in as chunks are yielded."""
+        return self.end if isinstance(self.end, ChatCompletionError) else None
 
-    def take_failure(self) -> ChatCompletionError | None:
-        """Give the failure away, to be raised: its traceback will refer to whoever holds this object."""
-        failure, self.failure = self.failure, None
-        if failure is not None:
-            self._failure_taken = True
-            self._attach_partial(failure)
-        return failure
+    @property
+    def complete(self) -> bool:
+        """Whether the answer is known to be complete, though chunks of it may still be pending."""
+        return self.end is COMPLETE
 
     @property
     def chunks_yielded(self) -> int:
-        """How many chunks were handed out."""
-        return self._folded_count + len(self._unfolded) - len(self.ready)
+        """How many chunks were yielded."""
+        return self._accumulated_count + len(self._unaccumulated) - len(self.pending)
+
+    @property
+    def may_end_in_silence(self) -> bool:
+        """Whether the answer may be complete though neither `[DONE]` nor the end of the body has come."""
+        return self._completeness.may_end_in_silence and self._sse.is_between_events
 
     def receive_data(self, data: bytes) -> list[ChatCompletionChunk]:
-        """Take bytes of the body; park the chunks in them, and give these to whoever watches what arrives."""
-        if self.ended:
+        """Receive bytes of the body; enqueue the chunks in them, and return these too."""
+        if self.end is not None:
             return []
-        if len(self._unfolded) >= FOLD_AFTER:
-            self._fold()
+        if len(self._unaccumulated) >= ACCUMULATE_AFTER:
+            self._accumulate()
         payload = self._sse.match_single_event(data)
         if payload is not None:
             chunk = self._decoder.try_decode(payload)
             if chunk is not None:
-                self._unfolded.append(chunk)
-                self.ready.append(chunk)
-                return [chunk]
+                chunks = [chunk]
+                self._enqueue(chunks)
+                return chunks
         blocks = self._sse.feed(data)
-        chunks = self._park(self._decoder.decode_blocks(self._sse, blocks)) if blocks else []
+        chunks = self._receive(self._decoder.decode_blocks(self._sse, blocks)) if blocks else []
         if self._sse.failure is not None:
-            self.fail(self._sse.failure)
+            self.set_end(self._sse.failure)
         return chunks
 
     def receive_eof(self) -> list[ChatCompletionChunk]:
-        """Take the end of the body; give the chunk that it ended, if there is one."""
-        if self.ended:
+        """Receive the end of the body; return the chunk that it ended, if there is one."""
+        if self.end is not None:
             return []
-        self._fold()
         decoded = self._decoder.decode_events(self._sse.receive_eof())
         if isinstance(decoded.failure, ResponseFormatError):
             decoded.failure = None  # the event has no end because the stream was cut within it
-        chunks = self._park(decoded)
-        if not self.ended:
-            self._judge_end()
+        chunks = self._receive(decoded)
+        if self.end is None:
+            self.set_end(self._completeness.end_at_eof())
         return chunks
 
     def receive_body(self, decoded: DecodeResult) -> list[ChatCompletionChunk]:
         """Receive a complete answer as one chunk, or an error; return the chunk."""
-        return self._park(decoded)
+        self._enqueue(decoded.chunks)
+        self.set_end(decoded.failure or COMPLETE)
+        return decoded.chunks
 
-    def fail(self, failure: ChatCompletionError) -> None:
-        """Park a failure behind the chunks that are ready, unless the outcome is known already."""
-        if not self.ended:
-            self.failure = without_traceback(failure)
-            self._attach_partial(failure)
+    def set_end(self, end: End) -> None:
+        """Set what follows the pending chunks; the first end stands."""
+        if self.end is None:
+            self.end = end
+            if isinstance(end, ChatCompletionError):
+                without_traceback(end)
+                if not self.pending:
+                    self.attach_partial(end)
 
-    def finish(self) -> None:
-        """Take the answer as whole, as far as it has come, unless the outcome is known already."""
-        self.complete = not self.ended
-
-    def stop(self) -> None:
-        """Hand out nothing more. May be called while another thread takes from `ready`."""
+    def drop_pending(self) -> None:
+        """Yield nothing more. May be called while another thread takes from `pending`."""
         dropped = 0
         while True:
             try:
-                self.ready.pop()
+                self.pending.pop()
             except IndexError:
                 break
             dropped += 1
         if dropped:
             self._has_dropped = True
-            del self._unfolded[-dropped:]
+            del self._unaccumulated[-dropped:]
 
     def next_chunk(self) -> ChatCompletionChunk | None:
-        """Hand out the next chunk; None where there is none: more bytes are needed, or it has `ended`."""
+        """The next chunk; None where there is none: more bytes are needed, or `end` is known."""
         try:
-            return self.ready.popleft()
+            return self.pending.popleft()
         except IndexError:
-            if self.failure is not None:
-                self._attach_partial(self.failure)
+            if isinstance(self.end, ChatCompletionError):
+                self.attach_partial(self.end)
             return None
 
     @property
     def completion(self) -> ChatCompletion:
-        """Exactly the chunks handed out, folded; its choices are [] before the first."""
-        self._fold()
+        """Exactly the chunks yielded, accumulated; its choices are [] before the first."""
+        self._accumulate()
         completion = self._accumulator.completion
-        completion.complete = self.complete and not self.ready and not self._has_dropped
+        completion.complete = self.complete and not self.pending and not self._has_dropped
         return completion
 
-    def has_finished(self, choices: int) -> bool:
-        """Whether so many choices have finished, and every one that was begun, in the chunks handed out."""
-        self._fold()
-        finished = self._accumulator.finished_count
-        return finished >= choices and finished == self._accumulator.started_count
+    def attach_partial(self, error: ChatCompletionError) -> None:
+        """Set what an error tells of the chunks that were yielded before it."""
+        error.chunks_received = self.chunks_yielded
+        error.partial = self.completion if error.chunks_received else error.partial
 
-    def _park(self, decoded: DecodeResult) -> list[ChatCompletionChunk]:
+    def _receive(self, decoded: DecodeResult) -> list[ChatCompletionChunk]:
+        chunks = decoded.chunks
         if decoded.has_replacements:
-            self._fold()
-            self._accumulator.resolve_replacements([*self.ready, *decoded.chunks])
-        self._unfolded += decoded.chunks
-        self.ready.extend(decoded.chunks)
+            self._accumulate()
+            self._accumulator.resolve_replacements([*self.pending, *chunks])
+        self._enqueue(chunks)
         if decoded.done:
-            self._judge_done()
+            self.set_end(self._completeness.end_at_done(self._has_audio))
         elif decoded.failure is not None:
-            self.fail(decoded.failure)
-        return decoded.chunks
+            self.set_end(decoded.failure)
+        return chunks
 
-    def _fold(self) -> None:
-        handed_out = len(self._unfolded) - len(self.ready)
-        if handed_out:
-            self._accumulator.add_all(self._unfolded[:handed_out])
-            self._folded_count += handed_out
-            del self._unfolded[:handed_out]
+    def _enqueue(self, chunks: list[ChatCompletionChunk]) -> None:
+        self._completeness.add(chunks)
+        self._unaccumulated += chunks
+        self.pending.extend(chunks)
 
-    def _attach_partial(self, failure: ChatCompletionError) -> None:
-        if not self.ready:
-            failure.chunks_received = self.chunks_yielded
-            failure.partial = self.completion if failure.chunks_received else failure.partial
+    def _accumulate(self) -> None:
+        """Accumulate what was yielded. Taken out first: an interrupted call must not add a chunk twice."""
+        yielded = self._unaccumulated[: len(self._unaccumulated) - len(self.pending)]
+        if yielded:
+            del self._unaccumulated[: len(yielded)]
+            self._accumulated_count += len(yielded)
+            self._accumulator.add_all(yielded)
 
-    def _judge_done(self) -> None:
-        if self._folded_count or self._unfolded:
-            self.complete = True
-        else:
-            self.fail(StreamTruncatedError("the stream ended with [DONE] before any chunk"))
-
-    def _judge_end(self) -> None:
-        """The end of the body is the end of the answer where every choice that was begun has a finish reason."""
-        begun, finished = self._accumulator.started, self._accumulator.finished
-        for chunk in self._unfolded:
-            for choice in chunk.choices:
-                begun.add(choice.index)
-                if choice.finish_reason:
-                    finished.add(choice.index)
-        if begun and begun == finished:
-            self.complete = True
-            return
-        count = self._folded_count + len(self._unfolded)
-        if begun:
-            missing = ", ".join(str(index) for index in sorted(begun - finished))
-            why = f"no [DONE], and no finish reason for choice {missing}"
-        else:
-            why = "no [DONE], and no choice was begun"
-        self.fail(StreamTruncatedError(f"the stream ended after {count} chunks, before the answer did: {why}"))
+    def _has_audio(self) -> bool:
+        if any(choice.delta.audio is not None for chunk in self.pending for choice in chunk.choices):
+            return True
+        self._accumulate()
+        return any(choice.message.audio is not None for choice in self._accumulator.completion.choices)

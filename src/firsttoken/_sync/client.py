@@ -4,12 +4,13 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, overload
 
-from firsttoken._client.config import ClientConfig, check_http_client
+from firsttoken._client.config import ClientConfig, check_http_client, check_max_idle
 from firsttoken._client.stream import STOP
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
 from firsttoken._models.request import ChatCompletionRequest
 from firsttoken._models.timeout import Timeout
+from firsttoken._protocol.pool import MAX_IDLE
 from firsttoken._sync.driver import Call
 from firsttoken._sync.pool import ConnectionPool
 from firsttoken._sync.stream import ChatCompletionStream
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     import ssl
 
     import httpx2
+
+    from firsttoken._client.limiter import Limiter
+    from firsttoken._models.observer import Observer
 
 OnChunk = Callable[[ChatCompletionChunk], object]
 TokenProvider = Callable[[], str]
@@ -36,12 +40,17 @@ class Client:
         organization: None takes `OPENAI_ORG_ID`.
         project: None takes `OPENAI_PROJECT_ID`.
         timeout: the deadlines of each call.
-        max_retries: how often a call that failed is repeated, while nothing of it was handed out.
+        max_retries: how often a call that failed is repeated, while nothing of it was yielded.
         default_headers: sent with each call.
         ssl_context: for https; None trusts what the system trusts, and the certificates in `SSL_CERT_FILE`.
         proxy: the URL of an http proxy, "" for none; None takes what the environment says.
-        http_client: an `httpx2.Client` of your own, to ask with instead of firsttoken's own connections. It is
+        http_client: an `httpx2.Client` of your own, to send with instead of firsttoken's own connections. It is
             never closed. It needs the extra `httpx2`, and excludes `ssl_context` and `proxy`.
+        max_idle_connections: how many idle connections are kept for each server. They are closed after 60 s.
+        require_finish_reason: whether `[DONE]` completes an answer only after a finish reason. False is for servers
+            that never send one.
+        limiter: bounds how many requests run at once and start in a minute; may be shared with other clients.
+        observer: is told of each call; see `firsttoken.types.Observer`.
 
     Raises:
         ConfigurationError: one of them can't be used, or there is no key for OpenAI's own address.
@@ -60,10 +69,14 @@ class Client:
         ssl_context: "ssl.SSLContext | None" = None,
         proxy: str | None = None,
         http_client: "httpx2.Client | None" = None,
+        max_idle_connections: int = MAX_IDLE,
+        require_finish_reason: bool = True,
+        limiter: "Limiter | None" = None,
+        observer: "Observer | None" = None,
     ) -> None:
         if http_client is not None:
             check_http_client(http_client, "Client", ssl_context=ssl_context, proxy=proxy)
-        settings = ClientConfig(
+        config = ClientConfig(
             api_key=api_key,
             base_url=base_url,
             organization=organization,
@@ -73,8 +86,11 @@ class Client:
             default_headers=default_headers,
             proxy=proxy,
             http_client=http_client,
+            require_finish_reason=require_finish_reason,
+            limiter=limiter,
+            observer=observer,
         )
-        self._begin(settings, ssl_context, http_client)
+        self._init(config, ssl_context, http_client, max_idle_connections)
 
     @classmethod
     def azure(
@@ -91,12 +107,16 @@ class Client:
         ssl_context: "ssl.SSLContext | None" = None,
         proxy: str | None = None,
         http_client: "httpx2.Client | None" = None,
+        max_idle_connections: int = MAX_IDLE,
+        require_finish_reason: bool = True,
+        limiter: "Limiter | None" = None,
+        observer: "Observer | None" = None,
     ) -> Self:
         """Make a client of Azure OpenAI.
 
         Args:
             endpoint: of the resource, as in https://my-resource.openai.azure.com; None takes `AZURE_OPENAI_ENDPOINT`.
-            deployment: which one to ask, where `api_version` is a date; None takes the model that a request names.
+            deployment: where the requests go, if `api_version` is a date; None takes the model that a request names.
             api_version: a date, as in "2024-10-21", for `/openai/deployments/…`; "v1" or "preview" for `/openai/v1`,
                 where the model that a request names is the deployment. None takes `OPENAI_API_VERSION`, else "v1".
             api_key: the resource's key; None takes a token from `AZURE_OPENAI_AD_TOKEN`, else `AZURE_OPENAI_API_KEY`.
@@ -108,6 +128,10 @@ class Client:
             ssl_context: for https.
             proxy: the URL of an http proxy, "" for none.
             http_client: an `httpx2.Client` of your own.
+            max_idle_connections: how many idle connections are kept for each server.
+            require_finish_reason: whether `[DONE]` completes an answer only after a finish reason.
+            limiter: bounds how many requests run at once and start in a minute.
+            observer: is told of each call.
 
         Raises:
             ConfigurationError: one of them can't be used, or there is no endpoint or no key.
@@ -116,7 +140,7 @@ class Client:
 
         if http_client is not None:
             check_http_client(http_client, "Client", ssl_context=ssl_context, proxy=proxy)
-        settings = AzureConfig(
+        config = AzureConfig(
             endpoint=endpoint,
             deployment=deployment,
             api_version=api_version,
@@ -127,19 +151,37 @@ class Client:
             default_headers=default_headers,
             proxy=proxy,
             http_client=http_client,
+            require_finish_reason=require_finish_reason,
+            limiter=limiter,
+            observer=observer,
         )
         client = cls.__new__(cls)
-        client._begin(settings, ssl_context, http_client)
+        client._init(config, ssl_context, http_client, max_idle_connections)
         return client
 
-    def _begin(
-        self, settings: ClientConfig, ssl_context: "ssl.SSLContext | None", http_client: "httpx2.Client | None"
+    def _init(
+        self,
+        config: ClientConfig,
+        ssl_context: "ssl.SSLContext | None",
+        http_client: "httpx2.Client | None",
+        max_idle: int,
     ) -> None:
-        self._settings = settings
-        self._transport = ConnectionPool(ssl_context) if http_client is None else _transport_of(http_client)
+        self._config = config
+        self._pool = (
+            ConnectionPool(ssl_context, check_max_idle(max_idle)) if http_client is None else _pool_of(http_client)
+        )
+
+    @property
+    def observer(self) -> "Observer | None":
+        """Who is told of the calls that begin from now on; it may be set."""
+        return self._config.observer
+
+    @observer.setter
+    def observer(self, observer: "Observer | None") -> None:
+        self._config.observer = observer
 
     def __repr__(self) -> str:
-        return f"Client(base_url={self._settings.redacted_url!r})"
+        return f"Client(base_url={self._config.redacted_url!r})"
 
     def __enter__(self) -> Self:
         return self
@@ -151,7 +193,7 @@ class Client:
 
     def close(self) -> None:
         """Close the idle connections. Streams that are open go on, and the client can be used again."""
-        self._transport.close()
+        self._pool.close()
 
     def chat_completion(
         self,
@@ -161,11 +203,11 @@ class Client:
         max_retries: int | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> ChatCompletion:
-        """Ask, and wait for the whole answer.
+        """Send a request and return the completion.
 
         Args:
-            request: what to ask.
-            timeout: for this call; `first_chunk_s` bounds the whole response.
+            request: what to send.
+            timeout: for this call; `response_s` bounds the response.
             max_retries: for this call.
             headers: for this call, over the client's own.
 
@@ -173,10 +215,12 @@ class Client:
             ChatCompletionError: there is no answer; which kind says why.
             ConfigurationError: the call can't be made, or `request.stream` is True.
         """
-        plan = self._settings.plan(request, streamed=False, timeout=timeout, max_retries=max_retries, headers=headers)
-        call = Call(self._transport, plan)
+        prepared = self._config.prepare(
+            request, streamed=False, timeout=timeout, max_retries=max_retries, headers=headers
+        )
+        call = Call(self._pool, prepared)
         try:
-            return call.course.dressed(call.wait_for_completion())
+            return call.wait_for_completion()
         finally:
             call.close()
 
@@ -211,10 +255,10 @@ class Client:
         max_retries: int | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> ChatCompletionStream | ChatCompletion:
-        """Ask, and get the answer while it is written; it is streamed whether or not `request.stream` is set.
+        """Send a request and stream the response, whether or not `request.stream` is set.
 
         Args:
-            request: what to ask.
+            request: what to send.
             on_chunk: called with each chunk. If it returns `STOP`, the stream ends early. What it raises propagates,
                 after the connection is closed.
             timeout: for this call.
@@ -230,8 +274,10 @@ class Client:
                 raises it.
             ConfigurationError: the call can't be made.
         """
-        plan = self._settings.plan(request, streamed=True, timeout=timeout, max_retries=max_retries, headers=headers)
-        stream = ChatCompletionStream(self._transport, plan)
+        prepared = self._config.prepare(
+            request, streamed=True, timeout=timeout, max_retries=max_retries, headers=headers
+        )
+        stream = ChatCompletionStream(self._pool, prepared)
         if on_chunk is None:
             return stream
         with stream:
@@ -241,10 +287,10 @@ class Client:
         return stream.completion
 
 
-def _transport_of(http_client: "httpx2.Client") -> ConnectionPool:
-    from firsttoken._sync.httpx2 import HTTPX2Transport
+def _pool_of(http_client: "httpx2.Client") -> ConnectionPool:
+    from firsttoken._sync.httpx2 import HTTPX2Pool
 
-    return HTTPX2Transport(http_client)
+    return HTTPX2Pool(http_client)
 
 
-Client.__module__ = "firsttoken"  # the door, for reprs, tracebacks and pickles
+Client.__module__ = "firsttoken"  # the public module, for reprs, tracebacks and pickles

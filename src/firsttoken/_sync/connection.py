@@ -1,26 +1,31 @@
 """A connection over a socket, plain or TLS: every wait in it has a deadline and ends when it is aborted.
 
-Owns the socket and its end. Refuses to know what the bytes mean, save the answer to CONNECT.
+It does not know what the bytes mean, except those of the response to CONNECT.
 """
 
 import errno
 import os
-import select
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from firsttoken._client.call import clock
-from firsttoken._client.sockets import Address, new_socket
+from firsttoken._client.sockets import (
+    AbortedError,
+    Address,
+    DeadlineError,
+    clock,
+    is_untaken,
+    new_socket,
+    resolve_host,
+    wait_until_ready,
+)
 from firsttoken._protocol.proxy import Proxy, Tunnel
 from firsttoken._protocol.url import Origin
 
 if TYPE_CHECKING:
     import ssl
-from collections.abc import Callable
-
-from firsttoken._client.sockets import resolve_host
 
 READ_BYTES = 65536
 _SEND_BYTES = 262144
@@ -34,35 +39,31 @@ _SHORT_WAIT_S = 0.1
 """A wait that is longer may end a little early, and be taken up again."""
 
 
-class DeadlineError(Exception):
-    """The deadline of a wait has passed."""
-
-
-class AbortedError(Exception):
-    """The connection was aborted by another thread."""
-
-
 class Connection:
-    """One connection, first to be opened, then for one exchange after another.
+    """One connection, first to be opened, then for one request after another.
 
     Attributes:
-        used: whether it has served an exchange before.
+        is_reused: whether it has served a request before.
     """
 
+    __slots__ = ("_aborted", "_early", "_process", "_sent_bytes", "_socket", "_timeout_s", "is_reused")
+
     def __init__(self) -> None:
-        self.used = False
+        self.is_reused = False
         self._process = os.getpid()
+        self._early = b""  # of a response that began before its request was sent
+        self._sent_bytes = 0
         self._socket: socket.socket | None = None
         self._aborted = False
         self._timeout_s = 0.0  # what the socket has
 
-    def open(self, origin: Origin, proxy: Proxy | None, until_s: float) -> None:
+    def open(self, origin: Origin, proxy: Proxy | None, deadline: float) -> None:
         """Connect: look up, TCP, and for https the proxy's tunnel.
 
         Args:
             origin: where to.
             proxy: through which proxy, if any.
-            until_s: the deadline, on the monotonic clock.
+            deadline: on the monotonic clock.
 
         Raises:
             DeadlineError: the deadline has passed.
@@ -71,12 +72,14 @@ class Connection:
             APIStatusError: the proxy refused the tunnel.
             ResponseFormatError: the proxy does not speak HTTP.
         """
-        near = origin if proxy is None else proxy.origin
-        self._connect(resolve(near.host, near.port, lambda event: self._wait_event(event, until_s)), until_s)
+        first_hop = origin if proxy is None else proxy.origin
+        self._connect(
+            resolve(first_hop.host, first_hop.port, lambda event: self._wait_event(event, deadline)), deadline
+        )
         if origin.scheme == "https" and proxy is not None:
-            self._open_tunnel(origin, proxy, until_s)
+            self._open_tunnel(origin, proxy, deadline)
 
-    def start_tls(self, context: "ssl.SSLContext", host: str, until_s: float) -> None:
+    def start_tls(self, context: "ssl.SSLContext", host: str, deadline: float) -> None:
         """Put TLS on top; the certificate must be of `host`.
 
         Raises:
@@ -87,14 +90,14 @@ class Connection:
         # Wrapped first, shaken hands with later: truststore holds a lock of the context while it wraps, and `abort`
         # must find the SSLSocket, which takes the file descriptor over.
         secured = self._socket = context.wrap_socket(
-            self._armed(until_s), server_hostname=host, do_handshake_on_connect=False
+            self._socket_with_timeout(deadline), server_hostname=host, do_handshake_on_connect=False
         )
         while True:
-            self._armed(until_s)
+            self._socket_with_timeout(deadline)
             try:
                 secured.do_handshake()
             except TimeoutError:
-                self._check(until_s)
+                self._check(deadline)
             except OSError:
                 if self._aborted:
                     raise AbortedError from None
@@ -102,23 +105,40 @@ class Connection:
             else:
                 return
 
-    def send(self, data: bytes, until_s: float) -> None:
-        """Send all bytes.
+    def send(self, data: bytes, deadline: float) -> bool:
+        """Send a request.
+
+        Returns:
+            Whether all of it was sent; False where the server answers or closes before its end.
 
         Raises:
             DeadlineError: the deadline has passed.
             AbortedError: another thread called `abort`.
             OSError: the connection is broken.
         """
+        self._sent_bytes = 0
+        if len(data) <= _SEND_BYTES:  # the system takes it at once
+            self._send_all(data, deadline)
+            return True
         view = memoryview(data)
         while view:
-            sock = self._armed(until_s)
+            sock = self._socket_with_timeout(deadline)
+            sock.settimeout(0)
+            self._timeout_s = 0.0
             try:
-                view = view[sock.send(view[:_SEND_BYTES]) :]
-            except TimeoutError:
-                self._check(until_s)
+                sent = sock.send(view[:_SEND_BYTES])
+            except OSError as error:
+                if not _would_block(error):
+                    raise
+                self._wait_for_space(sock, deadline)
+                if self._has_response(sock):
+                    return False
+            else:
+                self._sent_bytes += sent
+                view = view[sent:]
+        return True
 
-    def recv(self, until_s: float) -> bytes:
+    def recv(self, deadline: float) -> bytes:
         """Receive what is there, as soon as anything is; b"" at the end of the connection.
 
         Raises:
@@ -126,11 +146,14 @@ class Connection:
             AbortedError: another thread called `abort`.
             OSError: the connection is broken.
         """
+        if self._early:
+            data, self._early = self._early, b""
+            return data
         while True:
             try:
-                data = self._armed(until_s).recv(READ_BYTES)
+                data = self._socket_with_timeout(deadline).recv(READ_BYTES)
             except TimeoutError:
-                self._check(until_s)
+                self._check(deadline)
             except OSError:
                 if self._aborted:
                     raise AbortedError from None
@@ -140,13 +163,23 @@ class Connection:
                     raise AbortedError
                 return data
 
+    def is_untaken(self, *, at_eof: bool) -> bool | None:
+        """Whether the server has received nothing of the last request; None where that can't be known.
+
+        Args:
+            at_eof: whether the server has closed the connection, which acknowledges what it has read; a reset does not.
+        """
+        if self._socket is None or not at_eof:
+            return not self._sent_bytes
+        return is_untaken(self._socket, self._sent_bytes)
+
     def is_alive(self) -> bool:
         """Whether an idle connection is still open, and silent as it should be."""
         sock = self._socket
-        if sock is None or self._process != os.getpid():
+        if sock is None or self._aborted or self._early or self._process != os.getpid():
             return False
         try:
-            return not _ready(sock, for_writing=False, wait_s=0)
+            return not wait_until_ready(sock, 0, reading=True)
         except (OSError, ValueError):
             return False
 
@@ -172,12 +205,12 @@ class Connection:
     def __del__(self) -> None:
         self.close()
 
-    def _armed(self, until_s: float) -> socket.socket:
+    def _socket_with_timeout(self, deadline: float) -> socket.socket:
         """The socket, with a timeout that goes off by then; if earlier, whoever waits looks at the clock again.
 
         Setting a timeout is a system call. One that fits, since it was set for the read before, is left as it is.
         """
-        left_s = min(until_s - clock(), _MAX_WAIT_S)
+        left_s = min(deadline - clock(), _MAX_WAIT_S)
         sock = self._socket
         if self._aborted or sock is None:
             raise AbortedError
@@ -188,24 +221,24 @@ class Connection:
             sock.settimeout(self._timeout_s)
         return sock
 
-    def _check(self, until_s: float) -> None:
+    def _check(self, deadline: float) -> None:
         if self._aborted:
             raise AbortedError
-        if clock() >= until_s:
+        if clock() >= deadline:
             raise DeadlineError
 
-    def _wait_event(self, event: threading.Event, until_s: float) -> None:
-        while not event.wait(max(0.0, min(_ABORT_CHECK_S, until_s - clock()))):
-            self._check(until_s)
+    def _wait_event(self, event: threading.Event, deadline: float) -> None:
+        while not event.wait(max(0.0, min(_ABORT_CHECK_S, deadline - clock()))):
+            self._check(deadline)
 
-    def _connect(self, addresses: list[Address], until_s: float) -> None:
+    def _connect(self, addresses: list[Address], deadline: float) -> None:
         """Try the addresses in turn, each for its share of the time, so that a dead one does not use it up."""
         failure: Exception = OSError(errno.EADDRNOTAVAIL, "the host has no address")
         for position, (family, address) in enumerate(addresses):
             now_s = clock()
-            share_until_s = now_s + (until_s - now_s) / (len(addresses) - position)
+            share_deadline = now_s + (deadline - now_s) / (len(addresses) - position)
             try:
-                self._connect_to(family, address, share_until_s)
+                self._connect_to(family, address, share_deadline)
             except (OSError, DeadlineError) as error:
                 failure = error
                 self.close()
@@ -216,23 +249,53 @@ class Connection:
         finally:
             del failure  # its traceback refers to this frame
 
-    def _connect_to(self, family: socket.AddressFamily, address: tuple[object, ...], until_s: float) -> None:
-        self._check(until_s)
+    def _connect_to(self, family: socket.AddressFamily, address: tuple[object, ...], deadline: float) -> None:
+        self._check(deadline)
         sock = self._socket = new_socket(family)
         code = sock.connect_ex(address)
         if code in (errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", errno.EWOULDBLOCK)):
-            while not _ready(sock, for_writing=True, wait_s=max(0.0, min(_ABORT_CHECK_S, until_s - clock()))):
-                self._check(until_s)
+            while not wait_until_ready(sock, max(0.0, min(_ABORT_CHECK_S, deadline - clock())), writing=True):
+                self._check(deadline)
             code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             raise OSError(code, os.strerror(code))
-        self._check(until_s)
+        self._check(deadline)
 
-    def _open_tunnel(self, origin: Origin, proxy: Proxy, until_s: float) -> None:
+    def _send_all(self, data: bytes, deadline: float) -> None:
+        view = memoryview(data)
+        while view:
+            sock = self._socket_with_timeout(deadline)
+            try:
+                sent = sock.send(view)
+            except TimeoutError:
+                self._check(deadline)
+            else:
+                self._sent_bytes += sent
+                view = view[sent:]
+
+    def _wait_for_space(self, sock: socket.socket, deadline: float) -> None:
+        """Wait until a socket can be written, or the server has something to say."""
+        while True:
+            left_s = min(deadline - clock(), _MAX_WAIT_S)
+            if wait_until_ready(sock, max(0.0, left_s), reading=True, writing=True):
+                return
+            self._check(deadline)
+
+    def _has_response(self, sock: socket.socket) -> bool:
+        """Whether a response has begun, which is kept for `recv`, or the server has closed the connection."""
+        try:
+            self._early = sock.recv(READ_BYTES)
+        except OSError as error:
+            if _would_block(error):  # or TLS had something of its own to say
+                return False
+            raise
+        return True
+
+    def _open_tunnel(self, origin: Origin, proxy: Proxy, deadline: float) -> None:
         tunnel = Tunnel(origin, proxy)
-        self.send(tunnel.request, until_s)
+        self._send_all(tunnel.request, deadline)
         while not tunnel.is_open:
-            tunnel.receive_data(self.recv(until_s))
+            tunnel.receive_data(self.recv(deadline))
 
 
 def _shut_down(sock: socket.socket) -> None:
@@ -243,17 +306,9 @@ def _shut_down(sock: socket.socket) -> None:
         pass  # it is not connected, or not any more
 
 
-def _ready(sock: socket.socket, *, for_writing: bool, wait_s: float) -> bool:
-    """Whether a socket can be read or written, or has failed, within so many seconds."""
-    if hasattr(select, "poll"):
-        poll = select.poll()
-        poll.register(sock, select.POLLOUT if for_writing else select.POLLIN)
-        return bool(poll.poll(wait_s * 1000))
-    waiting = [sock]
-    readable, writable, failed = select.select(
-        [] if for_writing else waiting, waiting if for_writing else [], waiting, wait_s
-    )
-    return bool(readable or writable or failed)
+def _would_block(error: OSError) -> bool:
+    """Whether an error says that a socket that does not block would have to wait; TLS has two errors for it."""
+    return isinstance(error, BlockingIOError) or type(error).__name__ in ("SSLWantReadError", "SSLWantWriteError")
 
 
 def resolve(host: str, port: int, wait: Callable[[threading.Event], None]) -> list[Address]:

@@ -1,331 +1,335 @@
-"""One call: attempts over connections until there is an answer, or a failure that no attempt mends.
+"""Drives one call over sockets: does what its machine asks for, and reports what happened.
 
-Owns the connection of the attempt under way and when it is closed. Another thread may close a call at any moment:
-the lock guards what both touch, and is never held while waiting.
+One thread at a time is in a call, and the machine is its own. `close` may be called by any other, and by a signal
+handler at any moment of the same thread: it sets a flag, wakes who waits, and leaves the rest to whoever is in the
+call, or does it itself where nobody is.
 """
 
 import os
+import random
 import threading
-from collections.abc import Callable
+import time
+from typing import TYPE_CHECKING
 
-from firsttoken._client.call import NO_TOKEN, Course, clock, connection_failure, token_provider_error
-from firsttoken._client.prepared import PreparedRequest, TokenProvider
-from firsttoken._client.stream import ConcurrencyError
+from firsttoken._client.call import concurrency_error, copy_error, token_provider_error
+from firsttoken._client.prepared import PreparedRequest
+from firsttoken._client.sockets import AbortedError, DeadlineError, Waker, clock
 from firsttoken._models.completion import ChatCompletion
-from firsttoken._protocol.http1 import may_begin_response
-from firsttoken._sync.connection import AbortedError, Connection, DeadlineError
+from firsttoken._protocol.call import Action, CallMachine
+from firsttoken._sync.connection import Connection
 from firsttoken._sync.pool import ConnectionPool
 from firsttoken.errors import ChatCompletionError, ConfigurationError
 
-DRAIN_S = 0.1
-"""How long to wait for the end of a body behind `[DONE]`, so that its connection can be used again."""
+if TYPE_CHECKING:
+    from firsttoken._client.watching import CallWatcher
 
 
 class Call:
-    """A request and its answer.
+    """A request and its response.
 
     Args:
-        transport: gives the connections.
-        plan: what to send, and the limits.
+        pool: gives the connections.
+        request: what to send, and the limits.
 
     Attributes:
-        course: the attempts, and the answer as far as it has come.
-        closed: whether `close` was called.
+        machine: decides what is done.
+        is_closed: whether `close` was called.
     """
 
-    def __init__(self, transport: ConnectionPool, plan: PreparedRequest) -> None:
-        self.course = Course(plan)
-        self.closed = False
-        self._transport = transport
+    __slots__ = (
+        *("_connection", "_driving", "_is_settled", "_lock", "_pool", "_process", "_request", "_waker", "_watcher"),
+        *("__weakref__", "is_closed", "machine"),
+    )
+
+    def __init__(self, pool: ConnectionPool, request: PreparedRequest) -> None:
+        self.is_closed = False
+        self._is_settled = False
+        self._pool = pool
+        self._request = request
         self._process = os.getpid()
-        self._lock = threading.RLock()
-        self._wake = threading.Event()
+        self._driving = threading.Lock()  # of the thread that is in the call; nobody waits for it
+        self._lock = threading.RLock()  # guards the machine and the connection; is never held while waiting
         self._connection: Connection | None = None
-        self._is_waiting = False
-        self._awaiting_first_byte = True  # no byte of the response has come
-        self._allow_pooled = True
+        self._waker: Waker | None = None
+        self._watcher: CallWatcher | None = None
+        if request.observer is not None or request.limiter is not None:
+            from firsttoken._client.watching import watch
+
+            self._watcher = watch(request)
+        jitter = random.random()  # noqa: S311 - it spreads retries, it guards nothing
+        self.machine = CallMachine(request, clock(), jitter=jitter, wall_clock=time.time, listener=self._watcher)
 
     def wait_for_head(self) -> None:
-        """Wait until the server has said yes.
-
-        Raises:
-            ChatCompletionError: it did not, and no retry is left.
-            AbortedError: the call was closed.
-        """
-        while True:
-            exchange = self.course.exchange
-            if exchange.core.failure is not None and not exchange.core.ready:
-                self._retry_or_raise()
-            elif exchange.opened:
-                self.course.left_at_s = clock()
-                return
-            else:
-                self._step()
-
-    def wait_for_chunk(self) -> bool:
-        """Wait until a chunk is ready; False where the answer is whole instead, and its connection given back.
-
-        Raises:
-            ChatCompletionError: the answer failed behind its last good chunk.
-            AbortedError: the call was closed.
-        """
-        self.course.resume()
-        while True:
-            core = self.course.exchange.core
-            if core.ready:
-                return True
-            if core.failure is not None:
-                self._retry_or_raise()
-            elif core.complete:
-                self._finish()
-                return False
-            else:
-                self._step()
-
-    def wait_for_completion(self) -> ChatCompletion:
-        """Wait for an answer that is not streamed.
+        """Wait until a response with a success status has begun, or the call was closed.
 
         Raises:
             ChatCompletionError: there is none, and no retry is left.
         """
-        while True:
-            exchange = self.course.exchange
-            if exchange.core.failure is not None:
-                self._retry_or_raise()
-            elif exchange.whole is not None:
-                self._finish()
-                return exchange.whole
-            else:
-                self._step()
+        if not self._enter():
+            return
+        try:
+            while not self.machine.is_open(clock()):
+                self._perform(self._next_action())
+        except AbortedError:
+            pass
+        except BaseException:
+            self.is_closed = True
+            raise
+        finally:
+            self._leave()
+
+    def wait_for_chunk(self) -> bool:
+        """Wait until a chunk is pending; False where the answer has ended instead, or the call was closed.
+
+        Raises:
+            ChatCompletionError: the answer failed after its last chunk.
+        """
+        if not self._enter():
+            return False
+        try:
+            self.machine.resume(clock())
+            return self._run() is Action.YIELD
+        except AbortedError:
+            return False
+        except BaseException:
+            self.is_closed = True
+            raise
+        finally:
+            self._leave()
+
+    def wait_for_completion(self) -> ChatCompletion:
+        """Wait for a response that is not streamed.
+
+        Raises:
+            ChatCompletionError: there is none, and no retry is left.
+        """
+        self._enter()
+        try:
+            self._run()
+            return self.machine.completion
+        finally:
+            self.is_closed = True
+            self._leave()
 
     def completion(self) -> ChatCompletion:
-        """The chunks handed out, folded."""
+        """The answer, or as much of it as was yielded."""
         with self._lock:
-            return self.course.exchange.core.completion
+            return self.machine.completion
 
     def close(self) -> None:
-        """End the call, whoever waits in it; what was not handed out is dropped."""
-        if self._process != os.getpid():  # a forked child: neither the socket nor the lock is its own
+        """End the call, whoever waits in it; what was not yielded is dropped."""
+        if self._process != os.getpid():  # a forked child: neither the socket nor the locks are its own
             if self._connection is not None:
                 self._connection.close()
             return
-        with self._lock:
-            self.closed = True
-            self.course.exchange.core.stop()
-            self.course.exchange.release()
+        self.is_closed = True
+        with self._lock:  # so that a connection is not shut down that serves another call by then
             if self._connection is not None:
                 self._connection.abort()
-            if not self._is_waiting:
-                self._drop_connection()  # else the one who waits does: it may be using the descriptor
-            self._wake.set()
+        if self._waker is not None:
+            self._waker.set()
+        if self._watcher is not None and self._watcher.permit is not None:
+            self._watcher.permit.release()
+        self._settle()
 
-    def _step(self) -> None:
-        """Take one step towards an answer: take what was read, make a connection and send the request, or read once."""
-        exchange, connection = self.course.exchange, self._connection
-        if exchange.has_pending_data:
-            with self._lock:
-                self._check_open()
-                self.course.left_at_s = now_s = clock()
-                exchange.process_pending(now_s)
-        elif connection is None:
-            self._wait(self._attempt)
-        else:
-            self._read(connection)
+    # Who is in the call.
 
-    def _wait(self, act: Callable[[], None]) -> None:
-        """Do something that waits, so that `close` can wake it; what it raises closes the connection.
-
-        Raises:
-            AbortedError: the call was closed.
-            APIConnectionError: this is a forked child, and the call its parent's.
-        """
-        self._begin_waiting()
-        try:
-            act()
-        except BaseException:
-            self._drop_connection()
-            raise
-        finally:
-            self._end_waiting()
-
-    def _begin_waiting(self) -> None:
+    def _enter(self) -> bool:
+        """Enter the call; False where it was closed."""
         if self._process != os.getpid():
-            raise self.course.forked_error()
-        with self._lock:
-            if self.closed:
-                raise AbortedError
-            if self._is_waiting:
-                raise ConcurrencyError
-            self._is_waiting = True
+            raise self.machine.forked_error()
+        if self._driving.acquire(blocking=False):
+            return True
+        if self.is_closed:
+            return False
+        raise concurrency_error()
 
-    def _end_waiting(self) -> None:
-        with self._lock:
-            self._is_waiting = False
-            if self.closed:
-                self._drop_connection()
+    def _leave(self) -> None:
+        self._driving.release()
+        if self.is_closed:
+            self._settle()
 
-    def _check_open(self) -> None:
-        if self.closed:
-            raise AbortedError
+    def _settle(self) -> None:
+        """End a call that was closed, unless somebody is in it, who does when they leave."""
+        while not self._is_settled and self._driving.acquire(blocking=False):
+            try:
+                with self._lock:
+                    self.machine.close(clock())
+                    while (action := self.machine.next_action(clock())) is not Action.FINISH:
+                        self._give_up_connection(action)
+                    self._give_up_connection(Action.CLOSE)  # one that the machine does not know of yet
+                self._is_settled = True
+            finally:
+                self._driving.release()
 
-    def _attempt(self) -> None:
-        """Send the request over an idle connection, or over a new one."""
-        if self.course.plan.token_provider is not None and not self._authorize(self.course.plan.token_provider):
-            return
-        deadlines = self.course.deadlines
-        connection = self._transport.acquire_idle(self.course.plan) if self._allow_pooled else None
-        self._awaiting_first_byte = True
-        try:
-            if connection is None:
-                connection = self._transport.new_connection(self.course)
-                self._adopt(connection)
-                deadlines.connecting(clock())
-                self._transport.open(connection, self.course.plan, deadlines.at_s)
+    # What is done.
+
+    def _run(self) -> Action:
+        """Do what the machine asks for, until there is something for the caller."""
+        action = self._next_action()
+        while True:
+            if action is Action.READ:
+                action = self._read()
+            elif action is Action.YIELD:
+                return action
             else:
-                self._adopt(connection)
-        except DeadlineError:
-            self._fail(deadlines.error())
-        except ChatCompletionError as failure:
-            self._fail(failure)
-        except ConfigurationError:  # a ValueError, too
-            raise
-        except (OSError, ValueError) as error:
-            self._fail(connection_failure(error, self.course.plan, "no connection to"))
-        else:
-            self._send(connection)
+                self._perform(action)
+                if action is Action.FINISH:
+                    return action
+                action = self._next_action()
 
-    def _authorize(self, token_provider: TokenProvider) -> bool:
-        """Get a token for the attempt; False where none came in time. The caller's code: it runs without the lock."""
-        deadlines = self.course.deadlines
-        deadlines.requesting(clock())
+    def _next_action(self) -> Action:
+        with self._lock:
+            if self.is_closed:
+                raise AbortedError
+            return self.machine.next_action(clock())
+
+    def _perform(self, action: Action) -> None:
+        match action:
+            case Action.READ:
+                self._read()
+            case Action.PROCESS:
+                with self._lock:
+                    self.machine.process_pending(clock())
+            case Action.GET_TOKEN:
+                self._get_token()
+            case Action.ACQUIRE_PERMIT:
+                self._acquire_permit()
+            case Action.CONNECT:
+                self._connect()
+            case Action.SEND:
+                self._send()
+            case Action.SLEEP:
+                self._sleep()
+            case Action.RELEASE | Action.CLOSE:
+                self._give_up_connection(action)
+            case Action.FINISH:
+                self._finish()
+            case Action.YIELD:
+                pass
+
+    def _read(self) -> Action:
+        machine, connection = self.machine, self._connection
+        if connection is None:
+            raise AbortedError
+        data, error = b"", None
         try:
-            token = token_provider()
+            data = connection.recv(machine.deadline)
+        except (DeadlineError, OSError, ChatCompletionError) as raised:
+            error = raised
+        try:
+            with self._lock:
+                if self.is_closed:
+                    raise AbortedError
+                now = clock()
+                if data:
+                    machine.receive_data(data, now)
+                elif error is None:
+                    machine.receive_eof(now, is_untaken=connection.is_untaken(at_eof=True))
+                elif isinstance(error, DeadlineError):
+                    machine.deadline_passed(now)
+                else:
+                    machine.is_reused = connection.is_reused
+                    machine.connection_lost(error, now, is_untaken=connection.is_untaken(at_eof=False))
+                return machine.next_action(now)
+        finally:
+            del error  # its traceback refers to this frame
+
+    def _get_token(self) -> None:
+        """Get a token for the attempt. The caller's code: it runs without the lock."""
+        provider = self._request.token_provider
+        try:
+            token = None if provider is None else provider()
         except (StopIteration, StopAsyncIteration) as error:
             raise token_provider_error(error) from error
-        if clock() >= deadlines.at_s:
-            self._fail(deadlines.error(NO_TOKEN))
-            return False
-        with self._lock:
-            self._check_open()
-            self.course.authorize(token)
-        return True
-
-    def _adopt(self, connection: Connection) -> None:
-        with self._lock:
-            self._connection = connection  # a closed call drops it when the waiting ends
-            self._check_open()
-
-    def _send(self, connection: Connection) -> None:
-        deadlines = self.course.deadlines
-        self.course.exchange.requesting(clock())
         try:
-            connection.send(self.course.plan.message, deadlines.at_s)
-        except DeadlineError:
-            self._fail(deadlines.error())
-        except OSError:
-            pass  # it may have answered before it stopped to listen; if not, reading says so
-
-    def _read(self, connection: Connection) -> None:
-        """Wait for bytes, and take them. `_wait`, spelt out: this is paid for with every chunk that comes alone."""
-        self._begin_waiting()
-        exchange = self.course.exchange
-        try:
-            data = connection.recv(exchange.until_s())
-        except (DeadlineError, OSError, ChatCompletionError) as error:
-            self._end_waiting()
-            self._take_failed_read(connection, error)
+            request = self._request.with_token(token)
+        except ConfigurationError as error:
+            self.machine.fail(error, clock())
             return
-        except BaseException:
-            self._end_waiting()
-            self._drop_connection()
-            raise
-        with self._lock:
-            self._is_waiting = False
-            if self.closed:
-                self._drop_connection()
-                raise AbortedError
-            if self._awaiting_first_byte and not may_begin_response(data) and connection.used:
-                self._lose(connection, ConnectionResetError("the connection had data left over"))
-            elif data:
-                self._awaiting_first_byte = False
-                self.course.left_at_s = now_s = clock()
-                exchange.receive_data(data, now_s)
-            elif self._awaiting_first_byte:
-                self._lose(connection, ConnectionResetError("the server closed the connection without an answer"))
-            else:
-                exchange.receive_eof(clock())
+        self.machine.token_received(request, clock())
 
-    def _take_failed_read(self, connection: Connection, error: DeadlineError | OSError | ChatCompletionError) -> None:
-        if isinstance(error, ChatCompletionError):  # a caller's own client says by itself what has failed
-            self._fail(error)
+    def _acquire_permit(self) -> None:
+        if self._watcher is None:
             return
-        if isinstance(error, OSError):
-            self._lose(connection, error)
-            return
-        exchange = self.course.exchange
-        with self._lock:
-            self._check_open()
-            exchange.expire(clock())
-        if exchange.core.ended:
-            self._drop_connection()
-
-    def _lose(self, connection: Connection, error: OSError) -> None:
-        """Take the loss of a connection; one that went stale while it was idle is replaced without a word."""
-        if self._awaiting_first_byte and connection.used:
-            self._allow_pooled = False
-            self._drop_connection()
+        permit = self._watcher.request_permit(self.machine.attempts)
+        if self.is_closed:
+            raise AbortedError
+        if permit.wait(self.machine.deadline):
+            self.machine.permit_granted(clock())
         else:
-            self._fail(connection_failure(error, self.course.plan, "lost the connection to"))
+            self.machine.deadline_passed(clock())
 
-    def _fail(self, failure: ChatCompletionError) -> None:
-        with self._lock:
-            self._check_open()
-            self.course.exchange.lose(failure)
-        self._drop_connection()
-
-    def _retry_or_raise(self) -> None:
-        self._drop_connection()
-        failure = self.course.take_failure()
+    def _connect(self) -> None:
+        machine, request = self.machine, self._request
+        connection = self._pool.acquire_idle(request) if machine.allows_idle_connection else None
+        if connection is not None:
+            self._set_connection(connection)
+            machine.connected(clock(), is_reused=True)
+            return
+        connection = self._pool.new_connection(machine)
+        self._set_connection(connection)
         try:
-            delay_s = self.course.retry_delay_s(failure)
-            if delay_s is None:
-                raise failure
-        finally:
-            del failure  # its traceback refers to this frame
-        self._wake.wait(delay_s)
+            self._pool.open(connection, request, machine.deadline)
+        except DeadlineError:
+            machine.deadline_passed(clock())
+        except ChatCompletionError as error:
+            machine.connection_lost(error, clock())
+        except ConfigurationError as error:  # a ValueError, too
+            machine.fail(error, clock())
+        except (OSError, ValueError) as error:
+            machine.connection_failed(error)
+        else:
+            machine.connected(clock(), is_reused=False)
+            return
+        self._give_up_connection(Action.CLOSE)
+
+    def _set_connection(self, connection: Connection) -> None:
         with self._lock:
-            self._check_open()
-            self.course.begin_attempt()
+            self._connection = connection
+            if self.is_closed:  # `close` did not see this connection
+                raise AbortedError
+
+    def _send(self) -> None:
+        machine, connection = self.machine, self._connection
+        if connection is None:
+            raise AbortedError
+        is_complete = False
+        try:
+            is_complete = connection.send(machine.settings.wire_bytes, machine.deadline)
+        except DeadlineError:
+            machine.deadline_passed(clock())
+            return
+        except ConfigurationError as error:
+            machine.fail(error, clock())
+            return
+        except OSError:
+            pass  # it may have answered before it stopped to read; if not, reading says so
+        machine.sent(clock(), is_complete=is_complete)
+
+    def _sleep(self) -> None:
+        """Wait before a retry."""
+        waker = self._waker = Waker()
+        if self.is_closed:
+            raise AbortedError
+        waker.wait(self.machine.deadline - clock())
+        self._waker = None
+        self.machine.deadline_passed(clock())
+
+    def _give_up_connection(self, action: Action) -> None:
+        with self._lock:  # so that `close` does not shut down what serves another call by then
+            connection, self._connection = self._connection, None
+            if connection is None:
+                return
+            if action is Action.RELEASE:
+                self._pool.release(connection, self._request)
+            else:
+                connection.close()
 
     def _finish(self) -> None:
-        """Give the connection back, if the end of the body is there or comes at once."""
-        exchange = self.course.exchange
-        if exchange.may_be_reusable and not exchange.body_ended:
-            try:
-                self._wait(self._drain)
-            except (AbortedError, DeadlineError, OSError, ChatCompletionError):
-                pass  # the answer is whole all the same
-        self._let_go()
-
-    def _let_go(self) -> None:
-        """Part with the connection: it is given back where the whole response has come, else closed."""
-        exchange = self.course.exchange
-        with self._lock:
-            exchange.release()
-            if exchange.reusable and self._connection is not None and not self.closed:
-                self._transport.give_back(self._connection, self.course.plan)
-                self._connection = None
-        self._drop_connection()
-
-    def _drain(self) -> None:
-        exchange, connection = self.course.exchange, self._connection
-        until_s = clock() + DRAIN_S
-        while connection is not None and not exchange.body_ended and (data := connection.recv(until_s)):
-            with self._lock:
-                exchange.receive_data(data, clock())
-
-    def _drop_connection(self) -> None:
-        with self._lock:  # so that `close` does not shut down what is a descriptor of something else by then
-            connection, self._connection = self._connection, None
-            if connection is not None:
-                connection.close()
+        """The call has ended: raise what it ended with."""
+        error = self.machine.error
+        if error is not None:
+            raise copy_error(error)
+        if self.machine.outcome == "stopped":
+            raise AbortedError

@@ -13,33 +13,42 @@ from collections.abc import Iterator, Mapping
 
 import httpx2
 
-from firsttoken._client.call import Course, clock
-from firsttoken._client.httpx2 import END, ConnectionTrace, failure_of, framed, head, read_already, request_for
+from firsttoken._client.call import Machine
+from firsttoken._client.httpx2 import (
+    END,
+    ConnectionTrace,
+    buffered_body,
+    encode_chunk,
+    encode_head,
+    map_exception,
+    request_for,
+)
 from firsttoken._client.prepared import PreparedRequest
-from firsttoken._sync.connection import _MAX_WAIT_S, AbortedError, Connection, DeadlineError, _shut_down
+from firsttoken._client.sockets import AbortedError, DeadlineError, clock
+from firsttoken._sync.connection import _MAX_WAIT_S, Connection, _shut_down
 from firsttoken._sync.pool import ConnectionPool
 
 _SOCKET_EVENTS = (".connect_tcp.complete", ".connect_unix_socket.complete", ".start_tls.complete")
 
 
-class HTTPX2Transport(ConnectionPool):
+class HTTPX2Pool(ConnectionPool):
     """Gives connections that are requests of a caller's client; which of its connections serve them is its business."""
 
     def __init__(self, client: httpx2.Client) -> None:
         super().__init__(None)
         self._client = client
 
-    def acquire_idle(self, plan: PreparedRequest) -> None:
+    def acquire_idle(self, request: PreparedRequest) -> None:
         """None: the client has the pool."""
 
-    def new_connection(self, course: Course) -> Connection:
+    def new_connection(self, machine: Machine) -> Connection:
         """One for the next attempt of a call."""
-        return HTTPX2Connection(self._client, course)
+        return HTTPX2Connection(self._client, machine)
 
-    def open(self, connection: Connection, plan: PreparedRequest, until_s: float) -> None:
+    def open(self, connection: Connection, request: PreparedRequest, deadline: float) -> None:
         """Nothing: httpx2 connects when it sends."""
 
-    def give_back(self, connection: Connection, plan: PreparedRequest) -> None:
+    def release(self, connection: Connection, request: PreparedRequest) -> None:
         """Nothing: the client has it back since the body ended; what is left is the thread."""
         connection.close()
 
@@ -47,31 +56,34 @@ class HTTPX2Transport(ConnectionPool):
 class HTTPX2Connection(Connection):
     """One request of a caller's client, and its response as bytes of HTTP/1.1."""
 
-    def __init__(self, client: httpx2.Client, course: Course) -> None:
+    def __init__(self, client: httpx2.Client, machine: Machine) -> None:
         super().__init__()
         self._client = client
-        self._course = course
-        self._wanted = threading.Semaphore(0)  # released once for each step that the thread may take
-        self._steps: queue.SimpleQueue[bytes | BaseException | None] = queue.SimpleQueue()
+        self._machine = machine
+        self._requests = queue.SimpleQueue[
+            None
+        ]()  # one for each step that the thread may take; signal handlers may put
+        self._results: queue.SimpleQueue[bytes | BaseException | None] = queue.SimpleQueue()
         self._is_stepping = False
         self._is_closed = False
         self._response: httpx2.Response | None = None
-        self._lock = threading.Lock()  # guards the socket: it must not be shut down when it serves another request
-        self._trail = ConnectionTrace()
+        self._lock = threading.RLock()  # guards the socket: it must not be shut down when it serves another request
+        self._connection_trace = ConnectionTrace()
         self._is_traced = False
 
-    def send(self, data: bytes, until_s: float) -> None:
+    def send(self, data: bytes, deadline: float) -> bool:
         """Have a thread for the request, which `recv` then sets in motion.
 
         Raises:
             ConfigurationError: the client is closed, or finds the URL wrong.
         """
-        request = request_for(self._client, self._course.plan, self._trace)
+        request = request_for(self._client, self._machine.settings, self._trace)
         run = contextvars.copy_context().run
         threading.Thread(target=run, args=(self._run, request), name="firsttoken-httpx2", daemon=True).start()
+        return True
 
-    def recv(self, until_s: float) -> bytes:
-        """The next bytes of the response, as soon as there are any; b"" behind its end.
+    def recv(self, deadline: float) -> bytes:
+        """The next bytes of the response, as soon as there are any; b"" after its end.
 
         Raises:
             DeadlineError: the deadline has passed; the next call waits on.
@@ -80,24 +92,24 @@ class HTTPX2Connection(Connection):
         """
         if not self._is_stepping and not self._aborted:
             self._is_stepping = True
-            self._wanted.release()
-        step = self._take_step(until_s)
+            self._requests.put(None)
+        step = self._take_step(deadline)
         if self._aborted or step is None:
             raise AbortedError
         self._is_stepping = False
         if isinstance(step, bytes):
             return step
         try:
-            self.used = self._trail.reused
-            raise failure_of(step, self._course, self._response, self._trail)
+            self.is_reused = self._connection_trace.is_reused
+            raise map_exception(step, self._machine, self._response, self._connection_trace)
         finally:
             del step  # its traceback refers to this frame
 
     def abort(self) -> None:
         """Make the thread that waits in here stop waiting, and httpx2 if its connection serves nobody else."""
         self._aborted = True
-        self._steps.put(None)
-        self._cut()
+        self._results.put(None)
+        self._shutdown_socket()
 
     def close(self) -> None:
         """End the request; in a forked child do nothing, since it is the parent's."""
@@ -105,21 +117,24 @@ class HTTPX2Connection(Connection):
             return
         self._is_closed = True
         if self._is_stepping:
-            self._cut()  # the thread closes the response when its step is over
+            self._shutdown_socket()  # the thread closes the response when its step is over
         elif self._response is not None:
             _close(self._response)
-        self._wanted.release()
+        self._requests.put(None)
+
+    def is_untaken(self, *, at_eof: bool) -> bool | None:
+        """None: httpx2 does not tell."""
 
     def __del__(self) -> None:
         """Nothing: the thread holds this object until it is closed."""
 
-    def _take_step(self, until_s: float) -> bytes | BaseException | None:
+    def _take_step(self, deadline: float) -> bytes | BaseException | None:
         while True:
-            left_s = min(until_s - clock(), _MAX_WAIT_S)
+            left_s = min(deadline - clock(), _MAX_WAIT_S)
             try:
-                return self._steps.get(timeout=max(0.0, left_s))
+                return self._results.get(timeout=max(0.0, left_s))
             except queue.Empty:
-                if clock() >= until_s:
+                if clock() >= deadline:
                     raise DeadlineError from None
 
     # What the thread does.
@@ -128,36 +143,36 @@ class HTTPX2Connection(Connection):
         steps = self._take_steps(request)
         try:
             while self._may_step():
-                self._steps.put(next(steps, b""))
+                self._results.put(next(steps, b""))
         except BaseException as error:  # noqa: BLE001 - `recv` raises it, or what it means
-            self._steps.put(error)
+            self._results.put(error)
         finally:
             if self._response is not None:
                 _close(self._response)
 
     def _may_step(self) -> bool:
-        self._wanted.acquire()
+        self._requests.get()
         return not self._is_closed
 
     def _take_steps(self, request: httpx2.Request) -> Iterator[bytes]:
         response = self._response = self._client.send(request, stream=True, follow_redirects=False)
         self._track_socket(response.extensions)
-        yield head(response)
-        for piece in read_already(response) if response.is_stream_consumed else response.iter_raw():
-            yield framed(piece)
+        yield encode_head(response)
+        for piece in buffered_body(response) if response.is_stream_consumed else response.iter_raw():
+            yield encode_chunk(piece)
         yield END
 
     def _trace(self, event: str, info: Mapping[str, object]) -> None:
         """httpcore2 tells what it does: which socket it has, and when it lets go of it."""
         self._is_traced = True
-        self._trail.note(event)
+        self._connection_trace.on_event(event)
         if event.endswith(_SOCKET_EVENTS):
             self._track_socket({"network_stream": info.get("return_value")})
         elif event.startswith("http2.") or event.endswith(".response_closed.started"):
             with self._lock:
                 self._socket = None
         if self._is_closed:
-            self._cut()
+            self._shutdown_socket()
 
     def _track_socket(self, extensions: Mapping[str, object]) -> None:
         """Remember the socket, unless others may use it at the same time, or it could not be said when they do."""
@@ -167,7 +182,7 @@ class HTTPX2Connection(Connection):
         with self._lock:
             self._socket = sock if isinstance(sock, socket.socket) else None
 
-    def _cut(self) -> None:
+    def _shutdown_socket(self) -> None:
         with self._lock:
             if self._socket is not None and self._process == os.getpid():
                 _shut_down(self._socket)

@@ -1,14 +1,17 @@
 """Connections for a client: an idle one, or a new one.
 
-Owns the pool and the TLS contexts. A process has its own: what a parent left idle is not touched in a forked child.
+A process has its own: what a parent left idle is not touched in a forked child.
 """
 
 import os
+import threading
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
-from firsttoken._client.call import Course, clock
+from firsttoken._client.call import Machine
 from firsttoken._client.prepared import PreparedRequest
-from firsttoken._protocol.pool import IdleConnections
+from firsttoken._client.sockets import Waker, clock
+from firsttoken._protocol.pool import MAX_IDLE, MAX_IDLE_S, IdleConnections
 from firsttoken._sync.connection import Connection
 
 if TYPE_CHECKING:
@@ -20,45 +23,54 @@ if TYPE_CHECKING:
 class ConnectionPool:
     """Gives connections and takes them back; may be shared between threads."""
 
-    def __init__(self, ssl_context: "ssl.SSLContext | None") -> None:
+    def __init__(
+        self, ssl_context: "ssl.SSLContext | None", max_idle: int = MAX_IDLE, max_idle_s: float = MAX_IDLE_S
+    ) -> None:
         self._ssl_context = ssl_context
         self._contexts: TLSContexts | None = None
-        self._pool: IdleConnections[Connection] = IdleConnections()
+        self._idle: IdleConnections[Connection] = IdleConnections(max_idle, max_idle_s)
 
-    def acquire_idle(self, plan: PreparedRequest) -> Connection | None:
+    def acquire_idle(self, request: PreparedRequest) -> Connection | None:
         """An idle connection that is still alive, if there is one."""
-        for expired in self._pool.expire(os.getpid(), clock()):
-            expired.close()
-        while (connection := self._pool.take(os.getpid(), plan.pool_key)) is not None:
+        while (connection := self._idle.take(os.getpid(), request.route.pool_key)) is not None:
             if connection.is_alive():
                 return connection
             connection.close()
         return None
 
-    def new_connection(self, course: Course) -> Connection:  # noqa: ARG002 - a caller's own client needs to know
+    def new_connection(self, machine: Machine) -> Connection:  # noqa: ARG002 - a caller's own client needs to know
         """One for the next attempt of a call, to be opened."""
         return Connection()
 
-    def open(self, connection: Connection, plan: PreparedRequest, until_s: float) -> None:
+    def open(self, connection: Connection, request: PreparedRequest, deadline: float) -> None:
         """Connect; raises as `Connection.open` and `Connection.start_tls` do."""
-        origin = plan.endpoint.origin
-        connection.open(origin, plan.proxy, until_s)
+        route = request.route
+        origin = route.endpoint.origin
+        connection.open(origin, route.proxy, deadline)
         if origin.scheme == "https":
             contexts = self._tls_contexts()
             context = contexts.borrow()
             try:
-                connection.start_tls(context, origin.host, until_s)
+                connection.start_tls(context, origin.host, deadline)
             finally:
                 contexts.give_back(context)
 
-    def give_back(self, connection: Connection, plan: PreparedRequest) -> None:
-        """Keep a connection whose exchange is over for the next one."""
-        connection.used = True
-        self._pool.put(os.getpid(), plan.pool_key, connection, clock())
+    def release(self, connection: Connection, request: PreparedRequest) -> None:
+        """Keep a connection whose response has ended for the next request."""
+        connection.is_reused = True
+        for surplus in self._idle.put(os.getpid(), request.route.pool_key, connection, clock()):
+            surplus.close()
+        _reaper.watch(self)
+
+    def close_expired(self) -> float | None:
+        """Close what has been idle for too long; return when to look again, None where nothing is idle."""
+        for expired in self._idle.expire(os.getpid(), clock()):
+            expired.close()
+        return self._idle.next_expiry(os.getpid())
 
     def close(self) -> None:
         """Close the idle connections."""
-        for connection in self._pool.clear(os.getpid()):
+        for connection in self._idle.clear(os.getpid()):
             connection.close()
 
     def _tls_contexts(self) -> "TLSContexts":
@@ -67,3 +79,47 @@ class ConnectionPool:
 
             self._contexts = TLSContexts(self._ssl_context)
         return self._contexts
+
+
+class _Reaper:
+    """Closes the idle connections of all clients when their time is over: a thread, as long as there are any."""
+
+    def __init__(self) -> None:
+        self._pools: WeakSet[ConnectionPool] = WeakSet()
+        self._process = 0  # whose thread runs
+        self._lock = threading.RLock()
+        self._waker = Waker()
+
+    def watch(self, pool: ConnectionPool) -> None:
+        """See to it that a pool's idle connections are closed in time."""
+        process = os.getpid()
+        if self._process == process and pool in self._pools:
+            return
+        if self._process != process:  # a forked child has no thread of its parent, but may have a copy of its lock
+            self._lock, self._waker = threading.RLock(), Waker()
+        with self._lock:
+            self._pools.add(pool)
+            self._waker.set()
+            if self._process != process:
+                self._process = process
+                threading.Thread(target=self._run, name="firsttoken-idle", daemon=True).start()
+
+    def _run(self) -> None:
+        while (next_look_at := self._look()) is not None:
+            self._waker.wait(next_look_at - clock())
+
+    def _look(self) -> float | None:
+        with self._lock:
+            looks: list[float] = []
+            for pool in list(self._pools):
+                next_look_at = pool.close_expired()
+                if next_look_at is None:
+                    self._pools.discard(pool)
+                else:
+                    looks.append(next_look_at)
+            if not looks:
+                self._process = 0
+            return min(looks, default=None)
+
+
+_reaper = _Reaper()

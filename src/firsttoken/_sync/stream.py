@@ -7,18 +7,16 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from firsttoken._client.prepared import PreparedRequest
-from firsttoken._client.stream import ConcurrencyError, StreamBase, check_no_gap, concurrency_error
+from firsttoken._client.stream import PartialBase, StreamBase, check_no_gap
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
-from firsttoken._sync.connection import AbortedError
 from firsttoken._sync.driver import Call
 from firsttoken._sync.pool import ConnectionPool
-from firsttoken.errors import ChatCompletionError, ConfigurationError
+from firsttoken.errors import ChatCompletionError
 
 if TYPE_CHECKING:
     from firsttoken._protocol.events import EventBuilder
     from firsttoken.events import StreamEvent
-from firsttoken._client.stream import PartialBase
 
 _text_of = attrgetter("text")
 
@@ -28,35 +26,35 @@ class ChatCompletionStream(StreamBase[Call]):
 
     Nothing is sent before the first `next()` or `with`. Leaving the `with`, `close()`, and dropping the last
     reference (a `break` out of a bare `for` does) all close the connection at once; a stream that was read to its end
-    gives it back for the next request.
+    releases it for the next request.
 
-    Iterating raises any error of `firsttoken.errors`, behind the chunks that came before it; its `partial` holds them.
+    Iterating raises any error of `firsttoken.errors`, after the chunks that came before it; its `partial` holds them.
     """
 
-    def __init__(self, transport: ConnectionPool, plan: PreparedRequest) -> None:
-        self._transport = transport
-        self._plan = plan
-        self._ready: deque[ChatCompletionChunk] = deque()
+    def __init__(self, pool: ConnectionPool, request: PreparedRequest) -> None:
+        self._pool = pool
+        self._request = request
+        self._pending: deque[ChatCompletionChunk] = deque()
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> ChatCompletionChunk:
-        if self._ready:
+        if self._pending:
             try:
-                return self._ready.popleft()
+                return self._pending.popleft()
             except IndexError:
                 pass  # another thread has closed the stream this moment
         return self._wait_for_chunk()
 
     def __enter__(self) -> Self:
-        """Send the request and wait for the head of the answer.
+        """Send the request and wait for the head of the response.
 
         Raises:
-            ChatCompletionError: the server refused, or there is no answer.
+            ChatCompletionError: there is an error response, or none.
         """
         if self.state == "idle":
-            self._open()
+            self._begin().wait_for_head()
         return self
 
     def __exit__(
@@ -74,7 +72,7 @@ class ChatCompletionStream(StreamBase[Call]):
     def iter_events(self) -> "Iterator[StreamEvent]":
         """Iterate over what happens, as the events of `firsttoken.events`, of all choices.
 
-        A second call goes on where the first was left.
+        A second call goes on where the first has stopped.
 
         Raises:
             ConfigurationError: when iterated over: a chunk was taken from the stream in another way, and no event tells
@@ -87,120 +85,89 @@ class ChatCompletionStream(StreamBase[Call]):
 
         A value is given when it differs from the one before. Text at its end may be cut, and fields are still to come;
         a number at its end waits until it has ended. It fits no type yet, and is none: that is `completion.parse()`,
-        once the stream has ended. A stream that fails raises behind the last value, one that is stopped just ends.
+        once the stream has ended. A stream that fails raises after the last value, one that is stopped just ends.
 
-        What one read has brought is looked at once, and the chunks of it are handed out. What was taken from the
+        What one read has brought is looked at once, and the chunks of it are yielded. What was taken from the
         stream in another way, before or in between, is in the value all the same. Each look parses from the
         start: up to 16 KiB of text at each read; beyond, when a 64th more has come, so that the work stays linear.
 
         Raises:
             ConfigurationError: at once: jiter is not installed (extra `structured`).
-            ResponseFormatError: when iterated over: the content is not JSON; of what stands behind the JSON only the
+            ResponseFormatError: when iterated over: the content is not JSON; of what follows the JSON only the
                 end of the stream tells. The stream stays as it is.
         """
         return PartialIterator(self)
 
     def final_completion(self) -> ChatCompletion:
-        """Read the rest, and give the whole.
+        """Consume the stream and return the final completion.
 
         Raises:
-            ChatCompletionError: the answer is not whole: the stream failed, now or before, or was stopped. Its
-                `partial` holds what was handed out.
+            ChatCompletionError: the answer is not complete: the stream failed, now or before, or was stopped. Its
+                `partial` holds what was yielded.
         """
-        if self._outcome is None:
+        if self.state in ("idle", "open"):
             deque(self, maxlen=0)
         if self.state != "complete":
-            raise self.incomplete_error()
+            raise self._incomplete_error()
         return self.completion
 
     def close(self) -> None:
-        """End the stream; an answer that is not whole is "stopped".
+        """End the stream; an answer that is not complete is "stopped".
 
-        May be called from any thread and any number of times. A thread that waits in this stream, at any point from
-        the connecting on, is woken, and its loop ends normally.
+        May be called from any thread, from signal handlers, and any number of times. A thread that waits in this
+        stream, at any point from the connecting on, is woken, and its loop ends normally.
         """
-        if self._outcome is None:
-            self._end("complete" if self._is_whole() else "stopped")
-            call = self._call
-            if call is not None:
-                call.close()
-
-    def _open(self) -> Call:
-        call = self._begin()
-        try:
-            call.wait_for_head()
-        except AbortedError:
-            self._end("stopped")
-        except ConcurrencyError:
-            raise concurrency_error() from None
-        except (ChatCompletionError, ConfigurationError) as failure:
-            self._fail(failure)
-            raise
-        except BaseException:
-            self.close()
-            raise
-        return call
+        self._is_closed = True
+        if self._call is not None:
+            self._call.close()
 
     def _wait_for_chunk(self) -> ChatCompletionChunk:
-        if self._outcome is not None:
+        call = self._call
+        if call is None and not self._is_closed:
+            call = self._begin()
+        if call is None or call.machine.outcome is not None:
             raise StopIteration
-        call = self._call or self._begin()
-        try:
-            is_ready = call.wait_for_chunk()
-        except AbortedError:
-            self._end("stopped")
-            raise StopIteration from None
-        except ConcurrencyError:
-            raise concurrency_error() from None
-        except (ChatCompletionError, ConfigurationError) as failure:
-            self._fail(failure)
-            raise
-        except BaseException:
-            self.close()
-            raise
-        if not is_ready:
-            self._end("complete")
+        is_pending = call.wait_for_chunk()
+        self._pending = call.machine.pending
+        if not is_pending:
             raise StopIteration
-        self._ready = call.course.exchange.core.ready
         return next(self)
 
     def _begin(self) -> Call:
-        call = self._call
-        if call is None:
-            call = self._call = Call(self._transport, self._plan)
-            if self._outcome is not None:  # another thread closed the stream this moment, and found no call to close
-                call.close()
+        call = self._call = Call(self._pool, self._request)
+        if self._is_closed:  # another thread closed the stream this moment, and found no call to close
+            call.close()
         return call
 
 
 class _EventIterator:
     """The events of a stream. A class, not a generator: dropping it drops the stream at once."""
 
-    __slots__ = ("_maker", "_stream")
+    __slots__ = ("_builder", "_stream")
 
-    def __init__(self, stream: ChatCompletionStream, maker: "EventBuilder") -> None:
+    def __init__(self, stream: ChatCompletionStream, builder: "EventBuilder") -> None:
         self._stream = stream
-        self._maker = maker
+        self._builder = builder
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> "StreamEvent":
-        maker, stream = self._maker, self._stream
-        while not maker.ready:
-            check_no_gap(maker.chunks, stream._chunks_yielded())
+        builder, stream = self._builder, self._stream
+        while not builder.ready:
+            check_no_gap(builder.chunks, stream._chunks_yielded())
             try:
                 chunk = next(stream)
             except StopIteration:
-                if maker.finished or stream.state != "complete":
+                if builder.finished or stream.state != "complete":
                     raise
-                maker.finish(stream.completion)
+                builder.finish(stream.completion)
             else:
-                maker.add(chunk)
-        return maker.ready.popleft()
+                builder.add(chunk)
+        return builder.ready.popleft()
 
 
-ChatCompletionStream.__module__ = "firsttoken"  # the door, for reprs, tracebacks and pickles
+ChatCompletionStream.__module__ = "firsttoken"  # the public module, for reprs, tracebacks and pickles
 
 
 class PartialIterator(PartialBase[ChatCompletionStream]):
@@ -215,7 +182,7 @@ class PartialIterator(PartialBase[ChatCompletionStream]):
         stream = self._stream
         if self._failed:
             self._failed = False
-            raise stream.incomplete_error()
+            raise stream._incomplete_error()
         while True:
             self._resync()
             try:
@@ -229,5 +196,5 @@ class PartialIterator(PartialBase[ChatCompletionStream]):
                 if self._failed:
                     return self._json.value
                 raise
-            if self._take(chunk):
+            if self._feed(chunk):
                 return self._json.value

@@ -1,91 +1,28 @@
-"""Recording what a client does: each attempt of its calls is listened to, and written down as it happens.
+"""Recording what a client does: an observer that writes down each attempt of its calls, as it happens.
 
-Owns when what is written. Refuses to change what the client does: a file that takes no more ends the recording alone.
+It never changes what the client does: a file that takes no more ends the recording alone.
 """
 
 import os
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
-from functools import partial
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Literal
 
-from firsttoken._client.prepared import PreparedRequest
-from firsttoken._protocol.response import ResponseReader
-from firsttoken.errors import ChatCompletionError
+from firsttoken._client.sockets import clock
+from firsttoken._models.base import ResponseInfo
+from firsttoken._models.chunk import ChatCompletionChunk
+from firsttoken._models.completion import ChatCompletion
+from firsttoken._models.observer import Attempt, CallInfo, CallObserver, Observer
+from firsttoken._protocol.http1 import ResponseParser
+from firsttoken.errors import APIConnectionError, APITimeoutError, ChatCompletionError, StreamTruncatedError
 from firsttoken.testing._recording.format import FIRST_LINE, encode_line, end_line, read_line, request_line, take_line
 from firsttoken.testing._recording.masking import MaskedRead, MaskedReads, Redaction
-from firsttoken.testing._recording.model import Read, RecordedEndReason, RecordedExchange
+from firsttoken.testing._recording.model import Read, RecordedEndReason, RecordedExchange, content_of
 from firsttoken.testing._recording.recording import Recording, RecordingError, StrPath, create_private, write_error
 
 if TYPE_CHECKING:
     from firsttoken import AsyncClient, Client
-from typing import TYPE_CHECKING
-
-from firsttoken._client.call import clock
-from firsttoken.errors import APIConnectionError, APITimeoutError, StreamTruncatedError
-
-
-class HeardExchange(ResponseReader):
-    """An exchange that is listened to."""
-
-    def __init__(self, attempt: "Attempt", **settings: object) -> None:
-        super().__init__(**settings)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-        self._attempt = attempt
-        self._end_reason: RecordedEndReason | None = None
-        self._ended_at = 0.0
-
-    def requesting(self, now_s: float) -> None:
-        """The request goes out."""
-        super().requesting(now_s)
-        self._attempt.sent(now_s)
-
-    def receive_data(self, data: bytes, now_s: float) -> None:
-        """Take bytes of the connection, read at a time."""
-        self._attempt.read(data, now_s)
-        super().receive_data(data, now_s)
-
-    def receive_eof(self, now_s: float) -> None:
-        """Take the end of the connection."""
-        self._note("server closed", now_s)
-        super().receive_eof(now_s)
-
-    def lose(self, failure: ChatCompletionError) -> None:
-        """Take the loss of the connection."""
-        # What is read wrong comes this way too, and is no end of the connection.
-        match failure:
-            case APITimeoutError() | APIConnectionError() if not self._attempt.was_sent:
-                self._note("no connection", clock())
-            case APITimeoutError():
-                self._note("client timeout", clock())
-            case APIConnectionError():
-                self._note("server reset", clock())
-            case StreamTruncatedError():  # a caller's own client says it so
-                self._note("server closed", clock())
-            case _:
-                pass
-        super().lose(failure)
-
-    def expire(self, now_s: float) -> None:
-        """The moment that `until_s` named has come."""
-        super().expire(now_s)
-        if isinstance(self.core.failure, APITimeoutError):
-            self._note("client timeout", now_s)
-
-    def release(self) -> None:
-        """Nothing more will be received."""
-        end_reason, ended_at = self._end_reason, self._ended_at
-        if self.body_ended and end_reason != "server closed":
-            end_reason, ended_at = "complete", clock()
-        elif end_reason is None and self._attempt.was_sent:
-            end_reason, ended_at = "client closed", clock()
-        if end_reason is not None:  # else nothing has happened
-            self._attempt.ended(end_reason, ended_at, self.core.failure)
-        super().release()
-
-    def _note(self, end_reason: RecordedEndReason, now_s: float) -> None:
-        if self._end_reason is None:
-            self._end_reason, self._ended_at = end_reason, now_s
 
 
 @contextmanager
@@ -110,7 +47,7 @@ def record(
         ValueError: the client is being recorded already.
         TypeError: it is another library's client.
     """
-    if not hasattr(client, "_settings"):  # not every caller is typed; and what is in the file stays there
+    if not hasattr(client, "observer"):  # not every caller is typed; and what is in the file stays there
         raise TypeError(f"record() takes a Client or an AsyncClient of firsttoken, not {type(client).__name__}")
     recorder = Recorder(path, redact)
     with recorder.attach(client):
@@ -119,8 +56,8 @@ def record(
         raise recorder.failure
 
 
-class Recorder:
-    """Writes down what the attempts of a client's calls say.
+class Recorder(Observer):
+    """Writes down the attempts of a client's calls.
 
     Args:
         path: of the file; None for none.
@@ -144,7 +81,8 @@ class Recorder:
         self._words = (redact,) if isinstance(redact, str) else tuple(redact)
         self.is_closed = False
         self._calls = 0
-        self._open: list[Attempt] = []
+        self._other: Observer | None = None
+        self._open: list[_AttemptRecorder] = []
         self._file: IO[bytes] | None = None
         if path is not None:
             try:
@@ -160,15 +98,16 @@ class Recorder:
         Raises:
             ValueError: somebody listens already.
         """
-        settings = client._settings
+        other = client.observer
         try:
-            if settings.recorder is not None:
-                raise ValueError("this client is being recorded already")
-            settings.recorder = self
+            if isinstance(other, Recorder):
+                raise ValueError("this client is being recorded already")  # noqa: TRY004
+            self._other = other
+            client.observer = self
             try:
                 yield
             finally:
-                settings.recorder = None
+                client.observer = other
         finally:
             self.close()
 
@@ -185,11 +124,12 @@ class Recorder:
             except OSError as error:  # what it holds finds no place
                 self._fail(error)
 
-    def begin_call(self) -> "_Call":
-        """Listen to another call."""
-        return _Call(self, self._words)
+    def call_started(self, call: CallInfo) -> CallObserver:
+        """Listen to another call, and let the client's own observer listen too."""
+        other = None if self._other is None else self._other.call_started(call)
+        return _CallRecorder(self, self._words, call.body, other or CallObserver())
 
-    def begin(self, attempt: "Attempt", call: "_Call", exchange: RecordedExchange) -> int:
+    def begin(self, attempt: "_AttemptRecorder", call: "_CallRecorder", exchange: RecordedExchange) -> int:
         """Write a request down; give the number of its exchange."""
         if call.number is None:
             self._calls += 1
@@ -201,7 +141,7 @@ class Recorder:
         self.write(request_line(number, exchange))
         return number
 
-    def forget(self, attempt: "Attempt") -> None:
+    def forget(self, attempt: "_AttemptRecorder") -> None:
         """An attempt has ended."""
         if attempt in self._open:
             self._open.remove(attempt)
@@ -230,71 +170,143 @@ class Recorder:
         return write_error(self._path, error)
 
 
-class _Call:
-    """One call.
+class _CallRecorder(CallObserver):
+    """Listens to one call.
 
     Attributes:
         number: which of the calls it is; None before its first attempt.
         attempts: how many it has had.
     """
 
-    def __init__(self, recorder: Recorder, words: tuple[str, ...]) -> None:
+    def __init__(self, recorder: Recorder, words: tuple[str, ...], body: bytes, other: CallObserver) -> None:
         self.number: int | None = None
         self.attempts = 0
         self._recorder = recorder
         self._words = words
+        self._body = body
+        self._other = other
+        self._attempt: _AttemptRecorder | None = None
 
-    def exchange_factory(self, plan: PreparedRequest) -> Callable[..., ResponseReader]:
-        """What makes the exchange of the next attempt, as `ResponseReader` would."""
-        redaction = Redaction((*plan.secrets, *self._words))
-        return partial(HeardExchange, Attempt(self._recorder, self, plan, redaction))
+    def attempt_started(self, attempt: Attempt) -> None:
+        """An attempt to send the request begins."""
+        self._attempt = _AttemptRecorder(self._recorder, self, attempt, self._body, self._words)
+        self._other.attempt_started(attempt)
+
+    def request_sent(self, at: float) -> None:
+        """The request was sent."""
+        if self._attempt is not None:
+            self._attempt.sent(at)
+        self._other.request_sent(at)
+
+    def response_started(self, response: ResponseInfo, at: float) -> None:
+        """The head of the response was received."""
+        self._other.response_started(response, at)
+
+    def data_received(self, data: bytes, at: float) -> None:
+        """Bytes were read."""
+        if self._attempt is not None:
+            self._attempt.received(data, at)
+        self._other.data_received(data, at)
+
+    def chunks_received(self, chunks: Sequence[ChatCompletionChunk], at: float) -> None:
+        """Chunks were received."""
+        self._other.chunks_received(chunks, at)
+
+    def attempt_failed(self, error: ChatCompletionError, retry_delay_s: float | None) -> None:
+        """An attempt has failed."""
+        if self._attempt is not None:
+            self._attempt.failed(error)
+        self._other.attempt_failed(error, retry_delay_s)
+
+    def call_ended(
+        self,
+        outcome: Literal["complete", "stopped", "failed"],
+        completion: ChatCompletion,
+        error: ChatCompletionError | None,
+    ) -> None:
+        """The call has ended."""
+        if self._attempt is not None:
+            self._attempt.ended()
+        self._other.call_ended(outcome, completion, error)
 
 
-class Attempt:
-    """What is heard of one attempt; each method is called when something happens."""
+class _AttemptRecorder:
+    """Writes down one attempt."""
 
-    def __init__(self, recorder: Recorder, call: _Call, plan: PreparedRequest, redaction: Redaction) -> None:
+    def __init__(
+        self, recorder: Recorder, call: _CallRecorder, attempt: Attempt, body: bytes, words: tuple[str, ...]
+    ) -> None:
         self._recorder = recorder
         self._call = call
-        self._plan = plan
-        self._redaction = redaction
-        self._reads = MaskedReads(redaction)
+        self._attempt = attempt
+        self._body = body
+        self._redaction = Redaction((*attempt.secrets, *words))
+        self._reads = MaskedReads(self._redaction)
+        self._response = ResponseParser()
         self._number: int | None = None  # of its exchange; None before it has begun
         self._sent_at: float | None = None
+        self._end_reason: RecordedEndReason | None = None
+        self._ended_at = 0.0
+        self._error: str | None = None
         self._has_ended = False
 
-    @property
-    def was_sent(self) -> bool:
-        """Whether there was a connection to send the request over."""
-        return self._sent_at is not None
-
-    def sent(self, now_s: float) -> None:
-        """The request goes out; once more, where a connection turned out to be stale."""
+    def sent(self, at: float) -> None:
+        """The request was sent; once more, where a connection turned out to be stale."""
         with self._recorder.lock:
-            self._sent_at = now_s
+            self._sent_at = at
             self._begin()
 
-    def read(self, data: bytes, now_s: float) -> None:
-        """Bytes have come."""
+    def received(self, data: bytes, at: float) -> None:
+        """Bytes were read; b"" at the end of the connection."""
         with self._recorder.lock:
-            if not self._recorder.is_closed:
-                self._write(self._reads.feed(self._ns(now_s), data))
+            if not data:
+                self._note("server closed", at)
+            elif not self._recorder.is_closed:
+                self._write(self._reads.feed(self._ns(at), data))
+                content_of(self._response, data)
 
-    def ended(self, end_reason: RecordedEndReason, now_s: float, failure: ChatCompletionError | None) -> None:
+    def failed(self, error: ChatCompletionError) -> None:
+        """The attempt has failed. What was read is wrong, or the connection has ended."""
+        with self._recorder.lock:
+            self._error = self._redaction.masked_text(str(error))
+            match error:
+                case APITimeoutError(phase="connect"):
+                    self._note("no connection", clock())
+                case APIConnectionError() if self._sent_at is None:
+                    self._note("no connection", clock())
+                case APITimeoutError():
+                    self._note("client timeout", clock())
+                case APIConnectionError():
+                    self._note("server reset", clock())
+                case StreamTruncatedError():  # a caller's own client says it so
+                    self._note("server closed", clock())
+                case _:
+                    pass
+            self.ended()
+
+    def ended(self) -> None:
         """Nothing more will come."""
         with self._recorder.lock:
-            if self._has_ended:
-                return
+            if self._response.body_ended and self._end_reason != "server closed":
+                self._end_reason, self._ended_at = "complete", clock()
+            elif self._end_reason is None and self._sent_at is not None:
+                self._end_reason, self._ended_at = "client closed", clock()
+            self._response.release()
+            if self._end_reason is None or self._has_ended:
+                return  # nothing has happened, or it was written
             self._has_ended = True
             number = self._begin()
             self.flush()
-            error = None if failure is None else self._redaction.masked_text(str(failure))
-            self._recorder.write(end_line(number, self._ns(now_s), end_reason, error))
+            self._recorder.write(end_line(number, self._ns(self._ended_at), self._end_reason, self._error))
             self._recorder.forget(self)
 
     def flush(self) -> None:
         """Write what waits for more to come."""
         self._write(self._reads.finish())
+
+    def _note(self, end_reason: RecordedEndReason, at: float) -> None:
+        if self._end_reason is None:
+            self._end_reason, self._ended_at = end_reason, at
 
     def _begin(self) -> int:
         if self._number is None:
@@ -302,14 +314,13 @@ class Attempt:
         return self._number
 
     def _exchange(self) -> RecordedExchange:
-        head, end_of_head, body = self._plan.message.partition(b"\r\n\r\n")
-        origin = self._plan.endpoint.origin
+        head, end_of_head, _ = self._attempt.wire_bytes.partition(b"\r\n\r\n")
         return RecordedExchange(
             call=0,
             attempt=0,
-            origin=f"{origin.scheme}://{origin.authority}",
+            origin="/".join(self._attempt.url.split("/", 3)[:3]),
             request_head=self._redaction.masked_head(head + end_of_head),
-            request_body=self._redaction.masked(body),
+            request_body=self._redaction.masked(self._body),
         )
 
     def _write(self, reads: list[MaskedRead]) -> None:
@@ -317,5 +328,5 @@ class Attempt:
         for read in reads:
             self._recorder.write(read_line(number, Read(read.ns, bytes(read.shown), read.head_size)))
 
-    def _ns(self, now_s: float) -> int:
-        return 0 if self._sent_at is None else max(0, round((now_s - self._sent_at) * 1e9))
+    def _ns(self, at: float) -> int:
+        return 0 if self._sent_at is None else max(0, round((at - self._sent_at) * 1e9))

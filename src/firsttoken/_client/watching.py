@@ -1,0 +1,134 @@
+"""Who is told what happens to a call: the caller's observer, and the limiter that counts it."""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import ParamSpec
+
+from firsttoken._client.limiter import Permit, estimated_tokens
+from firsttoken._client.prepared import PreparedRequest
+from firsttoken._models.base import ResponseInfo
+from firsttoken._models.chunk import ChatCompletionChunk
+from firsttoken._models.completion import ChatCompletion
+from firsttoken._models.observer import Attempt, CallInfo, CallObserver, Observer
+from firsttoken._protocol import limits
+from firsttoken._protocol.call import Outcome
+from firsttoken._protocol.request import check_headers
+from firsttoken.errors import APIStatusError, ChatCompletionError
+
+_Args = ParamSpec("_Args")
+_logger = logging.getLogger("firsttoken")
+
+
+def watch(request: PreparedRequest) -> "CallWatcher | None":
+    """Begin to watch a call; None where nobody wants to know."""
+    call_observer = None if request.observer is None else _observe(request.observer, request)
+    if call_observer is None and request.limiter is None:
+        return None
+    return CallWatcher(request, call_observer or CallObserver())
+
+
+def _observe(observer: Observer, request: PreparedRequest) -> CallObserver | None:
+    info = CallInfo(
+        request=request.request,
+        streamed=request.streamed,
+        url=request.route.endpoint.url.partition("?")[0],
+        body=request.body,
+    )
+    try:
+        return observer.call_started(info)
+    except Exception:
+        _logger.exception("the observer's call_started raised")
+        return None
+
+
+class CallWatcher:
+    """Tells an observer and a permit of a call. Never raises.
+
+    Attributes:
+        permit: of the attempt; None before it was asked for.
+    """
+
+    __slots__ = ("_observer", "_request", "permit")
+
+    def __init__(self, request: PreparedRequest, observer: CallObserver) -> None:
+        self._request = request
+        self.permit: Permit | None = None
+        self._observer = observer
+
+    def request_permit(self, attempt: int) -> Permit:
+        """Ask the limiter to let an attempt start."""
+        assert self._request.limiter is not None, "only asked for where there is one"  # noqa: S101
+        tokens = estimated_tokens(self._request.body)
+        self.permit = self._request.limiter.request(tokens=tokens, attempt=attempt)
+        return self.permit
+
+    def attempt_started(self, number: int, settings: PreparedRequest) -> PreparedRequest:
+        """An attempt connects; returns its request with what the observer has added to its headers."""
+        self._request = settings
+        route = settings.route
+        attempt = Attempt(number, route.endpoint.url, dict(route.headers), route.secrets)
+        _call(self._observer.attempt_started, attempt)
+        added = {name: value for name, value in attempt.headers.items() if route.headers.get(name) != value}
+        if added:
+            try:
+                self._request = self._request.with_route(route.with_headers(route.headers | check_headers(added)))
+            except Exception:
+                _logger.exception("the observer's attempt_started has added headers that can't be sent")
+        attempt.wire_bytes = self._request.wire_bytes
+        return self._request
+
+    def request_sent(self, at: float) -> None:
+        """The request was sent."""
+        _call(self._observer.request_sent, at)
+
+    def response_started(self, response: ResponseInfo, at: float) -> None:
+        """The head is there."""
+        if self.permit is not None and 200 <= response.status <= 299:
+            self.permit.accepted()
+        _call(self._observer.response_started, response, at)
+
+    def data_received(self, data: bytes, at: float) -> None:
+        """Bytes were read."""
+        _call(self._observer.data_received, data, at)
+
+    def chunks_received(self, chunks: Sequence[ChatCompletionChunk], at: float) -> None:
+        """Chunks were received."""
+        _call(self._observer.chunks_received, chunks, at)
+
+    def attempt_failed(self, error: ChatCompletionError, retry_delay_s: float | None) -> None:
+        """An attempt has failed."""
+        self._release(_failed(error))
+        _call(self._observer.attempt_failed, error, retry_delay_s)
+
+    def call_ended(self, outcome: Outcome, completion: ChatCompletion, error: ChatCompletionError | None) -> None:
+        """The call has ended."""
+        self._release(_ended(outcome, completion))
+        _call(self._observer.call_ended, outcome, completion, error)
+
+    def _release(self, outcome: limits.Outcome) -> None:
+        if self.permit is not None:
+            self.permit.release(outcome)
+
+
+def _failed(error: ChatCompletionError) -> limits.Outcome:
+    if isinstance(error, APIStatusError):
+        return limits.Outcome("failed", status=error.status, retry_after_s=error.retry_after_s)
+    return limits.Outcome("failed")
+
+
+def _ended(outcome: Outcome, completion: ChatCompletion) -> limits.Outcome:
+    usage, timing = completion.usage, completion.timing
+    return limits.Outcome(
+        outcome,
+        total_tokens=None if usage is None else usage.total_tokens or usage.prompt_tokens + usage.completion_tokens,
+        completion_tokens=usage.completion_tokens if usage else timing.chunks if timing else None,
+        time_to_first_token_s=None if timing is None else timing.time_to_first_token_s,
+    )
+
+
+def _call(method: Callable[_Args, None], *args: _Args.args, **kwargs: _Args.kwargs) -> None:
+    """Call an observer; what it raises is none of the call's business."""
+    try:
+        method(*args, **kwargs)
+    except Exception:
+        _logger.exception("the observer's %s raised", getattr(method, "__name__", "method"))

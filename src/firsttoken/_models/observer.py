@@ -1,0 +1,103 @@
+"""The one seam to watch a call: what an observer is told."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from firsttoken._models.base import ResponseInfo
+from firsttoken._models.chunk import ChatCompletionChunk
+from firsttoken._models.completion import ChatCompletion
+from firsttoken._models.request import ChatCompletionRequest
+from firsttoken.errors import ChatCompletionError
+
+
+class CallInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that begins.
+
+    Attributes:
+        request: what was asked; not to be changed.
+        streamed: whether the answer is streamed.
+        url: where the request goes, without its query, which may hold a key.
+        body: the JSON body, as it is sent.
+    """
+
+    request: ChatCompletionRequest
+    streamed: bool
+    url: str
+    body: bytes
+
+
+class Attempt:
+    """One attempt to send the request of a call.
+
+    Attributes:
+        number: 1 for the first.
+        url: where it goes; its query may hold a key.
+        headers: those that are sent, names in lower case; `attempt_started` may add to them. They hold the key.
+        secrets: words that must not be shown: keys, tokens and passwords.
+        wire_bytes: the request as it is sent, head and body; b"" before `attempt_started` has returned.
+    """
+
+    __slots__ = ("headers", "number", "secrets", "url", "wire_bytes")
+
+    def __init__(self, number: int, url: str, headers: dict[str, str], secrets: tuple[str, ...]) -> None:
+        self.number = number
+        self.url = url
+        self.headers = headers
+        self.secrets = secrets
+        self.wire_bytes = b""
+
+    def __repr__(self) -> str:
+        return f"Attempt(number={self.number}, url={self.url.partition('?')[0]!r})"
+
+
+class CallObserver:
+    """Is told what happens to one call; override the methods that you need.
+
+    The methods are called by the thread or task that reads the answer, in order. `at` is by `time.monotonic()`. What
+    they raise is logged by the logger "firsttoken", and never thrown into the call.
+    """
+
+    __slots__ = ()
+
+    def attempt_started(self, attempt: Attempt) -> None:
+        """An attempt to send the request begins. Headers may be added to `attempt.headers`."""
+
+    def request_sent(self, at: float) -> None:
+        """The request was sent; once more, where a connection turned out to be stale and was replaced."""
+
+    def response_started(self, response: ResponseInfo, at: float) -> None:
+        """The head of the response was received."""
+
+    def data_received(self, data: bytes, at: float) -> None:
+        """Bytes of the connection were read, head and framing included; b"" where the server has closed it."""
+
+    def chunks_received(self, chunks: Sequence[ChatCompletionChunk], at: float) -> None:
+        """Chunks were received: those of one read. They may be yielded later, or never."""
+
+    def attempt_failed(self, error: ChatCompletionError, retry_delay_s: float | None) -> None:
+        """An attempt has failed; the next one begins after a delay, or there is none (None)."""
+
+    def call_ended(
+        self,
+        outcome: Literal["complete", "stopped", "failed"],
+        completion: ChatCompletion,
+        error: ChatCompletionError | None,
+    ) -> None:
+        """The call has ended; exactly once for each call that has started, and last.
+
+        Args:
+            outcome: how.
+            completion: the answer, or as much of it as was yielded.
+            error: of the outcome "failed"; None where it is the configuration's.
+        """
+
+
+class Observer:
+    """Is told of the calls of a client, as in `Client(observer=…)`; override `call_started`."""
+
+    __slots__ = ()
+
+    def call_started(self, call: CallInfo) -> CallObserver | None:
+        """A call begins; give what is to be told of it, or None."""

@@ -1,0 +1,116 @@
+"""When a streamed answer is complete: what its chunks have said of its end.
+
+A finish reason is what counts. `[DONE]` alone is not enough: llama-cpp-python's server interrupts a running answer for
+a new request with a bare `[DONE]`. The end of the body is not enough either, since it is also how a proxy gives up.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Final, Literal
+
+from firsttoken._models.chunk import ChatCompletionChunk
+from firsttoken.errors import ChatCompletionError, StreamTruncatedError
+
+COMPLETE: Final = "complete"
+End = Literal["complete"] | ChatCompletionError
+"""How an answer ends: it is complete, or it fails."""
+
+NO_FINISH_REASONS = frozenset({"", "null", "None"})
+"""What servers send in place of null."""
+
+_NO_FINISH_REASON_HINT = "for a server that never sends a finish_reason, pass require_finish_reason=False to the client"
+
+
+class Completeness:
+    """What the chunks received so far say about the end of the answer.
+
+    Args:
+        expected_choices: the request's `n`; None where it is not known. Where it is 1, choices that never share a
+            chunk are one choice, as long as none of them has finished: some servers number the pieces of an answer.
+        require_finish_reason: whether `[DONE]` ends an answer only after a finish reason.
+    """
+
+    __slots__ = (
+        "_count",
+        "_expected",
+        "_finished",
+        "_goes_on",
+        "_late",
+        "_require_finish_reason",
+        "_seen",
+        "_share_chunks",
+    )
+
+    def __init__(self, expected_choices: int | None = None, *, require_finish_reason: bool = True) -> None:
+        self._expected = expected_choices
+        self._require_finish_reason = require_finish_reason
+        self._count = 0
+        self._seen: set[int] = set()
+        self._finished: set[int] = set()
+        self._late: set[int] = set()  # those that began after another one had finished
+        self._share_chunks = False
+        self._goes_on = False  # something other than usage followed a finish reason
+
+    def add(self, chunks: Iterable[ChatCompletionChunk]) -> None:
+        """Note what chunks say."""
+        seen, finished = self._seen, self._finished
+        for chunk in chunks:
+            self._count += 1
+            choices = chunk.choices
+            if not choices:
+                self._goes_on = self._goes_on or (bool(finished) and chunk.usage is None)
+            elif len(choices) > 1:
+                self._share_chunks = True
+            for choice in choices:
+                index = choice.index
+                if finished and (index in finished or self._expected == 1):
+                    self._goes_on = True
+                if index not in seen:
+                    seen.add(index)
+                    if finished:
+                        self._late.add(index)
+                if choice.finish_reason and choice.finish_reason not in NO_FINISH_REASONS:
+                    finished.add(index)
+
+    @property
+    def may_end_in_silence(self) -> bool:
+        """Whether silence may end the answer: every choice has finished, and only usage has followed."""
+        return bool(self._finished) and not self._goes_on and not self._unfinished()
+
+    def end_at_done(self, has_audio: Callable[[], bool]) -> End:
+        """What `[DONE]` means now.
+
+        Args:
+            has_audio: whether a choice has brought audio, which OpenAI ends without a finish reason.
+        """
+        if self._finished or (self._seen and (not self._require_finish_reason or has_audio())):
+            return COMPLETE
+        if not self._seen:
+            return self._truncated("[DONE] but no choices received")
+        return self._truncated(f"[DONE] but no finish_reason for {self._named(self._seen)}", _NO_FINISH_REASON_HINT)
+
+    def end_at_eof(self) -> End:
+        """What the end of the body means now."""
+        unfinished = self._unfinished()
+        if self._finished and not unfinished:
+            return COMPLETE
+        if not self._seen:
+            return self._truncated("no [DONE] and no choices received")
+        return self._truncated(f"no [DONE] and no finish_reason for {self._named(unfinished)}")
+
+    def _unfinished(self) -> set[int]:
+        if self._expected == 1 and not self._share_chunks:
+            return self._late - self._finished if self._finished else self._seen
+        return (self._seen | set(range(self._expected or 0))) - self._finished
+
+    def _named(self, indexes: set[int]) -> str:
+        shown = sorted(indexes)
+        more = len(shown) - _MAX_SHOWN
+        words = ", ".join(map(str, shown[:_MAX_SHOWN])) + (f" and {more} more" if more > 0 else "")
+        return f"choice{'s' if len(shown) > 1 else ''} {words}"
+
+    def _truncated(self, why: str, hint: str | None = None) -> StreamTruncatedError:
+        chunks = f"{self._count} chunk{'' if self._count == 1 else 's'}"
+        return StreamTruncatedError(f"stream truncated after {chunks}: {why}", hint=hint)
+
+
+_MAX_SHOWN = 8
