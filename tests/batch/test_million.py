@@ -49,7 +49,8 @@ def send(way: str, rows: Path, count: int, base_url: str) -> dict[str, float]:
         env=environment(NO_PROXY="*"),
     )
     assert done.returncode == 0, done.stderr
-    assert sum(1 for _ in out.open()) == count
+    with out.open("rb") as file:
+        assert sum(1 for _ in file) == count
     report: dict[str, float] = json.loads(done.stdout)
     print(
         f"{way:10} {count:>9,} rows: {count / report['duration_s']:6,.0f} rows/s, "
