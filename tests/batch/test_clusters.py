@@ -31,7 +31,7 @@ def all_answers() -> dict[str, str]:
 
 
 def example(name: str) -> ModuleType:
-    spec = spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
+    spec = spec_from_file_location(name, ROOT / "examples" / "clusters" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
@@ -114,7 +114,7 @@ def test_the_how_to_shows_the_example(name: str) -> None:
     page = (ROOT / "docs" / "how-to" / "batch.md").read_text()
     blocks = [block.partition("```")[0] for block in page.split("```py\n")[1:]]
     shown = {ast.unparse(_bare(node)) for block in blocks for node in ast.parse(block).body}
-    module = ast.parse((ROOT / "examples" / f"{name}.py").read_text())
+    module = ast.parse((ROOT / "examples" / "clusters" / f"{name}.py").read_text())
     heart = [node for node in module.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
     assert [ast.unparse(_bare(node)) in shown for node in heart] == [True] * len(heart)
 

@@ -1,6 +1,6 @@
 """A batch on a Dask cluster.
 
-    python examples/dask_batch.py tcp://scheduler:8786 prompts.jsonl
+    python examples/clusters/dask_batch.py tcp://scheduler:8786 prompts.jsonl
 
 Each task takes one part of the input and writes an output of its own, on a disk that all workers see. A task that Dask
 starts again, because its worker was lost, goes on where that one was.

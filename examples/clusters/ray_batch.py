@@ -1,6 +1,6 @@
 """A batch with Ray Data.
 
-    python examples/ray_batch.py prompts.parquet answers
+    python examples/clusters/ray_batch.py prompts.parquet answers
 
 Each actor holds one client and one limiter, and yields rows as they finish. A row that fails has its error in a column
 that is always text, and fails nothing else; Ray starts lost actors again.
