@@ -4,6 +4,8 @@ The first try is msgspec's; NaN, Infinity and lone surrogates are what the secon
 """
 
 import json
+import re
+from collections.abc import Iterator
 
 import msgspec
 
@@ -12,6 +14,14 @@ from firsttoken.errors import ResponseFormatError
 QUOTED_CHARACTERS = 200
 MAX_NESTING = 100
 """The deepest JSON, in objects and arrays: what is done with a value later (`repr`, redaction) has to get down too."""
+
+LARGE_BYTES = 512 * 1024
+"""JSON from this size on is looked at before it is decoded: every object and array in it costs up to 250 bytes."""
+
+MAX_CONTAINERS = 500_000
+"""How many objects and arrays a JSON text may have: the log probabilities of 20,000 tokens have about as many."""
+
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 
 _decode = msgspec.json.Decoder().decode
 
@@ -22,6 +32,8 @@ def parse_json(data: bytes) -> object:
     Raises:
         ResponseFormatError: `data` is no JSON, no UTF-8, or nested too deeply.
     """
+    if has_too_many_values(data):
+        raise ResponseFormatError(f"too many objects and arrays (more than {MAX_CONTAINERS}): {excerpt(data)}")
     try:
         value = _decode_any(data)
     except UnicodeDecodeError as error:
@@ -37,6 +49,20 @@ def parse_json(data: bytes) -> object:
     if data.count(b"{") + data.count(b"[") > MAX_NESTING and is_too_deep(value):
         raise ResponseFormatError(f"the server sent JSON that is nested too deeply: {excerpt(data)}")
     return value
+
+
+def has_too_many_values(data: bytes) -> bool:
+    """Whether JSON has so many objects and arrays that decoding it would take many times its size."""
+    if len(data) < LARGE_BYTES or data.count(b"{") + data.count(b"[") <= MAX_CONTAINERS:
+        return False
+    if data.count(b'{"') > MAX_CONTAINERS:
+        return True
+    in_strings = sum(text.count(b"{") + text.count(b"[") for text in _strings(data))
+    return data.count(b"{") + data.count(b"[") - in_strings > MAX_CONTAINERS
+
+
+def _strings(data: bytes) -> Iterator[bytes]:
+    return (found.group() for found in _STRING.finditer(data))
 
 
 def _decode_any(data: bytes) -> object:

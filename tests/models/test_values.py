@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from firsttoken import chat_completion_request, types
-from firsttoken._models.base import ResponseObject
+from firsttoken._models.base import MAX_INDEX, ResponseObject
 from firsttoken._protocol.decode import decode_completion
 from firsttoken._protocol.request import encode_body
 from firsttoken._protocol.usage import with_total
@@ -157,6 +157,8 @@ def values(annotation: Any) -> st.SearchStrategy[Any]:
     origin = typing.get_origin(annotation)
     if annotation in PARTS:
         return st.deferred(lambda: structs(annotation))
+    if origin is typing.Annotated:
+        return st.integers(0, MAX_INDEX)
     if origin is list:
         return st.lists(values(inner[0]), max_size=2)
     if origin is dict:

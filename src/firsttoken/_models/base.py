@@ -15,6 +15,12 @@ from firsttoken._models.value import Value, parse_object, rich_repr, short_repr,
 EXTRA_NAME = "$firsttoken.extra"
 """The wire name of our own field `extra`, so that a server's field called "extra" is just another unknown field."""
 
+MAX_INDEX = 4095
+"""The largest index of a choice, and of a tool call: they are keys of dicts, whose hashes a server can make collide."""
+
+MAX_ITEMS = MAX_INDEX + 1
+"""How many choices an answer has at most, and how many tool calls a message or a delta."""
+
 RAW_NAME = "$firsttoken.raw"
 EVENT_NAME = "$firsttoken.event"
 CONTENT_PARTS_NAME = "$firsttoken.content_parts"
@@ -28,11 +34,15 @@ RESPONSE_TYPE_NAME = "$firsttoken.response_type"
 if TYPE_CHECKING:
     ObjectName = str
     FinishReason = str
+    ChoiceIndex = int
+    CallIndex = int
 else:
     # What the typed decode lets through. The rest takes the lenient path, where errors that look like chunks are
     # found: {"object": "error"}, finish_reason "error". The pattern is paid for once a choice, the names cost nothing.
     ObjectName = Literal["chat.completion.chunk", "chat.completion", "text_completion", ""]
     FinishReason = Annotated[str, msgspec.Meta(pattern=SIMPLE_PATTERN)]
+    ChoiceIndex = Annotated[int, msgspec.Meta(ge=0, le=MAX_INDEX)]
+    CallIndex = Annotated[int, msgspec.Meta(ge=-1, le=MAX_INDEX)]  # z.ai sends -1
 
 
 class _EmptyExtra(dict[str, object]):

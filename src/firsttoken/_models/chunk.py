@@ -2,7 +2,16 @@
 
 import msgspec
 
-from firsttoken._models.base import EVENT_NAME, REPLACEMENT_NAME, FinishReason, ObjectName, Received, ResponseObject
+from firsttoken._models.base import (
+    EVENT_NAME,
+    REPLACEMENT_NAME,
+    CallIndex,
+    ChoiceIndex,
+    FinishReason,
+    ObjectName,
+    Received,
+    ResponseObject,
+)
 from firsttoken._models.completion import Audio, ChoiceLogprobs, CompletionUsage, Reasoning
 
 
@@ -23,7 +32,7 @@ class CustomToolCallDelta(ResponseObject):
 class ToolCallDelta(ResponseObject):
     """A piece of a tool call; `firsttoken.sansio.Accumulator` knows which call it belongs to."""
 
-    index: int | None = None
+    index: CallIndex | None = None
     id: str | None = None
     type: str | None = None
     function: FunctionCallDelta | None = None
@@ -49,7 +58,7 @@ class ChunkChoice(ResponseObject):
         replacement: the complete message, where the server repeats it after its deltas; it replaces what they made.
     """
 
-    index: int = 0
+    index: ChoiceIndex = 0
     delta: ChoiceDelta = msgspec.field(default_factory=ChoiceDelta)
     finish_reason: FinishReason | None = None
     logprobs: ChoiceLogprobs | None = None

@@ -13,6 +13,7 @@ from firsttoken._models.base import (
     RESPONSE_NAME,
     RESPONSE_TYPE_NAME,
     TIMING_NAME,
+    ChoiceIndex,
     FinishReason,
     ObjectName,
     Received,
@@ -250,7 +251,7 @@ class Choice(ResponseObject):
             word); None where the server sent none. It is never invented.
     """
 
-    index: int = 0
+    index: ChoiceIndex = 0
     message: ChatCompletionMessage = msgspec.field(default_factory=ChatCompletionMessage)
     finish_reason: FinishReason | None = None
     logprobs: ChoiceLogprobs | None = None

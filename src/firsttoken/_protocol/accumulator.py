@@ -13,7 +13,7 @@ from firsttoken._models.chunk import ChatCompletionChunk, ChoiceDelta
 from firsttoken._models.completion import ChatCompletion, CompletionUsage
 from firsttoken._protocol.choice import ChoiceAccumulator
 from firsttoken._protocol.extra_fields import add_chunk_extra, plain
-from firsttoken._protocol.usage import merged_usage, with_total
+from firsttoken._protocol.usage import has_total, merged_usage, with_total
 
 COMPACT_AFTER = 1024
 """Chunks; pieces of text are kept as they came for about as long."""
@@ -27,6 +27,7 @@ class Accumulator:
         "_created",
         "_extra",
         "_finished",
+        "_has_total",
         "_id",
         "_metadata",
         "_model",
@@ -48,6 +49,7 @@ class Accumulator:
         self._moderation: dict[str, object] | None = None
         self._metadata: dict[str, object] | None = None
         self._usage: CompletionUsage | None = None
+        self._has_total = False
         self._extra: dict[str, object] = {}
         self._choices: dict[int, ChoiceAccumulator] = {}
         self._finished: set[int] = set()
@@ -71,6 +73,7 @@ class Accumulator:
                 self._add_head(chunk)
             if chunk.usage is not None:
                 self._usage = chunk.usage if self._usage is None else merged_usage(self._usage, chunk.usage)
+                self._has_total = self._has_total or has_total(chunk.usage, chunk.raw)
             if chunk.service_tier:
                 self._service_tier = chunk.service_tier
             if chunk.system_fingerprint:
@@ -147,7 +150,7 @@ class Accumulator:
             created=self._created,
             model=self._model,
             choices=[self._choices[index].snapshot() for index in sorted(self._choices)],
-            usage=None if self._usage is None else with_total(self._usage),
+            usage=copy.copy(self._usage) if self._usage is None or self._has_total else with_total(self._usage),
             service_tier=self._service_tier,
             system_fingerprint=self._system_fingerprint,
             moderation=copy.copy(self._moderation),

@@ -77,32 +77,35 @@ class Block:
 
 
 class BlockList:
-    """The blocks of one field of a message, while they are being written."""
+    """The blocks of one field of a message, while they are being written; only the last can grow."""
 
     __slots__ = ("_blocks", "_last")
 
     def __init__(self) -> None:
-        self._blocks: list[Block | object] = []
+        self._blocks: list[object] = []  # those before the last
         self._last: Block | None = None
 
     def add(self, pieces: Sequence[object]) -> None:
         """Add the pieces of a delta."""
         for position, item in enumerate(pieces):
             piece = as_object(item)
-            if piece is None:
-                self._blocks.append(item)
+            if piece is not None:
+                piece = _unwrapped(piece)
+                if position == 0 and self._last is not None and self._last.is_continued_by(piece):
+                    self._last.add(piece)
+                    continue
+            if self._last is not None:
+                self._blocks.append(self._last.snapshot())
                 self._last = None
-                continue
-            piece = _unwrapped(piece)
-            if position == 0 and self._last is not None and self._last.is_continued_by(piece):
-                self._last.add(piece)
+            if piece is None or position + 1 < len(pieces):
+                self._blocks.append(item if piece is None else piece)
             else:
                 self._last = Block(piece)
-                self._blocks.append(self._last)
 
     def snapshot(self) -> list[object]:
         """The blocks so far."""
-        return [block.snapshot() if isinstance(block, Block) else block for block in self._blocks]
+        blocks = [item if (block := as_object(item)) is None else dict(block) for item in self._blocks]
+        return blocks if self._last is None else [*blocks, self._last.snapshot()]
 
     @property
     def ends_signed(self) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from firsttoken._json import as_array, as_object, excerpt, parse_json
+from firsttoken._json import LARGE_BYTES, as_array, as_object, excerpt, has_too_many_values, parse_json
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
 from firsttoken._protocol import lenient
@@ -19,7 +19,7 @@ from firsttoken._protocol.progress import has_content
 from firsttoken._protocol.server_error import body_error, error_object, stream_error
 from firsttoken._protocol.sse import ServerSentEvent, SSEDecoder
 from firsttoken._protocol.struct_fields import JSONObject
-from firsttoken._protocol.usage import with_total
+from firsttoken._protocol.usage import has_total, with_total
 from firsttoken.errors import APIStatusError, ChatCompletionError, ResponseFormatError
 
 DONE = b"[DONE]"
@@ -65,6 +65,8 @@ class ChunkDecoder:
         payloads = sse.split_simple_events(blocks)
         if payloads is None:
             return self.decode_events(sse.parse_blocks(blocks))
+        if len(blocks) > LARGE_BYTES and has_too_many_values(blocks):
+            return self.decode_events(sse.parse_blocks(blocks))
         done = payloads[-1] == DONE
         if done:
             payloads.pop()
@@ -100,6 +102,8 @@ class ChunkDecoder:
 
     def try_decode(self, data: bytes) -> ChatCompletionChunk | None:
         """Decode an event's data by the types alone; None where it has anything that they don't know."""
+        if len(data) > LARGE_BYTES and has_too_many_values(data):
+            return None
         try:
             chunk = self._decode(data)
         except (ValueError, RecursionError):
@@ -204,22 +208,24 @@ def decode_completion(data: bytes) -> ChatCompletion:
         ResponseFormatError: it is neither an error nor a completion.
     """
     try:
-        completion = _decode_completion(data)
+        completion = ChatCompletion() if has_too_many_values(data) else _decode_completion(data)
     except (ValueError, RecursionError):
         pass
     else:
         if completion.choices:
-            completion.raw = data
-            if completion.usage is not None:
-                completion.usage = with_total(completion.usage)
-            return completion
+            return _received(completion, data)
     value = _completion_object(data)
     error = error_object(value)
     if error is None:
-        completion = lenient.read(data, value, ChatCompletion)
-        completion.raw = data
-        return completion
+        return _received(lenient.read(data, value, ChatCompletion), data)
     raise _with_partial(body_error(value), data)
+
+
+def _received(completion: ChatCompletion, data: bytes) -> ChatCompletion:
+    completion.raw = data
+    if completion.usage is not None and not has_total(completion.usage, data):
+        completion.usage = with_total(completion.usage)
+    return completion
 
 
 def _with_partial(failure: APIStatusError, data: bytes) -> APIStatusError:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from firsttoken._json import as_array, as_object, encode_json, excerpt
-from firsttoken._models.base import Received, ResponseObject
+from firsttoken._models.base import MAX_INDEX, MAX_ITEMS, Received, ResponseObject
 from firsttoken._models.chunk import ChatCompletionChunk, ChoiceDelta, ChunkChoice, ToolCallDelta
 from firsttoken._models.completion import (
     ChatCompletion,
@@ -32,7 +32,6 @@ from firsttoken._protocol.struct_fields import (
     move_unknown_to_extra,
     objects,
 )
-from firsttoken._protocol.usage import with_total
 from firsttoken.errors import ResponseFormatError
 
 _Answer = TypeVar("_Answer", ChatCompletionChunk, ChatCompletion)
@@ -55,6 +54,9 @@ def read(data: bytes, value: JSONObject, answer: type[_Answer]) -> _Answer:
     is_completion = part == "delta" and value.get("object") == "chat.completion"
     repeats = [is_completion and _is_message(choice) for choice in choices]
     deltas = [_delta(data, choice, part) for choice in choices]
+    _check_indexes(data, choices, low=0)
+    for delta in deltas:
+        _check_indexes(data, objects(delta.get("tool_calls")), low=-1)
     _lift_usage(value, choices)
     reasons = [_pop_finish_reason(choice) for choice in choices]
     parts = [_pop_content_parts(delta) for delta in deltas]
@@ -66,8 +68,6 @@ def read(data: bytes, value: JSONObject, answer: type[_Answer]) -> _Answer:
     for choice, repeats_message in zip(made.choices, repeats, strict=True):
         if repeats_message and isinstance(choice, ChunkChoice):
             choice.replacement = choice.delta
-    if isinstance(made, ChatCompletion) and made.usage is not None:
-        made.usage = with_total(made.usage)
     return made
 
 
@@ -139,6 +139,22 @@ def _pop_finish_reason(choice: JSONObject) -> str | None:
     if kind in ("error", "none"):
         del choice["finish_reason"]
     return reason if kind == "error" else None
+
+
+def _check_indexes(data: bytes, nodes: list[JSONObject], *, low: int) -> None:
+    """Check the number and the indexes of choices or of tool calls.
+
+    Raises:
+        ResponseFormatError: there are too many, or an index is out of bounds.
+    """
+    if len(nodes) > MAX_ITEMS:
+        raise ResponseFormatError(f"too many choices or tool calls ({len(nodes)} of {MAX_ITEMS}): {excerpt(data)}")
+    for node in nodes:
+        index = node.get("index")
+        if isinstance(index, str) and index.isascii() and index.isdigit() and len(index) < 18:
+            index = int(index)
+        if isinstance(index, int) and not low <= index <= MAX_INDEX:
+            raise ResponseFormatError(f"an index must be {low} to {MAX_INDEX}, not {index!r:.40}: {excerpt(data)}")
 
 
 def _is_message(choice: JSONObject) -> bool:

@@ -42,11 +42,15 @@ def _merged(known: _Counts, new: _Counts) -> _Counts:
     return made
 
 
+def has_total(usage: CompletionUsage, raw: bytes) -> bool:
+    """Whether the server sent a total, in the JSON that the usage stands in."""
+    return usage.total_tokens != 0 or b'"total_tokens"' in raw
+
+
 def with_total(usage: CompletionUsage) -> CompletionUsage:
-    """A copy, in which a missing total is the sum."""
+    """A copy, whose total is the sum."""
     made = copy.copy(usage)
-    if not made.total_tokens and (made.prompt_tokens or made.completion_tokens):
-        made.total_tokens = made.prompt_tokens + made.completion_tokens
+    made.total_tokens = made.prompt_tokens + made.completion_tokens
     return made
 
 
