@@ -6,6 +6,7 @@ import threading
 import weakref
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import pytest
 
@@ -268,7 +269,7 @@ def test_closing_behind_the_last_chunk_is_complete(make_client: MakeClient) -> N
 def test_stop_ends_it_early(make_client: MakeClient) -> None:
     seen: list[str] = []
 
-    def on_chunk(part: ChatCompletionChunk) -> object:
+    def on_chunk(part: ChatCompletionChunk) -> Any:
         seen.append(part.text)
         return STOP if part.text == "lo" else None
 

@@ -129,7 +129,14 @@ def sync_calls(client: Client, request: ChatCompletionRequest) -> None:
     assert_type(client.chat_completion_stream(request, lambda chunk: None), ChatCompletion)
     assert_type(client.chat_completion_stream(request, on_chunk), ChatCompletion)
     assert_type(client.chat_completion_stream(request, lambda chunk: STOP if chunk.text else None), ChatCompletion)
-    client.chat_completion("Hi")  # type: ignore[arg-type]
+    client.chat_completion("Hi")  # type: ignore[call-overload]
+    assert_type(client.chat_completion("m", "Hi", temperature=1, timeout=Timeout()), ChatCompletion)
+    assert_type(client.chat_completion(model="m", messages=[user_message("Hi")]), ChatCompletion)
+    assert_type(client.chat_completion_stream("m", "Hi", n=1), ChatCompletionStream)
+    assert_type(client.chat_completion_stream("m", "Hi", n=1, on_chunk=on_chunk), ChatCompletion)
+    client.chat_completion("m", "Hi", temperatur=1)  # type: ignore[call-overload]
+    client.chat_completion(request, temperature=1)  # type: ignore[call-overload]
+    client.chat_completion_stream(request, on_chunk_later)  # type: ignore[arg-type]
     client.chat_completion_stream(request, clients)  # type: ignore[arg-type]
     with client as entered:
         assert_type(entered, Client)
@@ -187,6 +194,9 @@ async def async_calls(client: AsyncClient, request: ChatCompletionRequest) -> No
     assert_type(await called, ChatCompletion)
     assert_type(await client.chat_completion_stream(request, on_chunk_later), ChatCompletion)
     assert_type(await client.chat_completion_stream(request, lambda chunk: None), ChatCompletion)
+    assert_type(await client.chat_completion("m", "Hi", temperature=1), ChatCompletion)
+    assert_type(client.chat_completion_stream("m", "Hi", n=1), AsyncChatCompletionStream)
+    assert_type(await client.chat_completion_stream("m", "Hi", on_chunk=on_chunk_later), ChatCompletion)
     print(client.chat_completion(request).text)  # type: ignore[attr-defined]
     async with client as entered:
         assert_type(entered, AsyncClient)

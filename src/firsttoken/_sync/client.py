@@ -1,14 +1,22 @@
 """The sync client."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, overload
+from typing import TYPE_CHECKING, Self, Unpack, cast, overload
 
+from firsttoken._client.arguments import as_request, callback_in, check_is_sync
 from firsttoken._client.config import ClientConfig, check_http_client, check_max_idle
-from firsttoken._client.stream import STOP
+from firsttoken._client.stream import STOP, Stop
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
-from firsttoken._models.request import ChatCompletionRequest
+from firsttoken._models.request import (
+    ChatCompletionRequest,
+    JSONObject,
+    Messages,
+    RequestFields,
+    StreamOptions,
+    Tool,
+)
 from firsttoken._models.timeout import Timeout
 from firsttoken._protocol.pool import MAX_IDLE
 from firsttoken._sync.driver import Call
@@ -23,7 +31,9 @@ if TYPE_CHECKING:
     from firsttoken._client.limiter import Limiter
     from firsttoken._models.observer import Observer
 
-OnChunk = Callable[[ChatCompletionChunk], object]
+OnChunk = Callable[[ChatCompletionChunk], Stop | str | bytes | float | None]
+"""A callback; what it returns is only compared with `STOP`, but must not be something to await."""
+
 TokenProvider = Callable[[], str]
 
 
@@ -195,6 +205,7 @@ class Client:
         """Close the idle connections. Streams that are open go on, and the client can be used again."""
         self._pool.close()
 
+    @overload
     def chat_completion(
         self,
         request: ChatCompletionRequest,
@@ -202,21 +213,83 @@ class Client:
         timeout: Timeout | None = None,
         max_retries: int | None = None,
         headers: Mapping[str, str] | None = None,
+    ) -> ChatCompletion: ...
+    @overload
+    def chat_completion(
+        self,
+        model: str,
+        messages: Messages,
+        *,
+        timeout: Timeout | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        audio: JSONObject | None = None,
+        frequency_penalty: float | None = None,
+        function_call: str | JSONObject | None = None,
+        functions: Sequence[JSONObject] | None = None,
+        logit_bias: Mapping[str, float] | None = None,
+        logprobs: bool | None = None,
+        max_completion_tokens: int | None = None,
+        max_tokens: int | None = None,
+        metadata: Mapping[str, str] | None = None,
+        modalities: Sequence[str] | None = None,
+        moderation: JSONObject | None = None,
+        n: int | None = None,
+        parallel_tool_calls: bool | None = None,
+        prediction: JSONObject | None = None,
+        presence_penalty: float | None = None,
+        prompt_cache_key: str | None = None,
+        prompt_cache_options: JSONObject | None = None,
+        prompt_cache_retention: str | None = None,
+        reasoning_effort: str | None = None,
+        response_format: type[object] | JSONObject | None = None,
+        safety_identifier: str | None = None,
+        seed: int | None = None,
+        service_tier: str | None = None,
+        stop: str | Sequence[str] | None = None,
+        store: bool | None = None,
+        stream: bool | None = None,
+        stream_options: StreamOptions | JSONObject | None = None,
+        temperature: float | None = None,
+        tool_choice: str | JSONObject | None = None,
+        tools: Sequence[Tool] | None = None,
+        top_logprobs: int | None = None,
+        top_p: float | None = None,
+        user: str | None = None,
+        verbosity: str | None = None,
+        web_search_options: JSONObject | None = None,
+        extra: dict[str, object] | None = None,
+    ) -> ChatCompletion: ...
+    def chat_completion(  # type: ignore[misc] # pyright: ignore[reportInconsistentOverload]
+        self,
+        request: ChatCompletionRequest | str | None = None,
+        messages: Messages | None = None,
+        *,
+        timeout: Timeout | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        **fields: object,
     ) -> ChatCompletion:
         """Send a request and return the completion.
 
         Args:
-            request: what to send.
+            request: what to send; or the model, followed by the messages.
+            messages: where a model was given: the conversation, or a `str`, which is one user message.
             timeout: for this call; `response_s` bounds the response.
             max_retries: for this call.
             headers: for this call, over the client's own.
+            **fields: where a model was given: any other field of `ChatCompletionRequest`.
 
         Raises:
             ChatCompletionError: there is no answer; which kind says why.
             ConfigurationError: the call can't be made, or `request.stream` is True.
         """
         prepared = self._config.prepare(
-            request, streamed=False, timeout=timeout, max_retries=max_retries, headers=headers
+            as_request(request, messages, fields),
+            streamed=False,
+            timeout=timeout,
+            max_retries=max_retries,
+            headers=headers,
         )
         call = Call(self._pool, prepared)
         try:
@@ -246,24 +319,89 @@ class Client:
         headers: Mapping[str, str] | None = None,
     ) -> ChatCompletion: ...
 
+    @overload
     def chat_completion_stream(
         self,
-        request: ChatCompletionRequest,
-        on_chunk: OnChunk | None = None,
+        model: str,
+        messages: Messages,
         *,
+        on_chunk: None = None,
         timeout: Timeout | None = None,
         max_retries: int | None = None,
         headers: Mapping[str, str] | None = None,
+        audio: JSONObject | None = None,
+        frequency_penalty: float | None = None,
+        function_call: str | JSONObject | None = None,
+        functions: Sequence[JSONObject] | None = None,
+        logit_bias: Mapping[str, float] | None = None,
+        logprobs: bool | None = None,
+        max_completion_tokens: int | None = None,
+        max_tokens: int | None = None,
+        metadata: Mapping[str, str] | None = None,
+        modalities: Sequence[str] | None = None,
+        moderation: JSONObject | None = None,
+        n: int | None = None,
+        parallel_tool_calls: bool | None = None,
+        prediction: JSONObject | None = None,
+        presence_penalty: float | None = None,
+        prompt_cache_key: str | None = None,
+        prompt_cache_options: JSONObject | None = None,
+        prompt_cache_retention: str | None = None,
+        reasoning_effort: str | None = None,
+        response_format: type[object] | JSONObject | None = None,
+        safety_identifier: str | None = None,
+        seed: int | None = None,
+        service_tier: str | None = None,
+        stop: str | Sequence[str] | None = None,
+        store: bool | None = None,
+        stream: bool | None = None,
+        stream_options: StreamOptions | JSONObject | None = None,
+        temperature: float | None = None,
+        tool_choice: str | JSONObject | None = None,
+        tools: Sequence[Tool] | None = None,
+        top_logprobs: int | None = None,
+        top_p: float | None = None,
+        user: str | None = None,
+        verbosity: str | None = None,
+        web_search_options: JSONObject | None = None,
+        extra: dict[str, object] | None = None,
+    ) -> ChatCompletionStream: ...
+
+    @overload
+    def chat_completion_stream(
+        self,
+        model: str,
+        messages: Messages,
+        *,
+        on_chunk: OnChunk,
+        timeout: Timeout | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        **fields: Unpack[RequestFields],
+    ) -> ChatCompletion: ...
+
+    def chat_completion_stream(  # type: ignore[misc] # pyright: ignore[reportInconsistentOverload]
+        self,
+        request: ChatCompletionRequest | str | None = None,
+        messages: Messages | OnChunk | None = None,
+        *,
+        on_chunk: OnChunk | None = None,
+        timeout: Timeout | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        **fields: object,
     ) -> ChatCompletionStream | ChatCompletion:
         """Send a request and stream the response, whether or not `request.stream` is set.
 
         Args:
-            request: what to send.
-            on_chunk: called with each chunk. If it returns `STOP`, the stream ends early. What it raises propagates,
-                after the connection is closed.
+            request: what to send; or the model, followed by the messages.
+            messages: where a model was given: the conversation, or a `str`, which is one user message.
+            on_chunk: called with each chunk; beside a request also the second argument. If it returns `STOP`, the
+                stream ends early. What it raises propagates, after the connection is closed.
             timeout: for this call.
             max_retries: for this call.
             headers: for this call, over the client's own.
+            **fields: where a model was given: any other field of `ChatCompletionRequest`.
 
         Returns:
             Without `on_chunk` the stream, which sends nothing before it is iterated over or entered. With it, when
@@ -274,15 +412,19 @@ class Client:
                 raises it.
             ConfigurationError: the call can't be made.
         """
+        given, callback = callback_in(request, messages, on_chunk)
+        if callback is not None:
+            check_is_sync(callback)
         prepared = self._config.prepare(
-            request, streamed=True, timeout=timeout, max_retries=max_retries, headers=headers
+            as_request(request, given, fields), streamed=True, timeout=timeout, max_retries=max_retries, headers=headers
         )
         stream = ChatCompletionStream(self._pool, prepared)
-        if on_chunk is None:
+        if callback is None:
             return stream
+        called = cast("OnChunk", callback)
         with stream:
             for chunk in stream:
-                if on_chunk(chunk) is STOP:
+                if called(chunk) is STOP:
                     break
         return stream.completion
 

@@ -1,0 +1,59 @@
+"""What the methods of both clients are called with: a request, or a model, messages and fields."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from firsttoken._models.request import ChatCompletionRequest, Messages, chat_completion_request
+from firsttoken.errors import ConfigurationError
+
+
+def as_request(request: object, messages: object, fields: Mapping[str, object]) -> ChatCompletionRequest:
+    """The request that a call is made with.
+
+    Raises:
+        ConfigurationError: there are both a request and fields of one, or no messages, or a field that there is not.
+    """
+    fields = dict(fields)
+    if isinstance(request, ChatCompletionRequest):
+        given = ["messages"] * (messages is not None) + list(fields)
+        if given:
+            raise ConfigurationError(
+                f"{', '.join(given)} can't be given beside a request",
+                hint=f"put {'it' if len(given) == 1 else 'them'} into the request, or give model and messages alone",
+            )
+        return request
+    model = fields.pop("model", None) if request is None else request
+    if not isinstance(model, str):
+        raise ConfigurationError(
+            f"expected a ChatCompletionRequest, or the name of a model, not {type(model).__name__}",
+            hint='as in client.chat_completion("gpt-5-mini", "Why is the sky blue?")',
+        )
+    if messages is None:
+        raise ConfigurationError(
+            f"no messages for the model {model!r}",
+            hint='as in client.chat_completion("gpt-5-mini", "Why is the sky blue?")',
+        )
+    return chat_completion_request(model, cast("Messages", messages), **cast("dict[str, Any]", fields))
+
+
+def callback_in(request: object, second: object, on_chunk: object) -> tuple[object, object]:
+    """The messages and the callback of a call: beside a request the second argument is the callback."""
+    if isinstance(request, ChatCompletionRequest) and callable(second):
+        return None, second
+    return second, on_chunk
+
+
+def check_is_sync(on_chunk: object) -> None:
+    """Check that a callback of the sync client is not one to be awaited.
+
+    Raises:
+        ConfigurationError: it is.
+    """
+    import inspect  # here, so that whoever has no callback does not wait for it
+
+    called = getattr(on_chunk, "func", on_chunk)
+    if inspect.iscoroutinefunction(called) or inspect.iscoroutinefunction(getattr(called, "__call__", None)):  # noqa: B004
+        raise ConfigurationError(
+            "on_chunk is an async function, which the sync client can't await",
+            hint="use AsyncClient, or give a plain function",
+        )
