@@ -152,7 +152,7 @@ class ClientConfig:
             max_retries=self.max_retries if max_retries is None else check_max_retries(max_retries),
             response_type=response_type(request.response_format),
             limiter=self.limiter,
-            observer=self.observer,
+            observer=_logged(self.observer),
         )
 
     def _route(self, endpoint: Endpoint, headers: Mapping[str, str] | None, *, streamed: bool) -> Route:
@@ -263,6 +263,22 @@ def check_max_idle(max_idle: int) -> int:
     if not isinstance(max_idle, int) or isinstance(max_idle, bool) or max_idle < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError(f"max_idle_connections must be an int of 0 or more: {max_idle!r}")
     return max_idle
+
+
+def _logged(observer: "Observer | None") -> "Observer | None":
+    """The observer, which also logs where somebody reads the log.
+
+    Nothing is imported for that: whoever wants a log has imported `logging`, or set `FIRSTTOKEN_LOG`.
+    """
+    level = os.environ.get("FIRSTTOKEN_LOG")
+    logging = sys.modules.get("logging")
+    if not level and logging is None:
+        return observer
+    from firsttoken._client.logs import LOGGER, LoggingObserver, log_to_stderr
+
+    if level:
+        log_to_stderr(level)
+    return LoggingObserver(observer) if LOGGER.isEnabledFor(30) and LOGGER.hasHandlers() else observer
 
 
 class HTTPClient(Protocol):
