@@ -224,6 +224,21 @@ def test_what_is_sent_for_a_message_that_was_saved_is_what_was_saved() -> None:
     assert sent(message) == [saved] == [message.to_dict()]
 
 
+def test_reasoning_can_be_left_out_for_a_server_that_refuses_it() -> None:
+    fields = {
+        "role": "assistant",
+        "content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "Hi"}],
+        "reasoning": "hm",
+        "reasoning_details": [{"type": "reasoning.text", "text": "hm"}],
+        "thinking_blocks": [{"thinking": "hm", "signature": "x"}],
+        "prefix": True,
+    }
+    for message in (message_from_dict(fields), ChatCompletionMessage.from_dict(fields)):
+        assert isinstance(message, AssistantMessage | ChatCompletionMessage)
+        assert message.without_reasoning().to_dict() == {"role": "assistant", "content": "Hi", "prefix": True}
+        assert message.to_dict() == fields
+
+
 def test_of_an_audio_only_the_id_is_sent_back() -> None:
     assert [message["audio"] for message in sent(*MESSAGES) if "audio" in message] == [{"id": "audio_1"}] * 2
 

@@ -22,7 +22,7 @@ from firsttoken._models.base import (
     Timing,
 )
 from firsttoken._models.finish_reasons import TRUNCATED_BY, finish_class
-from firsttoken._models.reasoning import parts_text, reasoning_in
+from firsttoken._models.reasoning import parts_text, reasoning_in, without_reasoning
 from firsttoken._models.value import to_plain
 from firsttoken._schema.parsing import ResponseType, parse_json_text
 from firsttoken._schema.tools import is_function, keyword_arguments, name_of_function
@@ -235,6 +235,10 @@ class ChatCompletionMessage(Reasoning):
         if parts is not None and (self.content or "") == parts_text(parts, "text"):  # else it was changed since
             fields["content"] = to_plain(parts)
         return fields
+
+    def without_reasoning(self) -> "ChatCompletionMessage":
+        """The message without reasoning under any name, for a server that refuses it; this one is not changed."""
+        return ChatCompletionMessage.from_dict(without_reasoning(self.to_dict()))
 
     def _repr_markdown_(self) -> str:
         """What Jupyter shows: the text, or the refusal, and the tool calls."""

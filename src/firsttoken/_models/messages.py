@@ -8,6 +8,7 @@ import msgspec
 from firsttoken._models.base import EXTRA_NAME
 from firsttoken._models.completion import ChatCompletionMessage
 from firsttoken._models.json_values import BYTES, result_text
+from firsttoken._models.reasoning import without_reasoning
 from firsttoken._models.value import Value, check_object, wire_names
 from firsttoken.errors import ConfigurationError, ResponseFormatError
 
@@ -99,6 +100,10 @@ class AssistantMessage(_Message, tag_field="role", tag="assistant"):
     tool_calls: ToolCalls | None = None
     audio: Mapping[str, object] | None = None
     function_call: Mapping[str, object] | None = None
+
+    def without_reasoning(self) -> "AssistantMessage":
+        """The message without reasoning under any name, for a server that refuses it; this one is not changed."""
+        return AssistantMessage.from_dict(without_reasoning(self.to_dict()))
 
 
 class ToolMessage(_Message, tag_field="role", tag="tool"):

@@ -126,3 +126,13 @@ def reasoning_in(extra: Mapping[str, object], blocks: list[object] | None, parts
             if text:
                 return text
     return ""
+
+
+def without_reasoning(message: Mapping[str, object]) -> dict[str, object]:
+    """A message's fields without those of reasoning; of content in parts the text stays."""
+    names = {row.name for row in REASONING_FIELDS if row.name != "content"} | {"reasoning_opaque"}
+    fields = {name: value for name, value in message.items() if name not in names}
+    parts = as_array(fields.get("content"))
+    if parts is not None:
+        fields["content"] = parts_text(parts, "text")
+    return fields
