@@ -140,7 +140,7 @@ def test_the_calls_of_a_stream_that_was_left_are_kept_back(make_client: MakeClie
                     break
         seen: list[object] = []
 
-        def stop(it: object) -> object:
+        def stop(it: object) -> Any:
             seen.append(it)
             return STOP if len(seen) == 3 else None
 

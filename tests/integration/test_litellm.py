@@ -95,7 +95,7 @@ def test_the_text_comes_while_it_is_written(client: Client, local_server: LocalS
 
 
 def test_a_callback_stops_it(client: Client, local_server: LocalServer) -> None:
-    def on_chunk(chunk: ChatCompletionChunk) -> object:
+    def on_chunk(chunk: ChatCompletionChunk) -> Any:
         return STOP if chunk.text else None
 
     answered = client.chat_completion_stream(question("Count to a thousand.", 1900), on_chunk)

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from typing import Any
 
 import pytest
 
@@ -76,7 +77,7 @@ def test_stopping_makes_the_server_stop(client: Client, local_server: LocalServe
     request = ask(local_server, "Count from one to one thousand.", max_tokens=1900)
     busy: list[bool] = []
 
-    def on_chunk(chunk: ChatCompletionChunk) -> object:
+    def on_chunk(chunk: ChatCompletionChunk) -> Any:
         if not chunk.text:
             return None
         busy.append(not slots_are_idle(local_server))

@@ -50,7 +50,7 @@ class _Count:
         self.chunks = 0
         self._most = most
 
-    def __call__(self, chunk: ChatCompletionChunk) -> object:
+    def __call__(self, chunk: ChatCompletionChunk) -> Any:
         self.chunks += 1
         return STOP if self.chunks == self._most else None
 

@@ -27,6 +27,7 @@ class Settings:
     require_finish_reason: bool = True
     timeout: Timeout = Timeout()  # noqa: RUF009 - it is frozen
     max_retries: int = 0
+    url: str = "http://test/v1/chat/completions"
     address: str = "test:80"
     route_address: str = "test:80"
     needs_token: bool = False

@@ -9,7 +9,7 @@ from firsttoken._async.driver import Call
 from firsttoken._async.pool import ConnectionPool
 from firsttoken._async.stream import AsyncChatCompletionStream
 from firsttoken._client.arguments import as_request, callback_in
-from firsttoken._client.config import ClientConfig, check_http_client, check_max_idle
+from firsttoken._client.config import ClientConfig, check_http_client, check_max_idle, check_ssl_context
 from firsttoken._client.stream import STOP
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
@@ -177,6 +177,7 @@ class AsyncClient:
         http_client: "httpx2.AsyncClient | None",
         max_idle: int,
     ) -> None:
+        check_ssl_context(ssl_context)
         self._config = config
         self._pool = (
             ConnectionPool(ssl_context, check_max_idle(max_idle)) if http_client is None else _pool_of(http_client)

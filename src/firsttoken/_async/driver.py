@@ -50,7 +50,7 @@ class Call:
         self.is_closed = False
         self._pool = pool
         self._request = request
-        self._loop = asyncio.get_running_loop()
+        self._loop = _running_loop()
         self._connection: Connection | None = None
         self._unread_bytes = 0
         self._exception: BaseException | None = None  # of the caller's code, in a client of its own
@@ -382,3 +382,13 @@ async def _await_until(work: Awaitable[_T], deadline: float) -> _T:
         if limit.expired():
             raise DeadlineError from None
         raise
+
+
+def _running_loop() -> asyncio.AbstractEventLoop:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError as error:
+        raise ConfigurationError(
+            "AsyncClient needs a running asyncio event loop",
+            hint="under trio use Client in a thread, as in trio.to_thread.run_sync, or anyio on asyncio",
+        ) from error

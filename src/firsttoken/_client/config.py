@@ -52,12 +52,13 @@ class ClientConfig:
         observer: "Observer | None" = None,
     ) -> None:
         environment = os.environ
-        self.base_url = base_url or environment.get("OPENAI_BASE_URL") or OPENAI_BASE_URL
+        given_url = base_url or environment.get("OPENAI_BASE_URL") or OPENAI_BASE_URL
+        self.base_url = _unquoted(given_url.strip()) if isinstance(given_url, str) else given_url  # pyright: ignore[reportUnnecessaryIsInstance]
         self.endpoint = chat_completions_endpoint(self.base_url)
         headers: dict[str, str] = {}
         key = environment.get("OPENAI_API_KEY") if api_key is None else api_key
         if key and not callable(key):
-            headers["authorization"] = f"Bearer {check_header_value('api_key', key)}"
+            headers["authorization"] = f"Bearer {check_header_value('api_key', _key(key))}"
         for name, given, variable in (
             ("openai-organization", organization, "OPENAI_ORG_ID"),
             ("openai-project", project, "OPENAI_PROJECT_ID"),
@@ -265,6 +266,38 @@ def check_max_idle(max_idle: int) -> int:
     return max_idle
 
 
+def _unquoted(text: str) -> str:
+    """Without the quotes around it, which `docker --env-file` leaves."""
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
+
+
+def _key(key: str) -> str:
+    """A key as it is meant: without quotes around it, and without `Bearer`; one with blanks is refused."""
+    if not isinstance(key, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        return key
+    key = _unquoted(key)
+    return key[7:] if key[:7].lower() == "bearer " else key
+
+
+def check_ssl_context(ssl_context: object) -> None:
+    """Check what was given for TLS.
+
+    Raises:
+        ConfigurationError: it is not a context.
+    """
+    if ssl_context is None or hasattr(ssl_context, "wrap_bio"):
+        return
+    is_path = isinstance(ssl_context, str) or hasattr(ssl_context, "__fspath__")
+    hint = (
+        "ssl.create_default_context(cafile=…) trusts the certificates of a file, and so does SSL_CERT_FILE"
+        if is_path
+        else "ssl.create_default_context(); to check no certificate, set its check_hostname = False and "
+        "verify_mode = ssl.CERT_NONE"
+    )
+    kind: type[object] = type(ssl_context)
+    raise ConfigurationError(f"ssl_context must be an ssl.SSLContext, not {kind.__name__}", hint=hint)
+
+
 def _logged(observer: "Observer | None") -> "Observer | None":
     """The observer, which also logs where somebody reads the log.
 
@@ -314,6 +347,8 @@ def check_http_client(http_client: object, wanted: Literal["Client", "AsyncClien
             f"http_client must be an httpx2.{wanted}, not {kind.__module__}.{kind.__qualname__}",
             hint=f"firsttoken.{other} takes an httpx2.{other}"
             if isinstance(http_client, getattr(httpx2, other))
+            else f"httpx2 is the successor of httpx: httpx2.{wanted}() takes the same arguments"
+            if kind.__module__.partition(".")[0] == "httpx"
             else f"as in http_client=httpx2.{wanted}()",
         )
     for name, value in excluded.items():

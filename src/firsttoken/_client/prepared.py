@@ -146,6 +146,11 @@ class PreparedRequest:
         return b"%b%d\r\n\r\n%b" % (self.route.head, len(self.body), self.body)
 
     @property
+    def url(self) -> str:
+        """Where the request goes, without a query, which may hold a key."""
+        return self.route.endpoint.url.partition("?")[0]
+
+    @property
     def address(self) -> str:
         """The server's, for messages."""
         return self.route.address

@@ -39,7 +39,13 @@ from firsttoken._protocol.redaction import redact
 from firsttoken._protocol.response import ResponseReader
 from firsttoken._protocol.retry import retry_delay_s
 from firsttoken._schema.parsing import ResponseType
-from firsttoken.errors import APIConnectionError, APITimeoutError, ChatCompletionError, ConfigurationError
+from firsttoken.errors import (
+    APIConnectionError,
+    APITimeoutError,
+    ChatCompletionError,
+    ConfigurationError,
+    NotFoundError,
+)
 
 SILENCE_S: Final = 30.0
 """Complete silence after which a stream without an end is complete, if all its choices have finished."""
@@ -115,6 +121,11 @@ TRANSITIONS: Final[dict[State, dict[_Step, State]]] = {
 
 class CallSettings(Protocol):
     """What the machine has to know of a call."""
+
+    @property
+    def url(self) -> str:
+        """Where the request goes, without a query, which may hold a key."""
+        ...
 
     @property
     def streamed(self) -> bool:
@@ -363,6 +374,8 @@ class CallMachine(Generic[_Settings]):
         error.partial = self.completion if error.chunks_received else error.partial
         error.attempts = self.attempts
         error.response = reader.response
+        if isinstance(error, NotFoundError) and self.settings.url not in str(error):
+            error.args = (f"{error} (POST {self.settings.url})",)
         error.request_id = None if reader.response is None else reader.response.request_id
         redact(error, self.settings.secrets)
 

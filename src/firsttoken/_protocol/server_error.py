@@ -52,7 +52,10 @@ def status_error(status: int, headers: Mapping[str, str], body: bytes, wall_cloc
     reason = _message_of(value) or _body_text(body)
     phrase = f"{status} {_phrase(status)}".strip()
     error = _build(
-        status, value, f"the server answered {phrase}" + (f": {reason}" if reason else ""), _hint(status, headers)
+        status,
+        value,
+        f"the server answered {phrase}" + (f": {reason}" if reason else ""),
+        _hint(status, headers, reason),
     )
     error.retry_after_s = retry_after_s(headers, wall_clock_s)
     error.retryable = may_be_retried(error, headers)
@@ -273,7 +276,9 @@ def _phrase(status: int) -> str:
         return ""
 
 
-def _hint(status: int, headers: Mapping[str, str]) -> str | None:
+def _hint(status: int, headers: Mapping[str, str], reason: str | None) -> str | None:
+    if status in (400, 422) and "stream_options" in (reason or ""):
+        return 'stream_options={"include_usage": False} leaves it out'
     if 300 <= status <= 399:
         location = headers.get("location")
         to = f" to {location[:200]!r}" if location else ""

@@ -50,11 +50,14 @@ class Endpoint(NamedTuple):
 def chat_completions_endpoint(base_url: str) -> Endpoint:
     """The address of `/chat/completions` below a base URL; a query of the base URL is kept.
 
+    A URL that ends in `/chat/completions` or `/invocations` (Databricks, SageMaker) is the address itself.
+
     Raises:
         ConfigurationError: it is not an http(s) URL, or must not hold a user or a password.
     """
     origin, path, query = split_url(base_url, "base_url")
-    target = f"{path.rstrip('/')}/chat/completions"
+    path = path.rstrip("/")
+    target = path if path.endswith(("/chat/completions", "/invocations")) else f"{path}/chat/completions"
     return Endpoint(origin, f"{target}?{query}" if query else target)
 
 

@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack, cast, overload
 
 from firsttoken._client.arguments import as_request, callback_in, check_is_sync
-from firsttoken._client.config import ClientConfig, check_http_client, check_max_idle
+from firsttoken._client.config import ClientConfig, check_http_client, check_max_idle, check_ssl_context
 from firsttoken._client.stream import STOP, Stop
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
@@ -176,6 +176,7 @@ class Client:
         http_client: "httpx2.Client | None",
         max_idle: int,
     ) -> None:
+        check_ssl_context(ssl_context)
         self._config = config
         self._pool = (
             ConnectionPool(ssl_context, check_max_idle(max_idle)) if http_client is None else _pool_of(http_client)
