@@ -181,6 +181,29 @@ def test_a_body_without_choices_is_not_a_completion(decode: Any, body: bytes) ->
     assert str(caught.value) == f"expected a chat completion, got one without choices: {body.decode()!r}"
 
 
+CALL = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+
+
+@pytest.mark.parametrize("indexes", [[{"index": 0}, {"index": 1}, {"index": 2}], [{}, {}, {}], [{"index": 0}] * 3])
+def test_text_and_calls_in_separate_choices_are_one(indexes: list[dict[str, int]]) -> None:
+    messages = [{"content": "I look."}, {"content": None, "tool_calls": [CALL]}, {"tool_calls": [{**CALL, "id": "b"}]}]
+    choices = [
+        {**index, "message": message, "finish_reason": "tool_calls"}
+        for index, message in zip(indexes, messages, strict=True)
+    ]
+    made = decode_completion(payload({"choices": choices}))
+    made.complete = True
+    assert (made.text, [call.id for call in made.tool_calls], len(made.choices)) == ("I look.", ["a", "b"], 1)
+
+
+def test_several_answers_stay_several() -> None:
+    choices = [
+        {"index": 0, "message": {"content": "No."}, "finish_reason": "stop"},
+        {"index": 1, "message": {"tool_calls": [CALL]}, "finish_reason": "tool_calls"},
+    ]
+    assert len(decode_completion(payload({"choices": choices})).choices) == 2
+
+
 def test_a_whole_completion_may_be_a_chunk_in_disguise() -> None:
     assert decode_completion(payload(chunk("Hello"))).text == "Hello"
 

@@ -223,9 +223,30 @@ def decode_completion(data: bytes) -> ChatCompletion:
 
 def _received(completion: ChatCompletion, data: bytes) -> ChatCompletion:
     completion.raw = data
+    if len(completion.choices) > 1:
+        _unite_choices(completion)
     if completion.usage is not None and not has_total(completion.usage, data):
         completion.usage = with_total(completion.usage)
     return completion
+
+
+def _unite_choices(completion: ChatCompletion) -> None:
+    """Make one choice of text and tool calls that stand in separate ones (GitHub Copilot).
+
+    They are one where they have the same index, or the first has the finish reason of calls and none: and only one has
+    text, so that they can't be several answers.
+    """
+    choices = completion.choices
+    first, calls = choices[0], [call for choice in choices for call in choice.message.tool_calls or ()]
+    is_one = len({choice.index for choice in choices}) == 1 or (
+        first.finish_reason == "tool_calls" and not first.message.tool_calls
+    )
+    texts = [choice.message.content for choice in choices if choice.message.content]
+    if is_one and calls and len(texts) <= 1:
+        first.message.content = texts[0] if texts else first.message.content
+        first.message.tool_calls = calls
+        first.finish_reason = choices[-1].finish_reason or first.finish_reason
+        completion.choices = [first]
 
 
 def _with_partial(failure: APIStatusError, data: bytes) -> APIStatusError:
