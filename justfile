@@ -88,4 +88,4 @@ stress *ARGS:
     uv run --group bench python -m tests.stress {{ ARGS }}
 
 # all that must pass before a change is merged
-check: lint test (bench "--quick") fuzz
+check: lint test (bench "--quick") fuzz docs

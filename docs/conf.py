@@ -64,10 +64,10 @@ PUBLIC_MODULES = (
     "firsttoken.errors",
     "firsttoken.events",
     "firsttoken.sansio",
-    # web
-    # guard
-    # otel
-    # batch
+    "firsttoken.web",
+    "firsttoken.guard",
+    "firsttoken.batch",
+    "firsttoken.bench",
     "firsttoken.local",
     "firsttoken.testing",
 )

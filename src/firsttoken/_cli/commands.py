@@ -3,6 +3,7 @@
 import click
 
 from firsttoken import __version__
+from firsttoken._cli.bench_options import bench
 from firsttoken._cli.status import HELP
 
 __all__ = ["command"]
@@ -227,6 +228,9 @@ def batch(
             prices=prices,
         )
     )
+
+
+command.add_command(bench)
 
 
 def _joined(context: str, prompt: str) -> str:

@@ -1,0 +1,171 @@
+"""A run as one HTML page: no script, no font, no image from anywhere else."""
+
+import time
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from firsttoken.bench.chart import Series, line_chart
+from firsttoken.bench.histogram import Histogram
+from firsttoken.bench.runner import Report
+
+_STYLE = """
+:root { color-scheme: light dark; --back: #fff; --text: #1f2328; --quiet: #59636e; --line: #d1d9e0; --card: #f6f8fa;
+  --s0: #0969da; --s1: #bc4c00; --s2: #8250df; --good: #1a7f37; --bad: #b3261e; --warn: #9a6700; }
+@media (prefers-color-scheme: dark) { :root { --back: #0d1117; --text: #e6edf3; --quiet: #9198a1; --line: #30363d;
+  --card: #151b23; --s0: #58a6ff; --s1: #f0883e; --s2: #bc8cff; --good: #3fb950; --bad: #ff7b72; --warn: #d29922; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 1160px; padding: 24px 16px 48px; background: var(--back); color: var(--text);
+  font: 15px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
+h1 { font-size: 26px; margin: 0 0 4px; } h2 { font-size: 19px; margin: 36px 0 12px; }
+p.quiet, .none { color: var(--quiet); margin: 0 0 8px; overflow-wrap: anywhere; }
+.scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 8px; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; white-space: nowrap; }
+th, td { padding: 7px 12px; text-align: right; border-bottom: 1px solid var(--line); }
+th { color: var(--quiet); font-weight: 600; } tr:last-child td { border-bottom: 0; }
+th:first-child, td:first-child, th.verdict, td.verdict { text-align: left; }
+tr.note td { color: var(--quiet); padding-top: 0; } tr:has(+ tr.note) td { border-bottom: 0; }
+.ok { color: var(--good); } .oversaturated { color: var(--warn); }
+.client-limited, .server-errors { color: var(--bad); }
+.charts { display: grid; gap: 16px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 430px), 1fr)); }
+figure { margin: 0; padding: 14px; background: var(--card); border: 1px solid var(--line); border-radius: 8px; }
+figcaption { font-weight: 600; margin-bottom: 8px; }
+svg { width: 100%; height: auto; display: block; } svg text { fill: var(--quiet); font-size: 12px; }
+svg .grid { stroke: var(--line); } polyline { fill: none; stroke-width: 2.2; stroke-linejoin: round; }
+polyline.s0, circle.s0 { stroke: var(--s0); } polyline.s1, circle.s1 { stroke: var(--s1); }
+polyline.s2, circle.s2 { stroke: var(--s2); } circle { fill: var(--card); stroke-width: 2; }
+ul { list-style: none; display: flex; flex-wrap: wrap; gap: 4px 18px; padding: 0; margin: 8px 0 0; }
+li { color: var(--quiet); }
+li span { display: inline-block; width: 14px; height: 3px; margin: 0 6px 4px 0; }
+span.s0 { background: var(--s0); } span.s1 { background: var(--s1); } span.s2 { background: var(--s2); }
+"""
+
+_PERCENTILES = ("p50", "p90", "p99")
+
+
+def write_html(report: Report, path: str | Path) -> None:
+    """Write a report as one HTML page.
+
+    Raises:
+        OSError: the file can't be written.
+    """
+    Path(path).write_text(page(report), encoding="utf-8")
+
+
+def page(report: Report) -> str:
+    """The page of a report."""
+    config, levels = report["config"], report["levels"]
+    at = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(report["at"]))
+    where = escape(str(config["base_url"] or "the default server"))
+    about = f"{at} · firsttoken {escape(report['firsttoken'])} · {where} · data {escape(config['data'])}"
+    settings = f"workers {config['workers']} · seed {config['seed']} · salt {'on' if config['salt'] else 'off'}"
+    title = f"Load test of {config['model']}"
+    sections = [
+        f"<h1>{escape(title)}</h1><p class='quiet'>{about}</p><p class='quiet'>{settings}</p>",
+        "<h2>Levels</h2>" + _table(levels),
+        "<h2>Over the levels</h2>" + _over_levels(levels),
+        "<h2>Distributions</h2>" + _distributions(levels),
+        "<h2>Timeline</h2>" + _timelines(levels),
+    ]
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>{''.join(sections)}</body></html>\n"
+    )
+
+
+def _name(level: dict[str, Any]) -> str:
+    return f"{level['concurrency']} at once" if level["rate"] is None else f"{level['rate']:g}/s"
+
+
+def _table(levels: list[dict[str, Any]]) -> str:
+    names = [
+        "load",
+        "requests",
+        "failed",
+        "req/s",
+        "output tok/s",
+        "ttft p50",
+        "p99",
+        "tpot p50",
+        "p99",
+        "e2e p50",
+        "p99",
+    ]
+    head = "".join(f"<th>{name}</th>" for name in names) + '<th class="verdict">verdict</th>'
+    rows: list[str] = []
+    for level in levels:
+        tokens = level["output_tokens_per_s"]
+        cells = [
+            _name(level),
+            f"{level['requests']:,}",
+            f"{sum(level['failed'].values()):,}",
+            f"{level['requests_per_s']:,.2f}",
+            "no usage" if tokens is None else f"{tokens:,.1f}",
+            *(_ms(level[metric][name]) for metric in ("ttft_s", "tpot_s", "e2e_s") for name in ("p50", "p99")),
+        ]
+        verdict = f'<td class="verdict"><b class="{level["verdict"]}">{level["verdict"]}</b></td>'
+        rows.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + verdict + "</tr>")
+        failures = ", ".join(f"{count} {name}" for name, count in level["failed"].items())
+        notes = filter(None, (level["reason"], failures and f"failed: {failures}"))
+        rows += [f'<tr class="note"><td colspan="{len(cells) + 1}">{escape(note)}</td></tr>' for note in notes]
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+
+
+def _ms(value_s: float | None) -> str:
+    return "-" if value_s is None else f"{value_s * 1000:,.1f} ms" if value_s < 10 else f"{value_s:,.2f} s"
+
+
+def _over_levels(levels: list[dict[str, Any]]) -> str:
+    names = [_name(level) for level in levels]
+    label = "load"
+    charts = [
+        line_chart(
+            title, label, "per second", [Series("mean", [(x, level[key]) for x, level in enumerate(levels)])], names
+        )
+        for title, key in (("Output tokens", "output_tokens_per_s"), ("Requests", "requests_per_s"))
+    ]
+    for title, metric in (
+        ("Time to first token", "ttft_s"),
+        ("Time per output token", "tpot_s"),
+        ("End to end, from the intended start", "e2e_intended_s"),
+    ):
+        lines = [
+            Series(percentile, [(x, _in_ms(level[metric][percentile])) for x, level in enumerate(levels)])
+            for percentile in _PERCENTILES
+        ]
+        charts.append(line_chart(title, label, "ms", lines, names))
+    return f'<div class="charts">{"".join(charts)}</div>'
+
+
+def _in_ms(value_s: float | None) -> float | None:
+    return None if value_s is None else value_s * 1000
+
+
+def _distributions(levels: list[dict[str, Any]]) -> str:
+    charts: list[str] = []
+    for title, metric in (("Time to first token", "ttft_s"), ("Between two chunks", "inter_chunk_s")):
+        for level in levels:
+            histogram = Histogram.from_dict(level["counted"]["histograms"][metric])
+            points = [(float(percent), _in_ms(histogram.percentile(percent))) for percent in range(0, 101, 2)]
+            line = Series("the duration that so many percent do not exceed", points if histogram.count else [])
+            charts.append(line_chart(f"{title}, {_name(level)}", "percent of the samples", "ms", [line]))
+    return f'<div class="charts">{"".join(charts)}</div>'
+
+
+def _timelines(levels: list[dict[str, Any]]) -> str:
+    charts: list[str] = []
+    for level in levels:
+        seconds = {int(second): counts for second, counts in level["counted"]["timeline"].items()}
+        lines = [
+            Series(
+                name,
+                [
+                    (float(second), float(seconds.get(second, (0, 0, 0))[column]))
+                    for second in range(max(seconds, default=0) + 1)
+                ],
+            )
+            for column, name in ((0, "completed"), (2, "failed"))
+        ]
+        charts.append(line_chart(f"Requests that ended, {_name(level)}", "seconds from the start", "per second", lines))
+    return f'<div class="charts">{"".join(charts)}</div>'
