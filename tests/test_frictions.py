@@ -41,7 +41,8 @@ def test_a_404_names_the_url_and_an_error_has_the_response() -> None:
     with ScriptedServer(error(404, "no such model")) as server, Client("k", server.base_url) as client:
         with pytest.raises(NotFoundError) as caught:
             client.chat_completion(REQUEST)
-        assert str(caught.value).endswith(f"(POST {server.base_url}/chat/completions)")
+        url = f"{server.base_url}/chat/completions"
+        assert str(caught.value) == f"the server answered 404 Not Found to POST {url}: no such model"
     limited = error(429, headers={"x-ratelimit-remaining-requests": "0", "retry-after-ms": "10"})
     with (
         ScriptedServer(limited) as server,

@@ -375,7 +375,7 @@ class CallMachine(Generic[_Settings]):
         error.attempts = self.attempts
         error.response = reader.response
         if isinstance(error, NotFoundError) and self.settings.url not in str(error):
-            error.args = (f"{error} (POST {self.settings.url})",)
+            error.args = (str(error).replace("404 Not Found", f"404 Not Found to POST {self.settings.url}", 1),)
         error.request_id = None if reader.response is None else reader.response.request_id
         redact(error, self.settings.secrets)
 
