@@ -19,7 +19,7 @@ import pytest
 
 from firsttoken import AsyncClient
 from firsttoken._async.driver import HIGH_WATER_BYTES
-from firsttoken._protocol.call import State
+from firsttoken._protocol.call_states import State
 from firsttoken.errors import APIConnectionError, StreamTruncatedError
 from tests.async_client.conftest import Run
 from tests.async_client.test_stream import make_client, read, whole

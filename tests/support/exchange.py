@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from firsttoken import Timeout
-from firsttoken._protocol.call import Action, CallMachine
+from firsttoken._protocol.call import CallMachine
+from firsttoken._protocol.call_states import Action
 from firsttoken._protocol.response import ResponseReader
 from firsttoken._protocol.stream import StreamParser
 from firsttoken._schema.parsing import ResponseType

@@ -17,7 +17,8 @@ from firsttoken._client.call import copy_error, token_provider_error
 from firsttoken._client.prepared import PreparedRequest
 from firsttoken._client.sockets import AbortedError, DeadlineError, clock
 from firsttoken._models.completion import ChatCompletion
-from firsttoken._protocol.call import Action, CallMachine
+from firsttoken._protocol.call import CallMachine
+from firsttoken._protocol.call_states import Action
 from firsttoken.errors import ChatCompletionError, ConfigurationError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from firsttoken._client.call import Machine, copy_error
 from firsttoken._models.base import ResponseInfo, Timing
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
-from firsttoken._protocol.call import Outcome
+from firsttoken._protocol.call_states import Outcome
 from firsttoken._protocol.partial_json import PartialJSON
 from firsttoken.errors import ChatCompletionError, ConfigurationError, ResponseFormatError, StreamTruncatedError
 

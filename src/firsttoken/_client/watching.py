@@ -11,7 +11,7 @@ from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
 from firsttoken._models.observer import Attempt, CallInfo, CallObserver, Observer
 from firsttoken._protocol import limits
-from firsttoken._protocol.call import Outcome
+from firsttoken._protocol.call_states import Outcome
 from firsttoken._protocol.request import check_headers
 from firsttoken.errors import APIStatusError, ChatCompletionError
 

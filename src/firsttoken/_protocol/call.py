@@ -21,34 +21,19 @@ that was reported by `connected` is given up exactly once, by an action RELEASE 
 comes when it can't matter any more, for instance data after `close`, is ignored.
 """
 
-import enum
 import math
-from collections.abc import Callable, Sequence
-from typing import Final, Generic, Literal, Protocol, TypeVar
+from collections.abc import Callable
+from typing import Final
 
-from firsttoken._models.base import Headers, ResponseInfo, Timing
+from firsttoken._models.base import Headers
 from firsttoken._models.chunk import ChatCompletionChunk
-from firsttoken._models.completion import ChatCompletion
-from firsttoken._models.timeout import Timeout
+from firsttoken._protocol.call_progress import CallProgress
+from firsttoken._protocol.call_states import ACTIONS, TRANSITIONS, Action, CallListener, Outcome, Settings, State, Step
 from firsttoken._protocol.completeness import COMPLETE
 from firsttoken._protocol.connection_error import connection_error
-from firsttoken._protocol.deadlines import Deadlines
 from firsttoken._protocol.http1 import may_begin_response
-from firsttoken._protocol.progress import has_token, is_progress, prompt_tokens_processed
-from firsttoken._protocol.redaction import redact
-from firsttoken._protocol.response import ResponseReader
 from firsttoken._protocol.retry import retry_delay_s
-from firsttoken._schema.parsing import ResponseType
-from firsttoken.errors import (
-    APIConnectionError,
-    APITimeoutError,
-    ChatCompletionError,
-    ConfigurationError,
-    NotFoundError,
-)
-
-SILENCE_S: Final = 30.0
-"""Complete silence after which a stream without an end is complete, if all its choices have finished."""
+from firsttoken.errors import APITimeoutError, ChatCompletionError, ConfigurationError
 
 ERROR_BODY_S: Final = 5.0
 """How long the body of an error response is waited for: its status alone says most."""
@@ -59,166 +44,8 @@ DRAIN_S: Final = 0.1
 MIN_PAUSE_S: Final = 0.01
 """What a caller does between two chunks is not counted, if it takes so long that it could matter."""
 
-Outcome = Literal["complete", "stopped", "failed"]
 
-
-class State(enum.Enum):
-    """Where a call is; see this module's docstring."""
-
-    TOKEN = enum.auto()
-    PERMIT = enum.auto()
-    CONNECTING = enum.auto()
-    SENDING = enum.auto()
-    RECEIVING = enum.auto()
-    CONCLUDING = enum.auto()
-    BACKOFF = enum.auto()
-    DRAINING = enum.auto()
-    ENDED = enum.auto()
-
-
-class Action(enum.Enum):
-    """What a driver has to do."""
-
-    GET_TOKEN = enum.auto()
-    ACQUIRE_PERMIT = enum.auto()
-    CONNECT = enum.auto()
-    SEND = enum.auto()
-    READ = enum.auto()
-    PROCESS = enum.auto()
-    YIELD = enum.auto()
-    SLEEP = enum.auto()
-    RELEASE = enum.auto()
-    CLOSE = enum.auto()
-    FINISH = enum.auto()
-
-
-_ACTIONS: Final = {
-    State.TOKEN: Action.GET_TOKEN,
-    State.PERMIT: Action.ACQUIRE_PERMIT,
-    State.CONNECTING: Action.CONNECT,
-    State.SENDING: Action.SEND,
-    State.RECEIVING: Action.READ,
-    State.BACKOFF: Action.SLEEP,
-    State.DRAINING: Action.READ,
-    State.ENDED: Action.FINISH,
-}
-
-_Step = Literal["go on", "stale", "answered", "retry", "end"]
-
-TRANSITIONS: Final[dict[State, dict[_Step, State]]] = {
-    State.TOKEN: {"go on": State.PERMIT, "answered": State.CONCLUDING, "end": State.ENDED},
-    State.PERMIT: {"go on": State.CONNECTING, "answered": State.CONCLUDING, "end": State.ENDED},
-    State.CONNECTING: {"go on": State.SENDING, "answered": State.CONCLUDING, "end": State.ENDED},
-    State.SENDING: {"go on": State.RECEIVING, "answered": State.CONCLUDING, "end": State.ENDED},
-    State.RECEIVING: {"stale": State.CONNECTING, "answered": State.CONCLUDING, "end": State.ENDED},
-    State.CONCLUDING: {"go on": State.DRAINING, "retry": State.BACKOFF, "end": State.ENDED},
-    State.BACKOFF: {"go on": State.TOKEN, "end": State.ENDED},
-    State.DRAINING: {"end": State.ENDED},
-    State.ENDED: {},
-}
-"""How a call goes on. "answered" is also that there will be no answer: the attempt has failed."""
-
-
-class CallSettings(Protocol):
-    """What the machine has to know of a call."""
-
-    @property
-    def url(self) -> str:
-        """Where the request goes, without a query, which may hold a key."""
-        ...
-
-    @property
-    def streamed(self) -> bool:
-        """Whether chunks are wanted; else one completion."""
-        ...
-
-    @property
-    def expected_choices(self) -> int:
-        """The request's `n`."""
-        ...
-
-    @property
-    def require_finish_reason(self) -> bool:
-        """Whether `[DONE]` ends an answer only after a finish reason."""
-        ...
-
-    @property
-    def timeout(self) -> Timeout:
-        """The deadlines."""
-        ...
-
-    @property
-    def max_retries(self) -> int:
-        """How many further attempts there may be."""
-        ...
-
-    @property
-    def address(self) -> str:
-        """The server's, for messages."""
-        ...
-
-    @property
-    def route_address(self) -> str:
-        """The server's and that of a proxy, for messages."""
-        ...
-
-    @property
-    def needs_token(self) -> bool:
-        """Whether each attempt needs a token of the caller's token provider."""
-        ...
-
-    @property
-    def needs_permit(self) -> bool:
-        """Whether each attempt needs a permit of a limiter."""
-        ...
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """What must not be in any error, though the server may repeat it."""
-        ...
-
-    @property
-    def response_type(self) -> ResponseType | None:
-        """What `completion.parse()` makes of the answer."""
-        ...
-
-
-_Settings = TypeVar("_Settings", bound=CallSettings)
-
-
-class CallListener(Protocol[_Settings]):
-    """Who is told what happens to a call; never raises. Times are those that the machine was given."""
-
-    def attempt_started(self, number: int, settings: _Settings) -> _Settings:
-        """An attempt has all that it needs, and connects; returns the settings that it is to have."""
-        ...
-
-    def request_sent(self, at: float) -> None:
-        """The request was sent; once more, where a stale connection was replaced."""
-        ...
-
-    def response_started(self, response: ResponseInfo, at: float) -> None:
-        """The head is there."""
-        ...
-
-    def data_received(self, data: bytes, at: float) -> None:
-        """Bytes of the connection were read."""
-        ...
-
-    def chunks_received(self, chunks: Sequence[ChatCompletionChunk], at: float) -> None:
-        """The chunks of one read."""
-        ...
-
-    def attempt_failed(self, error: ChatCompletionError, retry_delay_s: float | None) -> None:
-        """An attempt has failed; None where there is no further one."""
-        ...
-
-    def call_ended(self, outcome: Outcome, completion: ChatCompletion, error: ChatCompletionError | None) -> None:
-        """The outcome is known."""
-        ...
-
-
-class CallMachine(Generic[_Settings]):
+class CallMachine(CallProgress[Settings]):
     """One call.
 
     Args:
@@ -229,52 +56,30 @@ class CallMachine(Generic[_Settings]):
         listener: who is told what happens.
 
     Attributes:
-        settings: of the attempt.
         state: where the call is.
-        outcome: how it ended; None before. There is one, and it never changes.
-        error: of the outcome "failed".
-        pending: the chunks to yield.
-        attempts: how many there have been.
         allows_idle_connection: whether the attempt may use a pooled connection.
         is_reused: whether the connection has served another request; with a caller's own client that shows late.
     """
 
     __slots__ = (
-        *(
-            "_awaiting_first_byte",
-            "_deadlines",
-            "_ended_at",
-            "_first_chunk_at",
-            "_first_settings",
-            "_first_token_at",
-            "_headers_at",
-        ),
-        *("_holds_connection", "_is_sent", "_jitter", "_listener", "_prompt_tokens", "_reader"),
-        *("_started_at", "_wake_at", "_wall_clock", "_yielded_at", "allows_idle_connection", "attempts", "error"),
-        *("is_reused", "outcome", "pending", "settings", "state"),
+        *("_awaiting_first_byte", "_first_settings", "_holds_connection", "_is_usable", "_jitter", "_wake_at"),
+        *("_yielded_at", "allows_idle_connection", "is_reused", "state"),
     )
 
     def __init__(
         self,
-        settings: _Settings,
+        settings: Settings,
         now: float,
         *,
         jitter: float,
         wall_clock: Callable[[], float],
-        listener: CallListener[_Settings] | None = None,
+        listener: CallListener[Settings] | None = None,
     ) -> None:
-        self.settings = self._first_settings = settings
+        super().__init__(settings, now, wall_clock, listener)
         self.state = State.TOKEN
-        self.outcome: Outcome | None = None
-        self.error: ChatCompletionError | ConfigurationError | None = None
-        self.attempts = 0
-        self._started_at = now
-        self._ended_at: float | None = None
+        self._first_settings = settings
         self._yielded_at = math.inf
-        self._deadlines = Deadlines(settings.timeout, now, settings.address, streamed=settings.streamed)
         self._jitter = jitter
-        self._wall_clock = wall_clock
-        self._listener = listener
         self._holds_connection = False
         self._wake_at = math.inf
         self._begin_attempt(now)
@@ -295,7 +100,7 @@ class CallMachine(Generic[_Settings]):
         if self._holds_connection and state in _WITHOUT_CONNECTION:
             self._holds_connection = False
             return Action.RELEASE if self._is_reusable() else Action.CLOSE
-        return _ACTIONS[state]
+        return ACTIONS[state]
 
     @property
     def deadline(self) -> float:
@@ -312,76 +117,13 @@ class CallMachine(Generic[_Settings]):
             return self._reader.is_success
         return bool(self.pending) or self.outcome == "complete"
 
-    @property
-    def response(self) -> ResponseInfo | None:
-        """The head of the response to the last attempt."""
-        return self._reader.response
-
-    @property
-    def chunks_yielded(self) -> int:
-        """How many chunks were yielded."""
-        return self._reader.parser.chunks_yielded
-
-    @property
-    def has_unread_data(self) -> bool:
-        """Whether what was read has not all been yielded."""
-        return bool(self.pending) or self._reader.has_pending_data
-
-    @property
-    def is_fully_yielded(self) -> bool:
-        """Whether all chunks of a complete answer were yielded."""
-        return self._reader.parser.end is COMPLETE and not self.pending
-
-    @property
-    def completion(self) -> ChatCompletion:
-        """The answer, or as much of it as was yielded."""
-        completion = self._reader.completion or self._reader.parser.completion
-        completion.complete = self.outcome == "complete"
-        completion.response = self.response
-        completion.timing = self.timing
-        completion._response_type = self.settings.response_type
-        return completion
-
-    @property
-    def timing(self) -> Timing:
-        """The stamps so far."""
-        return Timing(
-            time_to_headers_s=self._since_start(self._headers_at),
-            time_to_first_chunk_s=self._since_start(self._first_chunk_at),
-            time_to_first_token_s=self._since_start(self._first_token_at),
-            duration_s=self._since_start(self._ended_at),
-            chunks=self.chunks_yielded,
-        )
-
     def timeout_error(self) -> APITimeoutError:
         """The error that the passing of the next deadline is."""
         return self._deadlines.error(_WAITING_FOR.get(self.state))
 
-    def forked_error(self) -> APIConnectionError:
-        """The error of a forked child that reads on where its parent reads: each would get half of the bytes."""
-        error = APIConnectionError(
-            f"the stream from {self.settings.address} belongs to the process that opened it",
-            hint="a forked child can use the same client, but opens streams of its own",
-        )
-        error.retryable = False
-        self.describe(error)
-        return error
-
-    def describe(self, error: ChatCompletionError) -> None:
-        """Set what an error tells of the call: what was yielded before it, and the response; without secrets."""
-        reader = self._reader
-        error.chunks_received = self.chunks_yielded
-        error.partial = self.completion if error.chunks_received else error.partial
-        error.attempts = self.attempts
-        error.response = reader.response
-        if isinstance(error, NotFoundError) and self.settings.url not in str(error):
-            error.args = (str(error).replace("404 Not Found", f"404 Not Found to POST {self.settings.url}", 1),)
-        error.request_id = None if reader.response is None else reader.response.request_id
-        redact(error, self.settings.secrets)
-
     # What the driver reports.
 
-    def token_received(self, settings: _Settings, now: float) -> None:
+    def token_received(self, settings: Settings, now: float) -> None:
         """The token provider has given a token, which the settings of the attempt have now."""
         if self.state is not State.TOKEN:
             return
@@ -404,7 +146,6 @@ class CallMachine(Generic[_Settings]):
         if self.state is not State.CONNECTING:
             return
         self.is_reused = is_reused
-        self._is_sent = False
         self._awaiting_first_byte = True
         self._deadlines.requesting(now)
         self._move("go on")
@@ -417,7 +158,7 @@ class CallMachine(Generic[_Settings]):
     def sent(self, now: float, *, is_complete: bool = True) -> None:
         """The request was given to the system; not all of it, where the server answers or closes before its end."""
         if self.state is State.SENDING:
-            self._is_sent = is_complete
+            self._is_usable = is_complete
             self._begin_receiving(now)
 
     def receive_data(self, data: bytes, now: float) -> None:
@@ -435,7 +176,9 @@ class CallMachine(Generic[_Settings]):
         reader = self._reader
         chunks = reader.receive_data(data)
         if self._headers_at is None and reader.response is not None:
-            self._receive_head(reader.response, now)
+            self._note_head(reader.response, now)
+            if not reader.is_success:
+                self._wake_at = now + ERROR_BODY_S
         self._receive_chunks(chunks, now)
 
     def process_pending(self, now: float) -> None:
@@ -455,6 +198,7 @@ class CallMachine(Generic[_Settings]):
             now: the time.
             is_untaken: whether the peer's system has acknowledged no byte of the request; None where nobody knows.
         """
+        self._is_usable = False
         if self._listener is not None and self.state in _RECEIVING:
             self._listener.data_received(b"", now)
         if self.state is State.DRAINING:
@@ -467,6 +211,7 @@ class CallMachine(Generic[_Settings]):
 
     def connection_lost(self, error: Exception, now: float, *, is_untaken: bool | None = None) -> None:
         """The connection broke, as an `OSError` says; or a caller's own client says by itself what has failed."""
+        self._is_usable = False
         if self.state is State.DRAINING:
             self._end()
         elif self.state in _BEFORE_END and isinstance(error, ChatCompletionError):
@@ -522,7 +267,7 @@ class CallMachine(Generic[_Settings]):
 
     # How it goes on.
 
-    def _move(self, step: _Step) -> None:
+    def _move(self, step: Step) -> None:
         self.state = TRANSITIONS[self.state].get(step, self.state)
 
     def _end(self) -> None:
@@ -535,24 +280,13 @@ class CallMachine(Generic[_Settings]):
             self._listener.call_ended(self.outcome, self.completion, error)
 
     def _begin_attempt(self, now: float) -> None:
-        settings = self.settings = self._first_settings
-        self.attempts += 1
-        self._reader = ResponseReader(
-            streamed=settings.streamed,
-            expected_choices=settings.expected_choices,
-            require_finish_reason=settings.require_finish_reason,
-            wall_clock=self._wall_clock,
-        )
-        self.pending = self._reader.parser.pending
+        self.settings = self._first_settings
+        self._begin_progress()
         self.allows_idle_connection = True
-        self.is_reused = self._is_sent = False
+        self.is_reused = self._is_usable = False
         self._awaiting_first_byte = True
-        self._headers_at: float | None = None
-        self._first_chunk_at: float | None = None
-        self._first_token_at: float | None = None
-        self._prompt_tokens: float = 0
         self._wake_at = math.inf
-        if settings.needs_token:
+        if self.settings.needs_token:
             self._deadlines.requesting(now)
         else:
             self._move("go on")
@@ -587,44 +321,17 @@ class CallMachine(Generic[_Settings]):
         else:
             self._fail(connection_error(error, "lost the connection to", self.settings.route_address))
 
-    def _receive_head(self, response: ResponseInfo, now: float) -> None:
-        self._headers_at = now
-        if not self._reader.is_success:
-            self._wake_at = now + ERROR_BODY_S
-        if self._listener is not None:
-            self._listener.response_started(response, now)
-
     def _receive_chunks(self, chunks: list[ChatCompletionChunk], now: float) -> None:
-        """Note what has come in a read: chunks, an end, or what is neither."""
-        reader = self._reader
+        """Handle what has come in a read: chunks, an end, or what is neither."""
         if chunks:
-            if self._first_token_at is None:
-                if self._first_chunk_at is None:
-                    self._first_chunk_at = now
-                if any(map(has_token, chunks)):
-                    self._first_token_at = now
-            if is_progress(chunks[-1]) or any(map(is_progress, chunks)):
-                self._deadlines.progressed(now)
-            elif self._deadlines.phase == "first_chunk":
-                self._note_prompt_progress(chunks, now)
-            if self._listener is not None:
-                self._listener.chunks_received(chunks, now)
-        if reader.parser.end is not None:
+            self._note_chunks(chunks, now)
+        parser = self._reader.parser
+        if parser.end is not None:
             self._move("answered")
-        elif self._first_token_at is not None and reader.parser.may_end_in_silence:
+        elif self._first_token_at is not None and parser.may_end_in_silence:
             self._wake_at = now + self._silence_s()
-        elif self._wake_at != math.inf and not reader.is_error_response:
+        elif self._wake_at != math.inf and not self._reader.is_error_response:
             self._wake_at = math.inf
-
-    def _note_prompt_progress(self, chunks: list[ChatCompletionChunk], now: float) -> None:
-        processed = max(map(prompt_tokens_processed, chunks))
-        if processed > self._prompt_tokens:
-            self._prompt_tokens = processed
-            self._deadlines.requesting(now)
-
-    def _silence_s(self) -> float:
-        idle_s = self.settings.timeout.idle_s
-        return SILENCE_S if idle_s is None else min(SILENCE_S, idle_s)
 
     def _receive_rest(self, data: bytes, now: float) -> None:
         """Receive what comes after the end of the answer: it shows whether the connection can be used again."""
@@ -662,7 +369,7 @@ class CallMachine(Generic[_Settings]):
             self._retry_or_fail(end, now)
             return
         self._set_outcome("complete", None, now)
-        if self._holds_connection and reader.may_be_reusable and not reader.body_ended:
+        if self._is_usable and reader.may_be_reusable and not reader.body_ended:
             self._move("go on")
             self._wake_at = now + DRAIN_S
         else:
@@ -703,10 +410,7 @@ class CallMachine(Generic[_Settings]):
             error.partial.timing = self.timing
 
     def _is_reusable(self) -> bool:
-        return self._is_sent and self.outcome != "stopped" and self._reader.is_reusable
-
-    def _since_start(self, moment: float | None) -> float | None:
-        return None if moment is None else moment - self._started_at
+        return self._is_usable and self.outcome != "stopped" and self._reader.is_reusable
 
 
 _WITHOUT_CONNECTION: Final = frozenset({State.TOKEN, State.PERMIT, State.CONNECTING, State.BACKOFF, State.ENDED})

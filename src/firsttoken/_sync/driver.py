@@ -15,7 +15,8 @@ from firsttoken._client.call import concurrency_error, copy_error, token_provide
 from firsttoken._client.prepared import PreparedRequest
 from firsttoken._client.sockets import AbortedError, DeadlineError, Waker, clock
 from firsttoken._models.completion import ChatCompletion
-from firsttoken._protocol.call import Action, CallMachine
+from firsttoken._protocol.call import CallMachine
+from firsttoken._protocol.call_states import Action
 from firsttoken._sync.connection import Connection
 from firsttoken._sync.pool import ConnectionPool
 from firsttoken.errors import ChatCompletionError, ConfigurationError

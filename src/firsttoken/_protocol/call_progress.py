@@ -1,0 +1,170 @@
+"""What has come of a call so far: the response, its times, the deadlines, and what was yielded."""
+
+from collections.abc import Callable
+from typing import Final, Generic
+
+from firsttoken._models.base import ResponseInfo, Timing
+from firsttoken._models.chunk import ChatCompletionChunk
+from firsttoken._models.completion import ChatCompletion
+from firsttoken._protocol.call_states import CallListener, Outcome, Settings
+from firsttoken._protocol.completeness import COMPLETE
+from firsttoken._protocol.deadlines import Deadlines
+from firsttoken._protocol.progress import has_token, is_progress, prompt_tokens_processed
+from firsttoken._protocol.redaction import redact
+from firsttoken._protocol.response import ResponseReader
+from firsttoken.errors import APIConnectionError, ChatCompletionError, ConfigurationError, NotFoundError
+
+SILENCE_S: Final = 30.0
+"""Complete silence after which a stream without an end is complete, if all its choices have finished."""
+
+
+class CallProgress(Generic[Settings]):
+    """The part of a call that holds what has come.
+
+    Attributes:
+        settings: of the attempt.
+        outcome: how it ended; None before. There is one, and it never changes.
+        error: of the outcome "failed".
+        pending: the chunks to yield.
+        attempts: how many there have been.
+    """
+
+    __slots__ = (
+        *(
+            "_deadlines",
+            "_ended_at",
+            "_first_chunk_at",
+            "_first_token_at",
+            "_headers_at",
+            "_listener",
+            "_prompt_tokens",
+        ),
+        *("_reader", "_started_at", "_wall_clock", "attempts", "error", "outcome", "pending", "settings"),
+    )
+
+    def __init__(
+        self,
+        settings: Settings,
+        now: float,
+        wall_clock: Callable[[], float],
+        listener: CallListener[Settings] | None,
+    ) -> None:
+        self.settings = settings
+        self.outcome: Outcome | None = None
+        self.error: ChatCompletionError | ConfigurationError | None = None
+        self.attempts = 0
+        self._started_at = now
+        self._ended_at: float | None = None
+        self._deadlines = Deadlines(settings.timeout, now, settings.address, streamed=settings.streamed)
+        self._wall_clock = wall_clock
+        self._listener = listener
+
+    @property
+    def response(self) -> ResponseInfo | None:
+        """The head of the response to the last attempt."""
+        return self._reader.response
+
+    @property
+    def chunks_yielded(self) -> int:
+        """How many chunks were yielded."""
+        return self._reader.parser.chunks_yielded
+
+    @property
+    def has_unread_data(self) -> bool:
+        """Whether what was read has not all been yielded."""
+        return bool(self.pending) or self._reader.has_pending_data
+
+    @property
+    def is_fully_yielded(self) -> bool:
+        """Whether all chunks of a complete answer were yielded."""
+        return self._reader.parser.end is COMPLETE and not self.pending
+
+    @property
+    def completion(self) -> ChatCompletion:
+        """The answer, or as much of it as was yielded."""
+        completion = self._reader.completion or self._reader.parser.completion
+        completion.complete = self.outcome == "complete"
+        completion.response = self.response
+        completion.timing = self.timing
+        completion._response_type = self.settings.response_type
+        return completion
+
+    @property
+    def timing(self) -> Timing:
+        """The stamps so far."""
+        return Timing(
+            time_to_headers_s=self._since_start(self._headers_at),
+            time_to_first_chunk_s=self._since_start(self._first_chunk_at),
+            time_to_first_token_s=self._since_start(self._first_token_at),
+            duration_s=self._since_start(self._ended_at),
+            chunks=self.chunks_yielded,
+        )
+
+    def forked_error(self) -> APIConnectionError:
+        """The error of a forked child that reads on where its parent reads: each would get half of the bytes."""
+        error = APIConnectionError(
+            f"the stream from {self.settings.address} belongs to the process that opened it",
+            hint="a forked child can use the same client, but opens streams of its own",
+        )
+        error.retryable = False
+        self.describe(error)
+        return error
+
+    def describe(self, error: ChatCompletionError) -> None:
+        """Set what an error tells of the call: what was yielded before it, and the response; without secrets."""
+        reader = self._reader
+        error.chunks_received = self.chunks_yielded
+        error.partial = self.completion if error.chunks_received else error.partial
+        error.attempts = self.attempts
+        error.response = reader.response
+        if isinstance(error, NotFoundError) and self.settings.url not in str(error):
+            error.args = (str(error).replace("404 Not Found", f"404 Not Found to POST {self.settings.url}", 1),)
+        error.request_id = None if reader.response is None else reader.response.request_id
+        redact(error, self.settings.secrets)
+
+    def _begin_progress(self) -> None:
+        """Start over with an empty answer."""
+        settings = self.settings
+        self.attempts += 1
+        self._reader = ResponseReader(
+            streamed=settings.streamed,
+            expected_choices=settings.expected_choices,
+            require_finish_reason=settings.require_finish_reason,
+            wall_clock=self._wall_clock,
+        )
+        self.pending = self._reader.parser.pending
+        self._headers_at: float | None = None
+        self._first_chunk_at: float | None = None
+        self._first_token_at: float | None = None
+        self._prompt_tokens: float = 0
+
+    def _note_head(self, response: ResponseInfo, now: float) -> None:
+        self._headers_at = now
+        if self._listener is not None:
+            self._listener.response_started(response, now)
+
+    def _note_chunks(self, chunks: list[ChatCompletionChunk], now: float) -> None:
+        if self._first_token_at is None:
+            if self._first_chunk_at is None:
+                self._first_chunk_at = now
+            if any(map(has_token, chunks)):
+                self._first_token_at = now
+        if is_progress(chunks[-1]) or any(map(is_progress, chunks)):
+            self._deadlines.progressed(now)
+        elif self._deadlines.phase == "first_chunk":
+            self._note_prompt_progress(chunks, now)
+        if self._listener is not None:
+            self._listener.chunks_received(chunks, now)
+
+    def _note_prompt_progress(self, chunks: list[ChatCompletionChunk], now: float) -> None:
+        processed = max(map(prompt_tokens_processed, chunks))
+        if processed > self._prompt_tokens:
+            self._prompt_tokens = processed
+            self._deadlines.requesting(now)
+
+    def _silence_s(self) -> float:
+        idle_s = self.settings.timeout.idle_s
+        return SILENCE_S if idle_s is None else min(SILENCE_S, idle_s)
+
+    def _since_start(self, moment: float | None) -> float | None:
+        return None if moment is None else moment - self._started_at

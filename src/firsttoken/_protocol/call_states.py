@@ -1,0 +1,170 @@
+"""The states of a call, the steps between them, and what its machine deals with. See `call`."""
+
+import enum
+from collections.abc import Sequence
+from typing import Final, Literal, Protocol, TypeVar
+
+from firsttoken._models.base import ResponseInfo
+from firsttoken._models.chunk import ChatCompletionChunk
+from firsttoken._models.completion import ChatCompletion
+from firsttoken._models.timeout import Timeout
+from firsttoken._schema.parsing import ResponseType
+from firsttoken.errors import ChatCompletionError
+
+Outcome = Literal["complete", "stopped", "failed"]
+
+
+class State(enum.Enum):
+    """Where a call is; see this module's docstring."""
+
+    TOKEN = enum.auto()
+    PERMIT = enum.auto()
+    CONNECTING = enum.auto()
+    SENDING = enum.auto()
+    RECEIVING = enum.auto()
+    CONCLUDING = enum.auto()
+    BACKOFF = enum.auto()
+    DRAINING = enum.auto()
+    ENDED = enum.auto()
+
+
+class Action(enum.Enum):
+    """What a driver has to do."""
+
+    GET_TOKEN = enum.auto()
+    ACQUIRE_PERMIT = enum.auto()
+    CONNECT = enum.auto()
+    SEND = enum.auto()
+    READ = enum.auto()
+    PROCESS = enum.auto()
+    YIELD = enum.auto()
+    SLEEP = enum.auto()
+    RELEASE = enum.auto()
+    CLOSE = enum.auto()
+    FINISH = enum.auto()
+
+
+ACTIONS: Final = {
+    State.TOKEN: Action.GET_TOKEN,
+    State.PERMIT: Action.ACQUIRE_PERMIT,
+    State.CONNECTING: Action.CONNECT,
+    State.SENDING: Action.SEND,
+    State.RECEIVING: Action.READ,
+    State.BACKOFF: Action.SLEEP,
+    State.DRAINING: Action.READ,
+    State.ENDED: Action.FINISH,
+}
+
+Step = Literal["go on", "stale", "answered", "retry", "end"]
+
+TRANSITIONS: Final[dict[State, dict[Step, State]]] = {
+    State.TOKEN: {"go on": State.PERMIT, "answered": State.CONCLUDING, "end": State.ENDED},
+    State.PERMIT: {"go on": State.CONNECTING, "answered": State.CONCLUDING, "end": State.ENDED},
+    State.CONNECTING: {"go on": State.SENDING, "answered": State.CONCLUDING, "end": State.ENDED},
+    State.SENDING: {"go on": State.RECEIVING, "answered": State.CONCLUDING, "end": State.ENDED},
+    State.RECEIVING: {"stale": State.CONNECTING, "answered": State.CONCLUDING, "end": State.ENDED},
+    State.CONCLUDING: {"go on": State.DRAINING, "retry": State.BACKOFF, "end": State.ENDED},
+    State.BACKOFF: {"go on": State.TOKEN, "end": State.ENDED},
+    State.DRAINING: {"end": State.ENDED},
+    State.ENDED: {},
+}
+"""How a call goes on. "answered" is also that there will be no answer: the attempt has failed."""
+
+
+class CallSettings(Protocol):
+    """What the machine has to know of a call."""
+
+    @property
+    def url(self) -> str:
+        """Where the request goes, without a query, which may hold a key."""
+        ...
+
+    @property
+    def streamed(self) -> bool:
+        """Whether chunks are wanted; else one completion."""
+        ...
+
+    @property
+    def expected_choices(self) -> int:
+        """The request's `n`."""
+        ...
+
+    @property
+    def require_finish_reason(self) -> bool:
+        """Whether `[DONE]` ends an answer only after a finish reason."""
+        ...
+
+    @property
+    def timeout(self) -> Timeout:
+        """The deadlines."""
+        ...
+
+    @property
+    def max_retries(self) -> int:
+        """How many further attempts there may be."""
+        ...
+
+    @property
+    def address(self) -> str:
+        """The server's, for messages."""
+        ...
+
+    @property
+    def route_address(self) -> str:
+        """The server's and that of a proxy, for messages."""
+        ...
+
+    @property
+    def needs_token(self) -> bool:
+        """Whether each attempt needs a token of the caller's token provider."""
+        ...
+
+    @property
+    def needs_permit(self) -> bool:
+        """Whether each attempt needs a permit of a limiter."""
+        ...
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be in any error, though the server may repeat it."""
+        ...
+
+    @property
+    def response_type(self) -> ResponseType | None:
+        """What `completion.parse()` makes of the answer."""
+        ...
+
+
+Settings = TypeVar("Settings", bound=CallSettings)
+
+
+class CallListener(Protocol[Settings]):
+    """Who is told what happens to a call; never raises. Times are those that the machine was given."""
+
+    def attempt_started(self, number: int, settings: Settings) -> Settings:
+        """An attempt has all that it needs, and connects; returns the settings that it is to have."""
+        ...
+
+    def request_sent(self, at: float) -> None:
+        """The request was sent; once more, where a stale connection was replaced."""
+        ...
+
+    def response_started(self, response: ResponseInfo, at: float) -> None:
+        """The head is there."""
+        ...
+
+    def data_received(self, data: bytes, at: float) -> None:
+        """Bytes of the connection were read."""
+        ...
+
+    def chunks_received(self, chunks: Sequence[ChatCompletionChunk], at: float) -> None:
+        """The chunks of one read."""
+        ...
+
+    def attempt_failed(self, error: ChatCompletionError, retry_delay_s: float | None) -> None:
+        """An attempt has failed; None where there is no further one."""
+        ...
+
+    def call_ended(self, outcome: Outcome, completion: ChatCompletion, error: ChatCompletionError | None) -> None:
+        """The outcome is known."""
+        ...
