@@ -174,7 +174,7 @@ def test_a_lost_connection_is_replaced_with_a_token_of_its_own(make_client: Make
 
     def serve(peer: Peer) -> None:
         while peer.read_request() is not None:
-            if next(turn) == 1:
+            if next(turn) == 0:
                 return  # closed without an answer
             answer(peer)
 

@@ -48,7 +48,9 @@ def timeout_for(fault: Fault, wanted: Expected) -> Timeout:
     """Deadlines that are short only where one of them is what ends it."""
     if not fault.needs_deadline or wanted.kind is ResponseFormatError:
         return LONG
-    return Timeout(first_chunk_s=LONG.first_chunk_s if fault.text else DEADLINE_S, idle_s=DEADLINE_S)
+    return Timeout(
+        first_chunk_s=LONG.first_chunk_s if fault.text else DEADLINE_S, idle_s=DEADLINE_S, response_s=DEADLINE_S
+    )
 
 
 def driver(kind: str, style: str) -> Driver:
@@ -57,7 +59,7 @@ def driver(kind: str, style: str) -> Driver:
     def drive(server: ScriptedServer, timeout: Timeout, max_retries: int) -> Outcome:
         outcome = Outcome()
         with clients(kind) as make:
-            client = make(server, timeout=timeout, max_retries=max_retries, proxy="")
+            client = make(server, timeout=timeout, max_retries=max_retries, proxy="", max_idle_connections=0)
             started_at = time.monotonic()
             try:
                 outcome.whole = _ask(client, style, outcome)
@@ -92,5 +94,5 @@ BLOCKING: tuple[Driver, ...] = (driver("sync", "blocking"), driver("async", "blo
 
 
 def _has_left(server: ScriptedServer, outcome: Outcome) -> bool:
-    """Wait until the connection of a failed answer is gone; that of a complete one may be kept for the next."""
+    """Wait until the connection is gone: none is kept for the next request."""
     return outcome.failure is None or server.journal.wait_until(lambda journal: journal.connections_open == 0)

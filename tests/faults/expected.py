@@ -47,6 +47,9 @@ LOST_AT_ONCE = Expected(APIConnectionError, "…connection to SERVER: …")
 NO_CHUNK = Expected(
     APITimeoutError, "timed out after 0.2 s (first_chunk_s) waiting for the first token from SERVER", "first_chunk"
 )
+NO_RESPONSE = Expected(
+    APITimeoutError, "the response from SERVER was not complete after 0.2 s (response_s)", "response"
+)
 NO_MORE = Expected(APITimeoutError, "timed out after 0.2 s (idle_s) waiting for the next token from SERVER", "idle")
 CLOSED = Expected(StreamTruncatedError, "the connection was closed before the end of the response")
 
@@ -69,7 +72,7 @@ def reported(kind: type[APIStatusError], words: str = "the engine died") -> Expe
 
 
 def truncated(chunks: int, why: str) -> Expected:
-    return Expected(StreamTruncatedError, f"stream truncated after {chunks} chunk{'' if chunks == 1 else 's'}: {why}")
+    return Expected(StreamTruncatedError, f"stream truncated after {chunks} chunk{'' if chunks == 1 else 's'}: {why}…")
 
 
 HALF = truncated(3, "no [DONE] and no finish_reason for choice 0")
@@ -170,7 +173,7 @@ NOT_STREAMS = {
     "ok-text": format_error("expected a chat completion, got status 200 with text/plain: 'It works!'" + _BASE_URL),
     "ok-empty": format_error("expected a chat completion, got status 200 with an empty body (no content type)"),
     "ok-empty-stream": Expected(StreamTruncatedError, "stream truncated before the first chunk: the body is empty"),
-    "status-204": format_error("the server answered 204 with an empty body (no content type)"),
+    "status-204": format_error("expected a chat completion, got status 204 with an empty body (no content type)"),
 }
 
 BENIGN = dict.fromkeys(
@@ -180,7 +183,7 @@ BENIGN = dict.fromkeys(
         *("blank-lines", "no-space", "blank-data", "multi-line-data", "other-fields", "no-last-blank-line"),
         *("other-content-type", "error-null", "no-choices", "nulls", "other-types", "not-a-number"),
         *("finish-in-every-chunk", "finish-null-text", "foreign-events"),
-        *("gzip", "gzip-split", "deflate", "no-done", "no-finish-reason", "no-terminating-chunk"),
+        *("gzip", "gzip-split", "deflate", "no-done", "no-terminating-chunk"),
         *("done-then-silence", "done-then-comments", "done-then-data", "done-then-garbage", "answer-then-garbage"),
         *("finish-then-silence", "close-delimited", "http-1.0", "content-length", "trailers"),
     ),
@@ -199,6 +202,7 @@ CUT_OR_SILENT = {
     "close-behind-finish": CLOSED,
     "close-delimited-cut": HALF,
     "close-delimited-cut-in-event": HALF,
+    "no-finish-reason": truncated(3, "[DONE] but no finish_reason for choice 0"),
     "only-done": Expected(StreamTruncatedError, "stream truncated after 0 chunks: [DONE] but no choices received"),
     "only-comments": truncated(0, "no [DONE] and no choices received"),
     "tool-call-cut": CLOSED,
@@ -273,7 +277,7 @@ STREAMED: dict[str, Expected] = {
 }
 """By the fault's name, for both styles of streaming."""
 
-BLOCKING: dict[str, Expected] = {
+_BEFORE_THE_HEAD: dict[str, Expected] = {
     **LOST_OR_SLOW,
     **REFUSALS,
     **NOT_STREAMS,
@@ -281,4 +285,5 @@ BLOCKING: dict[str, Expected] = {
         "expected a chat completion, got status 200 with an empty body (text/event-stream)"
     ),
 }
+BLOCKING = {name: NO_RESPONSE if wanted is NO_CHUNK else wanted for name, wanted in _BEFORE_THE_HEAD.items()}
 """By the fault's name, for those before the head."""

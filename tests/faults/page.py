@@ -64,7 +64,7 @@ _SECTIONS: dict[str, Callable[[Fault], bool]] = {
     "In the stream, which breaks": lambda fault: fault.where == "in the stream" and not fault.is_complete,
 }
 _HEAD = "| fault | the server | the caller gets | yielded | again |\n| --- | --- | --- | --- | --- |\n"
-_ASIDE = re.compile(r": | \(| within ")
+_ASIDE = re.compile(r": | \(| after \d")
 _ROW = re.compile(r"^\| `([^`]+)` \|.*$", re.MULTILINE)
 
 

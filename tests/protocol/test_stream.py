@@ -122,13 +122,14 @@ def complete(expected_choices: int | None, *pieces: bytes) -> bool:
 
 
 def test_of_one_choice_the_pieces_may_be_numbered() -> None:
-    """As by servers that number an answer's pieces, one per chunk; choices that share a chunk are several."""
+    """As by servers that number an answer's pieces; choices that share a chunk, or take turns, are several."""
     pieces = [of_choice(0), of_choice(1), of_choice(2, "stop")]
     assert complete(1, *pieces)
     assert not complete(None, *pieces)
     assert not complete(3, *pieces)
     both = event(chunk(choices=[{"index": 0, "delta": {"content": "x"}}, {"index": 1, "delta": {}}]))
     assert not complete(1, both, of_choice(1, "stop"))
+    assert not complete(1, of_choice(0), of_choice(1), of_choice(0, "stop"))
 
 
 def test_every_choice_that_was_asked_for_must_finish() -> None:

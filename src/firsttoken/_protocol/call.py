@@ -348,6 +348,7 @@ class CallMachine(CallProgress[Settings]):
             reader.end_error_response()
         elif now >= self._wake_at and self._first_token_at is not None and reader.parser.may_end_in_silence:
             reader.parser.set_end(COMPLETE)
+            self._is_usable = False  # the end of the body has been waited for
         elif now >= self._deadlines.deadline:
             self._fail(self.timeout_error())
             return

@@ -24,20 +24,14 @@ class Completeness:
     """What the chunks received so far say about the end of the answer.
 
     Args:
-        expected_choices: the request's `n`; None where it is not known. Where it is 1, choices that never share a
-            chunk are one choice, as long as none of them has finished: some servers number the pieces of an answer.
+        expected_choices: the request's `n`; None where it is not known. Where it is 1, choices that come one after
+            the other are one choice, as long as none of them has finished: some servers number an answer's pieces.
         require_finish_reason: whether `[DONE]` ends an answer only after a finish reason.
     """
 
     __slots__ = (
-        "_count",
-        "_expected",
-        "_finished",
-        "_goes_on",
-        "_late",
-        "_require_finish_reason",
-        "_seen",
-        "_share_chunks",
+        *("_are_several", "_count", "_expected", "_finished", "_goes_on", "_last_index", "_late"),
+        *("_require_finish_reason", "_seen"),
     )
 
     def __init__(self, expected_choices: int | None = None, *, require_finish_reason: bool = True) -> None:
@@ -47,7 +41,8 @@ class Completeness:
         self._seen: set[int] = set()
         self._finished: set[int] = set()
         self._late: set[int] = set()  # those that began after another one had finished
-        self._share_chunks = False
+        self._are_several = False
+        self._last_index = 0
         self._goes_on = False  # something other than usage followed a finish reason
 
     def add(self, chunks: Iterable[ChatCompletionChunk]) -> None:
@@ -59,9 +54,12 @@ class Completeness:
             if not choices:
                 self._goes_on = self._goes_on or (bool(finished) and chunk.usage is None)
             elif len(choices) > 1:
-                self._share_chunks = True
+                self._are_several = True
             for choice in choices:
                 index = choice.index
+                if index < self._last_index:
+                    self._are_several = True
+                self._last_index = index
                 if finished and (index in finished or self._expected == 1):
                     self._goes_on = True
                 if index not in seen:
@@ -98,7 +96,7 @@ class Completeness:
         return self._truncated(f"no [DONE] and no finish_reason for {self._named(unfinished)}")
 
     def _unfinished(self) -> set[int]:
-        if self._expected == 1 and not self._share_chunks:
+        if self._expected == 1 and not self._are_several:
             return self._late - self._finished if self._finished else self._seen
         return (self._seen | set(range(self._expected or 0))) - self._finished
 

@@ -257,7 +257,6 @@ CODINGS = (
 
 ENDINGS = (
     _benign("no-done", "sends no `[DONE]`", ANSWER_START, finish()),
-    _benign("no-finish-reason", "sends `[DONE]`, but no finish reason", ANSWER_START, done()),
     _benign(
         "no-terminating-chunk", "closes after `[DONE]`, without the end of the body", ANSWER_START, ANSWER_END, close()
     ),

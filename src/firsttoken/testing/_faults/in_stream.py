@@ -99,6 +99,7 @@ CUTS = (
         ANSWER_START,
         body_bytes(_HALF),
     ),
+    _fault("no-finish-reason", "sends `[DONE]` in the middle of the answer", ANSWER_START, done()),
     _fault("only-done", "sends `[DONE]` and nothing else", done(), text=""),
     _fault("only-comments", "sends a comment and nothing else", comment(), text=""),
     _fault(
