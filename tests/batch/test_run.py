@@ -180,8 +180,8 @@ def test_half_of_the_answers_faulty_and_none_stored_that_is_truncated(
     chat_server: ScriptedServer, tmp_path: Path
 ) -> None:
     dice = random.Random(7)
-    # All but those that end a run, or have it wait for a minute.
-    ends = ("no-credit", "retry-after-an-hour")
+    # All but those that end a run or have it wait for a minute, and one that is a fault only where n=2 was asked for.
+    ends = ("no-credit", "retry-after-an-hour", "one-choice-cut")
     faults = [fault for fault in FAULTS if fault.name not in ends and fault.script.waits_for_request]
     expected = {fault.name: fault.text for fault in faults if fault.is_complete}
     played: dict[str, set[str]] = {}
@@ -373,6 +373,17 @@ def test_arguments_that_can_not_be_used(
     with pytest.raises(ConfigurationError, match=message):
         call()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_limiter_of_the_client_is_that_of_the_batch(chat_server: ScriptedServer, tmp_path: Path) -> None:
+    limiter = Limiter(concurrency=2)
+    client = AsyncClient(limiter=limiter)
+    results = arun(["a", "b", "c"], model="m", client=client)
+    assert results.limiter is limiter
+    summary = run(["a", "b", "c"], tmp_path / "out.jsonl", model="m", client=client)
+    assert summary.complete == 3
+    assert (limiter.running, limiter.waiting) == (0, 0)
+    assert client._config.limiter is limiter
 
 
 def test_run_in_an_event_loop_is_refused(tmp_path: Path) -> None:

@@ -139,7 +139,23 @@ def test_after_a_pause_calls_come_back_little_by_little() -> None:
     for one in again:
         clocked.state.accept()
         clocked.end(one, accepted=True)
-    assert len(clocked.start_all(100)) == 20, "and one more for each that is"
+    again = clocked.start_all(100)
+    assert len(again) == 10, "and one more when so many were accepted"
+    for one in again:
+        clocked.end(one)
+    assert len(clocked.start_all(100)) == 11
+
+
+def test_a_minute_without_refusals_ends_it() -> None:
+    clocked = Clocked()
+    for one in clocked.start_all(5):
+        clocked.end(one, refused(1.0))
+    clocked.now += 1.0
+    assert len(clocked.start_all(100)) == 1
+    clocked.now += 60.0
+    assert clocked.wait_s() == math.inf
+    clocked.now += 0.1
+    assert len(clocked.start_all(100)) == 100
 
 
 def test_what_was_under_way_when_the_pause_began_is_one_burst() -> None:

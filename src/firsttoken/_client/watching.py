@@ -6,6 +6,7 @@ from typing import ParamSpec
 
 from firsttoken._client.limiter import Permit, estimated_tokens
 from firsttoken._client.prepared import PreparedRequest
+from firsttoken._client.sockets import clock
 from firsttoken._models.base import ResponseInfo
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
@@ -48,12 +49,14 @@ class CallWatcher:
         permit: of the attempt; None before it was asked for.
     """
 
-    __slots__ = ("_observer", "_request", "permit")
+    __slots__ = ("_began_at", "_observer", "_request", "_sent_after_s", "permit")
 
     def __init__(self, request: PreparedRequest, observer: CallObserver) -> None:
         self._request = request
         self.permit: Permit | None = None
         self._observer = observer
+        self._began_at = clock()
+        self._sent_after_s = 0.0
 
     def request_permit(self, attempt: int) -> Permit:
         """Ask the limiter to let an attempt start."""
@@ -79,6 +82,7 @@ class CallWatcher:
 
     def request_sent(self, at: float) -> None:
         """The request was sent."""
+        self._sent_after_s = at - self._began_at
         _call(self._observer.request_sent, at)
 
     def response_started(self, response: ResponseInfo, at: float) -> None:
@@ -102,7 +106,7 @@ class CallWatcher:
 
     def call_ended(self, outcome: Outcome, completion: ChatCompletion, error: ChatCompletionError | None) -> None:
         """The call has ended."""
-        self._release(_ended(outcome, completion))
+        self._release(_ended(outcome, completion, self._sent_after_s))
         _call(self._observer.call_ended, outcome, completion, error)
 
     def _release(self, outcome: limits.Outcome) -> None:
@@ -116,13 +120,15 @@ def _failed(error: ChatCompletionError) -> limits.Outcome:
     return limits.Outcome("failed")
 
 
-def _ended(outcome: Outcome, completion: ChatCompletion) -> limits.Outcome:
+def _ended(outcome: Outcome, completion: ChatCompletion, sent_after_s: float) -> limits.Outcome:
+    """What a limiter is told: times from the sending of the request, without the wait for a permit."""
     usage, timing = completion.usage, completion.timing
+    first_token_s = None if timing is None else timing.time_to_first_token_s
     return limits.Outcome(
         outcome,
         total_tokens=None if usage is None else usage.total_tokens or usage.prompt_tokens + usage.completion_tokens,
         completion_tokens=usage.completion_tokens if usage else timing.chunks if timing else None,
-        time_to_first_token_s=None if timing is None else timing.time_to_first_token_s,
+        time_to_first_token_s=None if first_token_s is None else first_token_s - sent_after_s,
     )
 
 

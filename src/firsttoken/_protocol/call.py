@@ -32,8 +32,9 @@ from firsttoken._protocol.call_states import ACTIONS, TRANSITIONS, Action, CallL
 from firsttoken._protocol.completeness import COMPLETE
 from firsttoken._protocol.connection_error import connection_error
 from firsttoken._protocol.http1 import may_begin_response
+from firsttoken._protocol.limits import OVERLOAD_STATUSES
 from firsttoken._protocol.retry import retry_delay_s
-from firsttoken.errors import APITimeoutError, ChatCompletionError, ConfigurationError
+from firsttoken.errors import APIStatusError, APITimeoutError, ChatCompletionError, ConfigurationError
 
 ERROR_BODY_S: Final = 5.0
 """How long the body of an error response is waited for: its status alone says most."""
@@ -386,8 +387,14 @@ class CallMachine(CallProgress[Settings]):
             self._end()
         else:
             self._reader.release()
-            self._wake_at = now + delay_s
+            self._wake_at = now if self._limiter_waits_for(error) else now + delay_s
             self._move("retry")
+
+    def _limiter_waits_for(self, error: ChatCompletionError) -> bool:
+        """Whether the limiter pauses for as long as the server asked: then the retry queues at once, as the first."""
+        if not self.settings.needs_permit or not isinstance(error, APIStatusError):
+            return False
+        return error.status in OVERLOAD_STATUSES and error.retry_after_s is not None
 
     def _retry_delay_s(self, error: ChatCompletionError, now: float) -> float | None:
         if self.attempts > self.settings.max_retries or self.chunks_yielded:

@@ -74,8 +74,9 @@ class LimiterState:
     """What runs, what may start and when, by times that are given.
 
     After an overloaded server's response with `Retry-After` nothing starts until then. Afterwards only half as many
-    requests as it accepted before the pause may wait for a response at once, one more for each that it accepts:
-    otherwise all would come back at the same moment, to be refused again.
+    requests as it accepted before the pause may wait for a response at once, and one more whenever it has accepted so
+    many; for a minute, if it refuses none. Otherwise all would come back at the same moment, to be refused again. Half,
+    so that those which are refused anyhow are fewer than it accepts the next time: they go first, and get through.
 
     Attributes:
         window: how many may run at once.
@@ -98,7 +99,9 @@ class LimiterState:
 
     def ready_at(self, tokens: int, now: float) -> float:
         """When the next attempt may start; infinite where another one has to end, or be accepted, first."""
-        if self.running >= int_window(self.window) or self._unanswered >= self._unanswered_limit:
+        if now - self.paused_until > MAX_PAUSE_S:
+            self._unanswered_limit = math.inf
+        if self.running >= int_window(self.window) or self._unanswered >= int(min(self._unanswered_limit, 1e9)):
             return math.inf
         cost = self.estimate(tokens)
         return max(now, self.paused_until, self._requests.ready_at(1, now), self._tokens.ready_at(cost, now))
@@ -119,7 +122,7 @@ class LimiterState:
     def accept(self) -> None:
         """Count an attempt whose response has begun, and is no error."""
         self._unanswered -= 1
-        self._unanswered_limit += 1
+        self._unanswered_limit += 1 / self._unanswered_limit
         self._accepted += 1
 
     def end(self, outcome: Outcome, *, started_at: float, cost: float, accepted: bool, now: float) -> None:

@@ -64,7 +64,8 @@ def run(
         output: the path of the output: lines as OpenAI's Batch API writes them, in the order of completion.
         model: for all rows, whatever model they name.
         client: sends the requests; None makes one, from the environment. It is not closed.
-        limiter: limits the requests, in place of the four that follow: one that other runs share, for example.
+        limiter: limits the requests, in place of the four that follow: one that other runs share, for example. None
+            takes the client's, if it has one.
         concurrency: how many requests at once; "auto" finds out.
         max_concurrency: the most that "auto" may find.
         requests_per_minute: how many requests may start in a minute.
@@ -93,7 +94,7 @@ def run(
     reader = RowReader(model=model, template=template, system=system, defaults=defaults)
     job = Job(input, output, reader, selection=Selection(shard, limit), retry_errors=retry_errors, ordered=ordered)
     _check_client(client)
-    limiter = limiter or _limiter(concurrency, max_concurrency, requests_per_minute, tokens_per_minute)
+    limiter = limiter or _limiter(client, concurrency, max_concurrency, requests_per_minute, tokens_per_minute)
 
     def on_tick(results: Results) -> None:
         if on_progress is not None:
@@ -136,17 +137,20 @@ def arun(
     reader = RowReader(model=model, template=template, system=system, defaults=defaults)
     values = read_file(Path(input)) if isinstance(input, str | os.PathLike) else numbered(input)
     _check_client(client)
-    limiter = limiter or _limiter(concurrency, max_concurrency, requests_per_minute, tokens_per_minute)
+    limiter = limiter or _limiter(client, concurrency, max_concurrency, requests_per_minute, tokens_per_minute)
     rows, sender = pending(reader.read(values)), client or AsyncClient()
     return Results(rows, sender, limiter, max_rows=rows_held(limiter), owns_client=client is None)
 
 
 def _limiter(
+    client: AsyncClient | None,
     concurrency: int | Literal["auto"],
     max_concurrency: int,
     requests_per_minute: float | None,
     tokens_per_minute: float | None,
 ) -> Limiter:
+    if client is not None and client._config.limiter is not None:
+        return client._config.limiter
     if concurrency == "auto":
         return AdaptiveLimiter(max_concurrency, requests_per_minute, tokens_per_minute)
     return Limiter(concurrency, requests_per_minute, tokens_per_minute)

@@ -1,6 +1,7 @@
 """Sends rows, as many at once as a limiter lets, and gives their results in the order of completion."""
 
 import asyncio
+import copy
 import random
 import time
 from collections import deque
@@ -45,7 +46,7 @@ class Results:
         self.summary = Summary()
         self.limiter = limiter
         self._rows = rows
-        self._client = client
+        self._client = _without_limiter(client)
         self._owns_client = owns_client
         self._max_rows = max_rows
         self._prices = prices
@@ -218,6 +219,15 @@ class Results:
             self.stop()
         self._room.set()
         self._news.set()
+
+
+def _without_limiter(client: AsyncClient) -> AsyncClient:
+    """The same client, for requests that have a permit already."""
+    if client._config.limiter is None:
+        return client
+    sender, config = copy.copy(client), copy.copy(client._config)
+    config.limiter, sender._config = None, config
+    return sender
 
 
 def _estimate(row: Row) -> int:
