@@ -50,6 +50,23 @@ def answer(peer: Peer) -> None:
 @pytest.mark.parametrize(
     ("options", "target"),
     [
+        ({}, "/openai/v1/models"),
+        ({"api_version": "2024-10-21"}, "/openai/models?api-version=2024-10-21"),
+        ({"api_version": "2024-10-21", "deployment": "mine"}, "/openai/models?api-version=2024-10-21"),
+    ],
+)
+def test_the_path_of_the_models(azure_of: AzureOf, options: dict[str, Any], target: str) -> None:
+    answers = respond_sequentially(lambda peer: peer.answer_json(200, {"data": [{"id": "gpt"}]}))
+    with Server(answers) as server:
+        assert azure_of(server, api_key=KEY, **options).models() == ["gpt"]
+    (request,) = server.requests
+    assert request.line == f"GET {target} HTTP/1.1"
+    assert request.headers["api-key"] == KEY
+
+
+@pytest.mark.parametrize(
+    ("options", "target"),
+    [
         ({}, "/openai/v1/chat/completions"),
         ({"api_version": "preview"}, "/openai/v1/chat/completions?api-version=preview"),
         (
@@ -262,7 +279,8 @@ def test_an_error_is_read(azure_of: AzureOf, name: str) -> None:
         _, failure = drain(azure_of(server, api_key=KEY, max_retries=2).chat_completion_stream(REQUEST))
     assert isinstance(failure, APIStatusError)
     assert type(failure) is kind
-    assert message_of(failure).splitlines()[0] == f"the server answered {words}"
+    where = f" to POST http://127.0.0.1:{server.port}/openai/v1/chat/completions"  # said of a 404
+    assert message_of(failure).splitlines()[0].replace(where, "") == f"the server answered {words}"
     assert failure.body == body
     assert failure.code == body.get("error", {}).get("code")
     assert failure.retry_after_s == (86400 if name == "too many" else None)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from firsttoken._protocol.response import is_event_stream, not_a_completion
+from firsttoken._protocol.response import is_event_stream, unexpected_body
 from tests.support.errors import message_of
 
 SSE, JSON, TEXT = "text/event-stream; charset=utf-8", "application/json", "text/plain"
@@ -69,4 +69,4 @@ def test_what_a_body_is(content_type: str, head: bytes, expected: bool | None) -
     ],
 )
 def test_what_is_no_completion(content_type: str, body: bytes, message: str) -> None:
-    assert message_of(not_a_completion(200, content_type, body)) == message
+    assert message_of(unexpected_body("a chat completion", 200, content_type, body)) == message

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from firsttoken._protocol.redaction import masked_headers, redact, secrets_of_headers, secrets_of_query
-from firsttoken._protocol.response import not_a_completion
+from firsttoken._protocol.response import unexpected_body
 from firsttoken._protocol.server_error import status_error
 from firsttoken.errors import APIStatusError, ResponseFormatError
 from tests.support.errors import message_of
@@ -88,7 +88,7 @@ def test_a_cut_anywhere_shows_nothing(before: str, shown: int) -> None:
         status_error(400, {}, text.encode(), 0.0),
         status_error(400, {}, json.dumps({"detail": ["x" * (998 - len(before) - shown) + SECRET]}).encode(), 0.0),
         status_error(307, {"location": text}, b"", 0.0),
-        not_a_completion(200, "text/html", text.encode()),
+        unexpected_body("a chat completion", 200, "text/html", text.encode()),
     ]
     for error in errors:
         redact(error, (SECRET,))

@@ -430,6 +430,7 @@ def test_a_value_that_is_no_text() -> None:
 def test_the_head() -> None:
     assert encode_head("/v1/x", "h:1", {"a": "b"}) == b"POST /v1/x HTTP/1.1\r\nhost: h:1\r\na: b\r\ncontent-length: "
     assert encode_head("/", "h", {"host": "own"}) == b"POST / HTTP/1.1\r\nhost: own\r\ncontent-length: "
+    assert encode_head("/", "h", {"a": "b"}, "GET") == b"GET / HTTP/1.1\r\nhost: h\r\na: b\r\n\r\n"
 
 
 def test_the_types_encode_in_full_without_us() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from firsttoken._protocol.url import Origin, ascii_host, chat_completions_endpoint, split_url
+from firsttoken._protocol.url import Origin, ascii_host, chat_completions_endpoint, models_endpoint, split_url
 from firsttoken.errors import ConfigurationError
 from tests.support.errors import message_of
 
@@ -30,6 +30,19 @@ def test_an_endpoint(base_url: str, url: str, address: str) -> None:
     assert endpoint.url == url
     assert endpoint.origin.address == address
     assert endpoint.url.partition("://")[2] == endpoint.origin.authority + endpoint.target
+
+
+@pytest.mark.parametrize(
+    ("base_url", "target"),
+    [
+        ("https://x", "/models"),
+        ("https://x/v1/", "/v1/models"),
+        ("https://x/v1/chat/completions", "/v1/models"),
+        ("https://x/v1?api-version=1", "/v1/models?api-version=1"),
+    ],
+)
+def test_where_the_models_are_listed(base_url: str, target: str) -> None:
+    assert models_endpoint(base_url).target == target
 
 
 def test_an_origin_without_brackets() -> None:

@@ -28,6 +28,7 @@ class Settings:
     require_finish_reason: bool = True
     timeout: Timeout = Timeout()  # noqa: RUF009 - it is frozen
     max_retries: int = 0
+    method: Literal["GET", "POST"] = "POST"
     url: str = "http://test/v1/chat/completions"
     address: str = "test:80"
     route_address: str = "test:80"

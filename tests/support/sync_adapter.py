@@ -119,6 +119,9 @@ class BlockingAsyncClient:
     def close(self) -> None:
         self._loop.run(self._client.aclose())
 
+    def models(self, **options: Any) -> list[str]:
+        return self._loop.run(self._client.models(**options))
+
     def chat_completion(self, request: Any, **options: Any) -> ChatCompletion:
         return self._loop.run(self._client.chat_completion(request, **options))
 

@@ -13,8 +13,8 @@ from firsttoken._models.timeout import Timeout
 from firsttoken._protocol.azure import AzureResource
 from firsttoken._protocol.proxy import Proxy, proxy_for
 from firsttoken._protocol.redaction import secrets_of_headers
-from firsttoken._protocol.request import check_header_value, check_headers, encode_body
-from firsttoken._protocol.url import Endpoint, Origin, chat_completions_endpoint
+from firsttoken._protocol.request import Method, check_header_value, check_headers, encode_body
+from firsttoken._protocol.url import Endpoint, Origin, chat_completions_endpoint, models_endpoint
 from firsttoken._schema.parsing import response_type
 from firsttoken._version import __version__, install_hint
 from firsttoken.errors import ConfigurationError
@@ -109,6 +109,10 @@ class ClientConfig:
         """Where a request for a model goes."""
         return self.endpoint
 
+    def models_endpoint(self) -> Endpoint:
+        """Where the models are listed."""
+        return models_endpoint(self.base_url)
+
     @property
     def redacted_url(self) -> str:
         """The base URL without its query, which may hold a key."""
@@ -156,7 +160,30 @@ class ClientConfig:
             observer=_logged(self.observer),
         )
 
-    def _route(self, endpoint: Endpoint, headers: Mapping[str, str] | None, *, streamed: bool) -> Route:
+    def prepare_models(
+        self, *, timeout: Timeout | None, max_retries: int | None, headers: Mapping[str, str] | None
+    ) -> PreparedRequest:
+        """What a call that lists the models will do. It costs nothing: limiter and observer are not told of it.
+
+        Raises:
+            ConfigurationError: the call can't be made.
+        """
+        route = self._route(self.models_endpoint(), headers, streamed=False, method="GET")
+        return PreparedRequest(
+            request=ChatCompletionRequest(model="", messages=()),
+            route=route,
+            token_provider=None if "authorization" in route.headers else self.token_provider,
+            body=b"",
+            streamed=False,
+            expected_choices=1,
+            require_finish_reason=False,
+            timeout=limited_timeout(self.timeout if timeout is None else check_timeout(timeout), os.environ),
+            max_retries=self.max_retries if max_retries is None else check_max_retries(max_retries),
+        )
+
+    def _route(
+        self, endpoint: Endpoint, headers: Mapping[str, str] | None, *, streamed: bool, method: Method = "POST"
+    ) -> Route:
         """Where a call goes; made once, unless the call has headers of its own, or a caller's own client may have."""
         key = endpoint, streamed
         is_shared = not headers and self.http_client is None
@@ -168,6 +195,7 @@ class ClientConfig:
                 self._proxy(endpoint.origin),
                 _ACCEPT[streamed] | self.headers | given,
                 {} if self.http_client is None else self.http_client.headers,
+                method,
             )
             if is_shared and len(self._routes) < MAX_ROUTES:
                 self._routes[key] = route
@@ -408,6 +436,10 @@ class AzureConfig(ClientConfig):
     def endpoint_for(self, model: object) -> Endpoint:
         """Where a request for a model goes."""
         return self._resource.endpoint_for(model)
+
+    def models_endpoint(self) -> Endpoint:
+        """Where the models of the resource are listed."""
+        return self._resource.models_endpoint
 
 
 def _key_headers(api_key: str | None, token_provider: TokenProvider | None) -> dict[str, str]:

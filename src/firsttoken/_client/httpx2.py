@@ -68,7 +68,7 @@ def request_for(
     extensions: dict[str, Any] = {} if trace is None else {"trace": trace}
     try:
         return client.build_request(
-            "POST",
+            request.method,
             request.route.endpoint.url,
             headers=request.route.headers,
             content=request.body,

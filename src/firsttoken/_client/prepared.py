@@ -8,7 +8,7 @@ from firsttoken._models.request import ChatCompletionRequest
 from firsttoken._models.timeout import Timeout
 from firsttoken._protocol.proxy import Proxy
 from firsttoken._protocol.redaction import secrets_of_headers, secrets_of_query
-from firsttoken._protocol.request import check_header_value, encode_head
+from firsttoken._protocol.request import Method, check_header_value, encode_head
 from firsttoken._protocol.url import Endpoint
 from firsttoken._schema.parsing import ResponseType
 from firsttoken.errors import ConfigurationError
@@ -46,6 +46,7 @@ class Route:
         proxy: which the requests go through.
         headers: of the requests, names in lower case.
         client_headers: those that a caller's own client adds.
+        method: of the requests; a GET has no body.
 
     Attributes:
         address: the server's, for messages.
@@ -56,7 +57,8 @@ class Route:
     """
 
     __slots__ = (
-        *("address", "endpoint", "head", "headers", "pool_key", "proxy", "route_address", "secrets", "target"),
+        *("address", "endpoint", "head", "headers", "method", "pool_key", "proxy"),
+        *("route_address", "secrets", "target"),
     )
 
     def __init__(
@@ -65,11 +67,15 @@ class Route:
         proxy: Proxy | None,
         headers: Mapping[str, str],
         client_headers: Mapping[str, str],
+        method: Method = "POST",
     ) -> None:
         self.endpoint = endpoint
         self.proxy = proxy
+        self.method: Method = method
         origin, self.target = endpoint
         self.headers = dict(headers)
+        if method == "GET":
+            self.headers.pop("content-type", None)
         self.address = self.route_address = origin.address
         if proxy is not None:
             self.route_address += f" through the proxy {proxy.origin.address}"
@@ -77,7 +83,7 @@ class Route:
                 self.target = endpoint.url
                 if proxy.authorization:
                     self.headers["proxy-authorization"] = proxy.authorization
-        self.head = encode_head(self.target, origin.authority, self.headers)
+        self.head = encode_head(self.target, origin.authority, self.headers, method)
         words = secrets_of_headers(self.headers) + secrets_of_headers(client_headers)
         words += secrets_of_query(endpoint.target.partition("?")[2])
         if proxy is not None:
@@ -89,7 +95,7 @@ class Route:
         """This route with other headers, which hold no further secret."""
         route = copy.copy(self)
         route.headers = dict(headers)
-        route.head = encode_head(self.target, self.endpoint.origin.authority, route.headers)
+        route.head = encode_head(self.target, self.endpoint.origin.authority, route.headers, self.method)
         return route
 
     def with_token(self, token: object) -> "Route":
@@ -143,12 +149,19 @@ class PreparedRequest:
     @property
     def wire_bytes(self) -> bytes:
         """The request as it is sent."""
+        if self.route.method == "GET":
+            return self.route.head
         return b"%b%d\r\n\r\n%b" % (self.route.head, len(self.body), self.body)
 
     @property
     def url(self) -> str:
         """Where the request goes, without a query, which may hold a key."""
         return self.route.endpoint.url.partition("?")[0]
+
+    @property
+    def method(self) -> Method:
+        """POST for a completion, GET for the list of models."""
+        return self.route.method
 
     @property
     def address(self) -> str:

@@ -64,6 +64,12 @@ class AzureResource:
         path += "/chat/completions"
         return Endpoint(self._origin, f"{path}?{self._query}" if self._query else path)
 
+    @property
+    def models_endpoint(self) -> Endpoint:
+        """Where the models of the resource are listed."""
+        path = f"{self._path.removesuffix('/deployments')}/models"
+        return Endpoint(self._origin, f"{path}?{self._query}" if self._query else path)
+
 
 def _checked_version(api_version: object) -> str:
     if not isinstance(api_version, str) or not api_version.strip():

@@ -90,6 +90,11 @@ class CallProgress(Generic[Settings]):
         return completion
 
     @property
+    def models(self) -> list[str]:
+        """The answer of a call that lists the models; empty before it has come."""
+        return self._reader.models
+
+    @property
     def timing(self) -> Timing:
         """The stamps so far."""
         return Timing(
@@ -118,7 +123,8 @@ class CallProgress(Generic[Settings]):
         error.attempts = self.attempts
         error.response = reader.response
         if isinstance(error, NotFoundError) and self.settings.url not in str(error):
-            error.args = (str(error).replace("404 Not Found", f"404 Not Found to POST {self.settings.url}", 1),)
+            request = f"{self.settings.method} {self.settings.url}"
+            error.args = (str(error).replace("404 Not Found", f"404 Not Found to {request}", 1),)
         error.request_id = None if reader.response is None else reader.response.request_id
         redact(error, self.settings.secrets)
 
@@ -128,6 +134,7 @@ class CallProgress(Generic[Settings]):
         self.attempts += 1
         self._reader = ResponseReader(
             streamed=settings.streamed,
+            is_model_list=settings.method == "GET",
             expected_choices=settings.expected_choices,
             require_finish_reason=settings.require_finish_reason,
             wall_clock=self._wall_clock,

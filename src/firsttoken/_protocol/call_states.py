@@ -8,6 +8,7 @@ from firsttoken._models.base import ResponseInfo
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
 from firsttoken._models.timeout import Timeout
+from firsttoken._protocol.request import Method
 from firsttoken._schema.parsing import ResponseType
 from firsttoken.errors import ChatCompletionError
 
@@ -77,6 +78,11 @@ class CallSettings(Protocol):
     @property
     def url(self) -> str:
         """Where the request goes, without a query, which may hold a key."""
+        ...
+
+    @property
+    def method(self) -> Method:
+        """POST for a completion, GET for the list of models."""
         ...
 
     @property

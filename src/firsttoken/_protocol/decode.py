@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from firsttoken._json import LARGE_BYTES, as_array, as_object, excerpt, has_too_many_values, parse_json
+from firsttoken._json import LARGE_BYTES, as_array, as_object, as_text, excerpt, has_too_many_values, parse_json
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
 from firsttoken._protocol import lenient
@@ -219,6 +219,29 @@ def decode_completion(data: bytes) -> ChatCompletion:
     if error is None:
         return _received(lenient.read(data, value, ChatCompletion), data)
     raise _with_partial(body_error(value), data)
+
+
+def decode_models(data: bytes) -> list[str] | None:
+    """The ids in a body that is a list of models: `{"data": [{"id": …}]}`, or the array alone (Together AI).
+
+    Returns:
+        None where it is neither that nor an error.
+
+    Raises:
+        APIStatusError: it is an error.
+    """
+    try:
+        value = parse_json(data)
+    except ResponseFormatError:
+        return None
+    found = as_object(value)
+    models = as_array(value if found is None else found.get("data"))
+    if models is None:
+        if error_object(value) is not None:
+            raise body_error(value)
+        return None
+    ids = (as_text((as_object(model) or {}).get("id")) for model in models)
+    return [model_id for model_id in ids if model_id]
 
 
 def _received(completion: ChatCompletion, data: bytes) -> ChatCompletion:

@@ -7,7 +7,7 @@ Sources: RFC 9110 (fields), RFC 9112, section 3 (request line).
 
 import string
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Literal, cast
 
 import msgspec
 
@@ -17,6 +17,8 @@ from firsttoken._models.messages import is_plain_text, user_message
 from firsttoken._models.request import ChatCompletionRequest, StreamOptions, as_response_format, as_tools
 from firsttoken._models.value import Value, to_plain
 from firsttoken.errors import ConfigurationError
+
+Method = Literal["GET", "POST"]
 
 _FORBIDDEN = frozenset(map(chr, range(0x20))) - {"\t"} | {"\x7f"}
 """Invalid in a header's value: RFC 9110, section 5.5."""
@@ -148,17 +150,18 @@ def check_header_value(name: str, value: str) -> str:
     return value
 
 
-def encode_head(target: str, host: str, headers: Mapping[str, str]) -> bytes:
-    """The head of a POST request, up to the value of its last header, `content-length`.
+def encode_head(target: str, host: str, headers: Mapping[str, str], method: Method = "POST") -> bytes:
+    """The head of a request: of a POST up to the value of its last header, `content-length`, of a GET all of it.
 
     Args:
         target: path and query, or the absolute URI for a plain-http proxy.
         host: the value of the header `host`, unless `headers` has one.
         headers: all other headers, names in lower case.
+        method: of the request.
     """
-    lines = [f"POST {target} HTTP/1.1"]
+    lines = [f"{method} {target} HTTP/1.1"]
     if "host" not in headers:
         lines.append(f"host: {host}")
     lines += [f"{name}: {value}" for name, value in headers.items()]
-    lines.append("content-length: ")
+    lines += ["content-length: "] if method == "POST" else ["", ""]
     return "\r\n".join(lines).encode("ascii")

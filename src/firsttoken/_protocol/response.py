@@ -11,7 +11,7 @@ from firsttoken._models.base import Headers, ResponseInfo
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
 from firsttoken._protocol.completeness import COMPLETE
-from firsttoken._protocol.decode import decode_completion, decode_streamed_body
+from firsttoken._protocol.decode import decode_completion, decode_models, decode_streamed_body
 from firsttoken._protocol.http1 import ResponseParser
 from firsttoken._protocol.server_error import status_error
 from firsttoken._protocol.sse import MAX_EVENT_BYTES
@@ -30,6 +30,7 @@ class ResponseReader:
 
     Args:
         streamed: whether chunks are wanted; else one completion.
+        is_model_list: whether the list of models is wanted instead.
         expected_choices: the request's `n`.
         require_finish_reason: whether `[DONE]` ends an answer only after a finish reason.
         wall_clock: Unix time in seconds; called only where a server names a date.
@@ -37,14 +38,15 @@ class ResponseReader:
     Attributes:
         parser: the chunks, and the end of the response's answer.
         completion: the answer, where it was not streamed and has come.
+        models: the answer, where that is the list of models and has come.
         has_pending_data: whether more was read than was processed: where no chunk is pending, `process_pending` is to
             be called before any wait. A compressed body is decoded no sooner, so that a small one can't fill the
             memory.
     """
 
     __slots__ = (
-        *("_body_error", "_buffer", "_http", "_is_events", "_is_kind_known", "_streamed", "_wall_clock"),
-        *("completion", "has_pending_data", "parser"),
+        *("_body_error", "_buffer", "_http", "_is_events", "_is_kind_known", "_is_model_list", "_streamed"),
+        *("_wall_clock", "completion", "has_pending_data", "models", "parser"),
     )
 
     def __init__(
@@ -54,11 +56,14 @@ class ResponseReader:
         expected_choices: int,
         wall_clock: Callable[[], float],
         require_finish_reason: bool = True,
+        is_model_list: bool = False,
     ) -> None:
         self.parser = StreamParser(expected_choices=expected_choices, require_finish_reason=require_finish_reason)
         self.completion: ChatCompletion | None = None
+        self.models: list[str] = []
         self.has_pending_data = False
         self._streamed = streamed
+        self._is_model_list = is_model_list
         self._wall_clock = wall_clock
         self._http = ResponseParser()
         self._is_kind_known = False
@@ -210,10 +215,17 @@ class ResponseReader:
 
     def _decode_body(self, body: bytes) -> list[ChatCompletionChunk]:
         content_type = self._content_type()
+        if self._is_model_list:
+            models = decode_models(body)
+            if models is None:
+                raise unexpected_body("a list of models", self._head.status, content_type, body)
+            self.models = models
+            self.parser.set_end(COMPLETE)
+            return []
         if self._streamed and not body.strip() and content_type.startswith("text/event-stream"):
             raise StreamTruncatedError("stream truncated before the first chunk: the body is empty")
         if _JSON_OBJECT.match(body) is None:
-            raise not_a_completion(self._head.status, content_type, body)
+            raise unexpected_body("a chat completion", self._head.status, content_type, body)
         if self._streamed:
             return self.parser.receive_body(decode_streamed_body(body))
         self.completion = decode_completion(body)
@@ -252,12 +264,12 @@ def is_event_stream(content_type: str, head: bytes) -> bool | None:
     return False
 
 
-def not_a_completion(status: int, content_type: str, body: bytes) -> ResponseFormatError:
-    """The error of a response whose body is neither events nor JSON."""
+def unexpected_body(expected: str, status: int, content_type: str, body: bytes) -> ResponseFormatError:
+    """The error of a response whose body is something else, neither events nor JSON as a rule."""
     kind = content_type.partition(";")[0].strip()[:80] or "no content type"
     if not body.strip():
-        return ResponseFormatError(f"expected a chat completion, got status {status} with an empty body ({kind})")
+        return ResponseFormatError(f"expected {expected}, got status {status} with an empty body ({kind})")
     return ResponseFormatError(
-        f"expected a chat completion, got status {status} with {kind}: {excerpt(body)}",
+        f"expected {expected}, got status {status} with {kind}: {excerpt(body)}",
         hint="is base_url the address of the API? Most end in /v1",
     )

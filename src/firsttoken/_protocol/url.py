@@ -61,6 +61,17 @@ def chat_completions_endpoint(base_url: str) -> Endpoint:
     return Endpoint(origin, f"{target}?{query}" if query else target)
 
 
+def models_endpoint(base_url: str) -> Endpoint:
+    """The address of `/models` below a base URL, or beside the `/chat/completions` that it ends in.
+
+    Raises:
+        ConfigurationError: as `chat_completions_endpoint` does.
+    """
+    origin, target = chat_completions_endpoint(base_url)
+    path, mark, query = target.partition("?")
+    return Endpoint(origin, f"{path.removesuffix('/chat/completions')}/models{mark}{query}")
+
+
 def split_url(url: str, what: str, hint: str = _HINT) -> tuple[Origin, str, str]:
     """Origin, path and query of an http or https URL.
 

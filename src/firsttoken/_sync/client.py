@@ -206,6 +206,33 @@ class Client:
         """Close the idle connections. Streams that are open go on, and the client can be used again."""
         self._pool.close()
 
+    def models(
+        self,
+        *,
+        timeout: Timeout | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> list[str]:
+        """List the ids of the models that the server has, in its order: `GET /models`.
+
+        Neither the limiter nor the observer is told of it.
+
+        Args:
+            timeout: for this call; `response_s` bounds the response.
+            max_retries: for this call.
+            headers: for this call, over the client's own.
+
+        Raises:
+            ChatCompletionError: there is no answer; which kind says why. `NotFoundError` is a server without a list.
+            ConfigurationError: the call can't be made.
+        """
+        call = Call(self._pool, self._config.prepare_models(timeout=timeout, max_retries=max_retries, headers=headers))
+        try:
+            call.wait_for_completion()
+            return call.machine.models
+        finally:
+            call.close()
+
     @overload
     def chat_completion(
         self,
