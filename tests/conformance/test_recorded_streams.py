@@ -21,10 +21,10 @@ from firsttoken import Client, chat_completion_request
 from firsttoken._json import as_object, parse_json
 from firsttoken._protocol import lenient
 from firsttoken.errors import APIStatusError, ChatCompletionError, StreamTruncatedError
-from firsttoken.sansio import Accumulator
+from firsttoken.sansio import Accumulator, StreamParser
 from firsttoken.types import ChatCompletion, ChatCompletionChunk, Choice
 from tests.support.clients import MakeClient
-from tests.support.core import Outcome, cut_at, cut_every, run
+from tests.support.core import Outcome, cut_at, cut_every, drive, run
 from tests.support.server import Peer, Server
 
 WRITTEN = Path(__file__).parent / "streams"
@@ -179,10 +179,15 @@ def server() -> Iterator[Server]:
 SENT: dict[str, list[bytes]] = {}
 
 
-def through(client: Client, name: str, pieces: list[bytes]) -> Outcome:
+def asked_for(entry: dict[str, Any]) -> StreamParser:
+    return StreamParser(expected_choices=len(entry["choices"]) or 1)
+
+
+def through(client: Client, entry: dict[str, Any], pieces: list[bytes]) -> Outcome:
     """The outcome of a body that is sent in these pieces, over a socket."""
+    name, n = entry["file"], len(entry["choices"]) or 1
     SENT[name] = [piece for piece in pieces if piece]
-    stream = client.chat_completion_stream(chat_completion_request(name, "Hi"))
+    stream = client.chat_completion_stream(chat_completion_request(name, "Hi", n=n))
     chunks: list[ChatCompletionChunk] = []
     failure: ChatCompletionError | None = None
     try:
@@ -197,7 +202,7 @@ def test_both_clients_give_what_the_index_says(entry: dict[str, Any], server: Se
     data, client = body_of(entry), make_client(server)
     splits = [[data], *(cut_at(data, somewhere(entry, count)) for count in (2, 20))]
     for pieces in splits + [cut_every(data, 1)] * (len(data) <= TINY):
-        outcome = through(client, entry["file"], pieces)
+        outcome = through(client, entry, pieces)
         assert as_indexed(outcome) == expected_of(entry)
         assert outcome.completion == folded(outcome.chunks)
 
@@ -208,7 +213,7 @@ def test_both_clients_take_no_stream_that_is_cut_short_for_whole(
 ) -> None:
     data, client = body_of(entry), make_client(server)
     for place in cuts(entry)[::4]:
-        cut, known = through(client, entry["file"], [data[:place]]), run(data[:place])
+        cut, known = through(client, entry, [data[:place]]), drive(asked_for(entry), [data[:place]])
         assert cut.complete == known.complete
         assert [chunk.raw for chunk in cut.chunks] == [chunk.raw for chunk in known.chunks]
         if known.failure is not None:

@@ -113,6 +113,18 @@ def test_blank_bytes_before_the_first_event() -> None:
     assert exchange.parser.complete
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_json_behind_blanks_that_kept_the_connection_alive(streamed: bool) -> None:
+    exchange = new_exchange(streamed=streamed)
+    data = response(200, {}, b" \n" * 10_000 + json.dumps(completion("Hello")).encode())
+    for start in range(0, len(data), 1000):
+        exchange.receive_data(data[start : start + 1000], NOW_S)
+    assert exchange.parser.complete
+    answer = exchange.parser.completion if streamed else exchange.completion
+    drained = exchange.parser.next_chunk()
+    assert (drained.text if drained else answer and answer.text) == "Hello"
+
+
 # What is none
 
 HINT = "\nhint: is base_url the address of the API? Most end in /v1"

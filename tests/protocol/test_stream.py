@@ -132,6 +132,23 @@ def test_of_one_choice_the_pieces_may_be_numbered() -> None:
     assert not complete(1, of_choice(0), of_choice(1), of_choice(0, "stop"))
 
 
+def test_the_pieces_of_one_choice_are_all_shown() -> None:
+    pieces = [of_choice(0), of_choice(1), of_choice(2), of_choice(3, "stop"), of_choice(3)]
+    for parts in (pieces, [b"".join(pieces)]):
+        outcome = drive(StreamParser(expected_choices=1), parts)
+        assert [choice.index for chunk in outcome.chunks for choice in chunk.choices] == [0] * 5
+        assert [choice.index for choice in outcome.completion.choices] == [0]
+        assert outcome.completion.text == "".join(chunk.text for chunk in outcome.chunks) != ""
+    assert [choice.index for choice in drive(StreamParser(expected_choices=2), pieces).completion.choices] == [
+        *range(4)
+    ]
+
+
+def test_of_one_choice_another_that_begins_after_its_end_is_no_piece() -> None:
+    outcome = drive(StreamParser(expected_choices=1), [of_choice(0, "stop"), of_choice(1, "stop")])
+    assert [choice.index for choice in outcome.completion.choices] == [0, 1]
+
+
 def test_every_choice_that_was_asked_for_must_finish() -> None:
     assert not complete(2, of_choice(0, "stop"))
     assert complete(2, of_choice(0, "stop"), of_choice(1, "stop"))

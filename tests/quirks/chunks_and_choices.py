@@ -100,6 +100,9 @@ CHOICES = {
         ),
         Seen(others={1: ("Bb", "stop"), 2: ("C", "length")}),
     ),
+    "numbered-pieces": Example(
+        stream(HEL, delta(index=1, content="l"), delta(index=2, content="o"), delta("stop", index=3))
+    ),
     "message-beside-delta": Example(
         stream(
             choice(delta={"content": "Hel"}, message={"content": "Hel"}),

@@ -65,7 +65,7 @@ def test_at_every_split(name: str) -> None:
     example = BY_NAME[name]
     head = response(example.status, {"content-type": example.content_type}, b"", framing="eof")
     for pieces in every_split(example.body):
-        exchange = new_exchange(expected_choices=1)
+        exchange = new_exchange(expected_choices=1 + len(example.seen.others))
         chunks: list[ChatCompletionChunk] = []
         for piece in (head, *pieces):
             exchange.receive_data(piece, NOW_S)
@@ -97,8 +97,9 @@ def server() -> Iterator[Server]:
 @pytest.mark.parametrize("size", [1, 10**6], ids=["byte by byte", "whole"])
 @each_example
 def test_through_both_clients(name: str, size: int, server: Server, make_client: MakeClient) -> None:
-    client, request = make_client(server), chat_completion_request(f"{name}:{size}", "Hi")
     expected = BY_NAME[name].seen
+    request = chat_completion_request(f"{name}:{size}", "Hi", n=1 + len(expected.others))
+    client = make_client(server)
 
     iterated: list[ChatCompletionChunk] = []
     stream = client.chat_completion_stream(request)

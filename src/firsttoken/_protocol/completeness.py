@@ -46,7 +46,7 @@ class Completeness:
         self._goes_on = False  # something other than usage followed a finish reason
 
     def add(self, chunks: Iterable[ChatCompletionChunk]) -> None:
-        """Note what chunks say."""
+        """Note what chunks say; the pieces of the only choice all get index 0, where a server numbers them."""
         seen, finished = self._seen, self._finished
         for chunk in chunks:
             self._count += 1
@@ -66,6 +66,8 @@ class Completeness:
                     seen.add(index)
                     if finished:
                         self._late.add(index)
+                if index and self._expected == 1 and not self._are_several and index not in self._late:
+                    choice.index = 0
                 if choice.finish_reason and choice.finish_reason not in NO_FINISH_REASONS:
                     finished.add(index)
 

@@ -160,10 +160,10 @@ class StreamParser:
 
     def _receive(self, decoded: DecodeResult) -> list[ChatCompletionChunk]:
         chunks = decoded.chunks
+        self._enqueue(chunks)
         if decoded.has_replacements:
             self._accumulate()
-            self._accumulator.resolve_replacements([*self.pending, *chunks])
-        self._enqueue(chunks)
+            self._accumulator.resolve_replacements([*self.pending])
         if decoded.done:
             self.set_end(self._completeness.end_at_done(self._has_audio))
         elif decoded.failure is not None:
