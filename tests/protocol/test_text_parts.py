@@ -1,6 +1,6 @@
 """firsttoken._protocol.text_buffer: text that grows linearly."""
 
-from firsttoken._protocol.text_buffer import TextBuffer
+from firsttoken._protocol.text_buffer import SurrogateJoiner, TextBuffer
 
 
 def test_nothing_is_none_and_an_empty_piece_is_empty_text() -> None:
@@ -36,3 +36,14 @@ def test_a_block_is_made_once_and_never_copied_again() -> None:
         assert all(part is block for part, block in zip(parts, blocks, strict=False))
         blocks = list(parts)
     assert len(blocks) == 300
+
+
+def test_halves_of_a_surrogate_pair_are_joined_across_pieces() -> None:
+    joiner = SurrogateJoiner()
+    assert [joiner.feed(piece) for piece in ("a\ud83d", "", "\ude00b", "\ud83d", "\ud83d", "c")] == [
+        *("a", "", "\U0001f600b", "", "\ud83d", "\ud83dc")
+    ]
+    assert not joiner.is_holding
+    assert joiner.feed("\ud83d") == ""
+    assert joiner.is_holding
+    assert (joiner.flush(), joiner.flush()) == ("\ud83d", "")

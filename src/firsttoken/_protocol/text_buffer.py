@@ -47,6 +47,11 @@ class SurrogateJoiner:
     def __init__(self) -> None:
         self._high = ""
 
+    @property
+    def is_holding(self) -> bool:
+        """Whether a half waits."""
+        return bool(self._high)
+
     def feed(self, piece: str) -> str:
         """The text that can be passed on; it may be ""."""
         if not self._high and (piece.isascii() or not "\ud800" <= piece[-1] <= "\udfff"):
