@@ -265,7 +265,7 @@ def _copier(struct: type[_Struct], names: list[tuple[str, str]]) -> Callable[[_S
 
 
 def _without_null_reason(choice: ChunkChoice) -> ChunkChoice:
-    if choice.finish_reason is not None and finish_class(choice.finish_reason) == "none":
+    if choice.finish_reason and finish_class(choice.finish_reason) == "none":
         choice.finish_reason = None
     return choice
 

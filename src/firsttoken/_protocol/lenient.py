@@ -133,7 +133,7 @@ _PART_OF: dict[type[ResponseObject], Part] = {
 def _pop_finish_reason(choice: JSONObject) -> str | None:
     """Take a finish reason out that the types don't let through: one of an error is kept, text for null is none."""
     reason = choice.get("finish_reason")
-    if not isinstance(reason, str):
+    if not isinstance(reason, str) or not reason:
         return None
     kind = finish_class(reason)
     if kind in ("error", "none"):
