@@ -10,6 +10,7 @@ from firsttoken._async.pool import ConnectionPool
 from firsttoken._async.stream import AsyncChatCompletionStream
 from firsttoken._client.arguments import as_request, callback_in
 from firsttoken._client.config import ClientConfig, check_http_client, check_max_idle, check_ssl_context
+from firsttoken._client.keeping_secrets import CopyableClient, conceal_arguments
 from firsttoken._client.stream import STOP
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
@@ -36,7 +37,7 @@ OnChunk = Callable[[ChatCompletionChunk], object] | Callable[[ChatCompletionChun
 AsyncTokenProvider = Callable[[], str | Awaitable[str]]
 
 
-class AsyncClient:
+class AsyncClient(CopyableClient):
     """A client for `POST /chat/completions`, for asyncio.
 
     May be shared between tasks, and used again under another event loop and in a forked child. An async context
@@ -66,6 +67,7 @@ class AsyncClient:
         ConfigurationError: one of them can't be used, or there is no key for OpenAI's own address.
     """
 
+    @conceal_arguments
     def __init__(
         self,
         api_key: str | AsyncTokenProvider | None = None,
@@ -103,6 +105,7 @@ class AsyncClient:
         self._init(config, ssl_context, http_client, max_idle_connections)
 
     @classmethod
+    @conceal_arguments
     def azure(
         cls,
         endpoint: str | None = None,
@@ -179,6 +182,7 @@ class AsyncClient:
     ) -> None:
         check_ssl_context(ssl_context)
         self._config = config
+        self._connection_settings = ssl_context, http_client, max_idle
         self._pool = (
             ConnectionPool(ssl_context, check_max_idle(max_idle)) if http_client is None else _pool_of(http_client)
         )
@@ -313,13 +317,16 @@ class AsyncClient:
             ChatCompletionError: there is no answer; which kind says why.
             ConfigurationError: the call can't be made, or `request.stream` is True.
         """
-        prepared = self._config.prepare(
-            as_request(request, messages, fields),
-            streamed=False,
-            timeout=timeout,
-            max_retries=max_retries,
-            headers=headers,
-        )
+        try:
+            prepared = self._config.prepare(
+                as_request(request, messages, fields),
+                streamed=False,
+                timeout=timeout,
+                max_retries=max_retries,
+                headers=headers,
+            )
+        finally:
+            del headers  # crash reporters show the variables of a frame
         call = Call(self._pool, prepared)
         try:
             return await call.wait_for_completion()
@@ -443,9 +450,16 @@ class AsyncClient:
             ConfigurationError: the call can't be made.
         """
         given, callback = callback_in(request, messages, on_chunk)
-        prepared = self._config.prepare(
-            as_request(request, given, fields), streamed=True, timeout=timeout, max_retries=max_retries, headers=headers
-        )
+        try:
+            prepared = self._config.prepare(
+                as_request(request, given, fields),
+                streamed=True,
+                timeout=timeout,
+                max_retries=max_retries,
+                headers=headers,
+            )
+        finally:
+            del headers  # crash reporters show the variables of a frame
         stream = AsyncChatCompletionStream(self._pool, prepared)
         return stream if callback is None else _call_back(stream, cast("OnChunk", callback))
 

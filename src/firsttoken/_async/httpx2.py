@@ -19,6 +19,7 @@ from firsttoken._client.httpx2 import (
     encode_head,
     map_exception,
     request_for,
+    sent_secrets,
 )
 from firsttoken._client.prepared import PreparedRequest
 from firsttoken.errors import ChatCompletionError
@@ -102,6 +103,7 @@ class HTTPX2Connection(Connection):
 
     async def _send_request(self, request: httpx2.Request) -> None:
         response = self._response = await self._client.send(request, stream=True, follow_redirects=False)
+        self._machine.client_secrets = sent_secrets(response)
         try:
             self._deliver(encode_head(response))
             if response.is_stream_consumed:

@@ -3,10 +3,11 @@
 import os
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from msgspec.structs import replace
 
+from firsttoken._client.keeping_secrets import conceal_arguments, warn_of_left_out, without_secrets
 from firsttoken._client.prepared import PreparedRequest, Route, TokenProvider
 from firsttoken._models.request import ChatCompletionRequest
 from firsttoken._models.timeout import Timeout
@@ -105,6 +106,27 @@ class ClientConfig:
         self.limiter = limiter
         self.observer = observer
 
+    def __copy__(self) -> Self:
+        twin = type(self).__new__(type(self))  # a pickle's way would leave the key out
+        vars(twin).update(vars(self))
+        return twin
+
+    def __getstate__(self) -> dict[str, object]:
+        return without_secrets(vars(self))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        left_out: list[str] = state.pop("left_out")
+        vars(self).update(state)
+        self._restore(left_out)
+        warn_of_left_out([name for name in left_out if name.removeprefix("the header ") not in self.headers])
+
+    def _restore(self, left_out: list[str]) -> None:
+        """Take from the environment what a pickle had to leave out."""
+        self.endpoint = chat_completions_endpoint(self.base_url)
+        key = os.environ.get("OPENAI_API_KEY")
+        if key and "the header authorization" in left_out:
+            self.headers["authorization"] = f"Bearer {check_header_value('OPENAI_API_KEY', key)}"
+
     def endpoint_for(self, model: object) -> Endpoint:  # noqa: ARG002 - Azure's depends on it
         """Where a request for a model goes."""
         return self.endpoint
@@ -118,6 +140,7 @@ class ClientConfig:
         """The base URL without its query, which may hold a key."""
         return self.base_url.partition("#")[0].partition("?")[0]
 
+    @conceal_arguments
     def prepare(
         self,
         request: ChatCompletionRequest,
@@ -432,6 +455,10 @@ class AzureConfig(ClientConfig):
                 "there is no key for Azure OpenAI",
                 hint="set AZURE_OPENAI_API_KEY, or pass api_key= or token_provider=; OPENAI_API_KEY is not sent there",
             )
+
+    def _restore(self, left_out: list[str]) -> None:
+        if {"the header authorization", "the header api-key"}.intersection(left_out):
+            self.headers |= _key_headers(None, None)
 
     def endpoint_for(self, model: object) -> Endpoint:
         """Where a request for a model goes."""

@@ -14,10 +14,11 @@ from typing import Any
 import httpx2
 
 from firsttoken._client.call import Machine
-from firsttoken._client.prepared import PreparedRequest
+from firsttoken._client.prepared import PreparedRequest, long_enough
 from firsttoken._client.sockets import clock, plain_error
 from firsttoken._protocol.connection_error import connection_error
 from firsttoken._protocol.deadlines import Deadlines
+from firsttoken._protocol.redaction import secrets_of_headers, secrets_of_query
 from firsttoken._protocol.server_error import status_error
 from firsttoken.errors import (
     APIConnectionError,
@@ -111,6 +112,12 @@ class ConnectionTrace:
 
 def _is_silent_end(error: BaseException) -> bool:
     return isinstance(error, httpx2.RemoteProtocolError) and "disconnected without sending" in str(error)
+
+
+def sent_secrets(response: httpx2.Response) -> tuple[str, ...]:
+    """The secrets of what was sent, with those that the client has added: by its `auth`, cookies and parameters."""
+    request = response.request
+    return long_enough([*secrets_of_headers(request.headers), *secrets_of_query(request.url.query.decode("latin-1"))])
 
 
 def encode_head(response: httpx2.Response) -> bytes:

@@ -1,7 +1,7 @@
 """What one call sends, where to, and its limits."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from firsttoken._models.request import ChatCompletionRequest
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 MIN_SECRET_LENGTH = 8
 """Keys that are shorter are placeholders for servers that want none; masking "test" would only garble messages."""
+
+
+def long_enough(words: Iterable[str]) -> tuple[str, ...]:
+    """The words that are secrets, each once."""
+    return tuple(dict.fromkeys(word for word in words if len(word) >= MIN_SECRET_LENGTH))
+
 
 TokenProvider = Callable[[], object]
 """Gives the token for one request, or something to await for it."""
@@ -88,7 +94,7 @@ class Route:
         words += secrets_of_query(endpoint.target.partition("?")[2])
         if proxy is not None:
             words += proxy.secrets
-        self.secrets = tuple(dict.fromkeys(word for word in words if len(word) >= MIN_SECRET_LENGTH))
+        self.secrets = long_enough(words)
         self.pool_key: tuple[object, ...] = (origin, proxy)
 
     def with_headers(self, headers: Mapping[str, str]) -> "Route":

@@ -6,6 +6,7 @@ previews need a version) and its REST reference (a path for each deployment, and
 
 from urllib.parse import quote
 
+from firsttoken._protocol.redaction import PUBLIC_PARAMETERS
 from firsttoken._protocol.url import Endpoint, split_url
 from firsttoken.errors import ConfigurationError
 
@@ -51,6 +52,11 @@ class AzureResource:
         """What comes before `/chat/completions`, as far as it is the same for all requests."""
         path = self._path if self._deployment is None else f"{self._path}/{self._deployment}"
         return f"{self._origin.scheme}://{self._origin.authority}{path}"
+
+    def __getstate__(self) -> dict[str, object]:
+        """Without what a caller's query may hold: a pickle is no place for a key."""
+        public = [field for field in self._query.split("&") if field.partition("=")[0] in PUBLIC_PARAMETERS]
+        return {**vars(self), "_query": "&".join(public)}
 
     def endpoint_for(self, model: object) -> Endpoint:
         """Where a request for a model goes.

@@ -10,7 +10,7 @@ from firsttoken._protocol.call_states import CallListener, Outcome, Settings
 from firsttoken._protocol.completeness import COMPLETE
 from firsttoken._protocol.deadlines import Deadlines
 from firsttoken._protocol.progress import has_token, is_progress, prompt_tokens_processed
-from firsttoken._protocol.redaction import redact
+from firsttoken._protocol.redaction import masked_headers, redact
 from firsttoken._protocol.response import ResponseReader
 from firsttoken.errors import APIConnectionError, ChatCompletionError, ConfigurationError, NotFoundError
 
@@ -27,6 +27,7 @@ class CallProgress(Generic[Settings]):
         error: of the outcome "failed".
         pending: the chunks to yield.
         attempts: how many there have been.
+        client_secrets: those that a caller's own client has sent besides; set by the connection.
     """
 
     __slots__ = (
@@ -39,7 +40,7 @@ class CallProgress(Generic[Settings]):
             "_listener",
             "_prompt_tokens",
         ),
-        *("_reader", "_started_at", "_wall_clock", "attempts", "error", "outcome", "pending", "settings"),
+        *("_reader", "_started_at", "_wall_clock", "attempts", "client_secrets", "error", "outcome", "pending", "settings"),
     )
 
     def __init__(
@@ -53,6 +54,7 @@ class CallProgress(Generic[Settings]):
         self.outcome: Outcome | None = None
         self.error: ChatCompletionError | ConfigurationError | None = None
         self.attempts = 0
+        self.client_secrets: tuple[str, ...] = ()
         self._started_at = now
         self._ended_at: float | None = None
         self._deadlines = Deadlines(settings.timeout, now, settings.address, streamed=settings.streamed)
@@ -126,7 +128,7 @@ class CallProgress(Generic[Settings]):
             request = f"{self.settings.method} {self.settings.url}"
             error.args = (str(error).replace("404 Not Found", f"404 Not Found to {request}", 1),)
         error.request_id = None if reader.response is None else reader.response.request_id
-        redact(error, self.settings.secrets)
+        redact(error, self.settings.secrets + self.client_secrets)
 
     def _begin_progress(self) -> None:
         """Start over with an empty answer."""
@@ -147,6 +149,9 @@ class CallProgress(Generic[Settings]):
 
     def _note_head(self, response: ResponseInfo, now: float) -> None:
         self._headers_at = now
+        headers = masked_headers(response.headers, self.settings.secrets + self.client_secrets)
+        if headers is not None:  # the server has repeated a secret
+            response = self._reader.replace_head(headers)
         if self._listener is not None:
             self._listener.response_started(response, now)
 

@@ -6,6 +6,8 @@ Refuses to know what the body means.
 Sources: RFC 9112 (framing), RFC 9110, sections 8.4 (codings) and 15.2 (1xx responses).
 """
 
+from collections.abc import Mapping
+
 import httptools
 
 from firsttoken._json import excerpt
@@ -28,6 +30,11 @@ def may_begin_response(data: bytes) -> bool:
     """Whether the first bytes of a read can be a response's: else they are left over from the one before."""
     begin = data.lstrip(b"\r\n")[:5]
     return b"HTTP/".startswith(begin)
+
+
+def request_id_of(headers: Mapping[str, str]) -> str | None:
+    """The server's name for the request; the names of `headers` are in lower case."""
+    return next((headers[name] for name in _REQUEST_ID_NAMES if name in headers), None)
 
 
 class _RefusedError(Exception):
@@ -199,8 +206,7 @@ class ResponseParser:
             self._interim = True
             return
         headers = self._headers
-        request_id = next((headers[name] for name in _REQUEST_ID_NAMES if name in headers), None)
-        self.info = ResponseInfo(status=status, headers=Headers(headers), request_id=request_id)
+        self.info = ResponseInfo(status=status, headers=Headers(headers), request_id=request_id_of(headers))
         chunked = headers.get("transfer-encoding", "").lower().rstrip().endswith("chunked")
         self._ends_at_eof = not chunked and ("content-length" not in headers or "transfer-encoding" in headers)
         tokens = {token.strip() for token in headers.get("connection", "").lower().split(",")}

@@ -3,8 +3,9 @@
 import heapq
 import json
 import re
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from urllib.parse import quote, quote_plus, unquote
 
 from firsttoken._json import as_array, as_object
@@ -37,11 +38,23 @@ def secrets_of_headers(headers: Mapping[str, str]) -> list[str]:
             lower = name.lower()
             words = re.split(r"[\s;,]+", value)
             if lower.endswith("authorization"):
+                found += _basic_secrets(words)
                 words = words[1:] or words  # without the scheme
             elif "cookie" in lower:
                 words = [word.partition("=")[2] or word for word in words]
             found += words
     return found
+
+
+def _basic_secrets(words: list[str]) -> list[str]:
+    """The user and the password in the words of a header `authorization` (RFC 7617)."""
+    if len(words) != 2 or words[0].lower() != "basic":
+        return []
+    try:
+        user, _, password = b64decode(words[1]).decode().partition(":")
+    except ValueError:
+        return []
+    return [user, password]
 
 
 def secrets_of_query(query: str) -> list[str]:
@@ -57,7 +70,7 @@ def secrets_of_query(query: str) -> list[str]:
 
 def redact(error: ChatCompletionError, secrets: tuple[str, ...]) -> None:
     """Mask each secret, and each longer beginning of one, wherever an error shows it, in any of its spellings."""
-    words = spellings(secrets)
+    words = _words(secrets)
     error.args = tuple(_redacted(arg, words) for arg in error.args)
     notes: list[str] = getattr(error, "__notes__", [])
     notes[:] = [_masked(note, words) for note in notes]  # the hint is one
@@ -71,13 +84,18 @@ def redact(error: ChatCompletionError, secrets: tuple[str, ...]) -> None:
 
 def masked_headers(headers: Mapping[str, str], secrets: tuple[str, ...]) -> dict[str, str] | None:
     """Response headers with the secrets masked that a server has repeated in them; None where it has not."""
-    words = spellings(secrets)
-    if not any(_has(value, words) for value in headers.values()):
+    words = _words(secrets)
+    if not _has("\n".join(headers.values()), words):
         return None
     return {name: _masked(value, words) for name, value in headers.items()}
 
 
 _PERCENT = re.compile("%[0-9A-F]{2}")
+
+
+@lru_cache(maxsize=64)
+def _words(secrets: tuple[str, ...]) -> frozenset[str]:
+    return spellings(secrets)
 
 
 def spellings(secrets: Iterable[str]) -> frozenset[str]:

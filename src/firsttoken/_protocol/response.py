@@ -4,7 +4,7 @@ The body is a stream of events, one JSON object, or the body of an error respons
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from firsttoken._json import excerpt
 from firsttoken._models.base import Headers, ResponseInfo
@@ -12,7 +12,7 @@ from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
 from firsttoken._protocol.completeness import COMPLETE
 from firsttoken._protocol.decode import decode_completion, decode_models, decode_streamed_body
-from firsttoken._protocol.http1 import ResponseParser
+from firsttoken._protocol.http1 import ResponseParser, request_id_of
 from firsttoken._protocol.server_error import status_error
 from firsttoken._protocol.sse import MAX_EVENT_BYTES
 from firsttoken._protocol.stream import StreamParser
@@ -74,6 +74,13 @@ class ResponseReader:
     @property
     def response(self) -> ResponseInfo | None:
         """The head, once it is there."""
+        return self._http.info
+
+    def replace_head(self, headers: Mapping[str, str]) -> ResponseInfo:
+        """Set other headers than those that came; return the new head."""
+        self._http.info = ResponseInfo(
+            status=self._head.status, headers=Headers(headers), request_id=request_id_of(headers)
+        )
         return self._http.info
 
     @property

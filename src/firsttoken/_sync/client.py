@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Self, Unpack, cast, overload
 
 from firsttoken._client.arguments import as_request, callback_in, check_is_sync
 from firsttoken._client.config import ClientConfig, check_http_client, check_max_idle, check_ssl_context
+from firsttoken._client.keeping_secrets import CopyableClient, conceal_arguments
 from firsttoken._client.stream import STOP, Stop
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
@@ -37,7 +38,7 @@ OnChunk = Callable[[ChatCompletionChunk], Stop | str | bytes | float | None]
 TokenProvider = Callable[[], str]
 
 
-class Client:
+class Client(CopyableClient):
     """A client for `POST /chat/completions`.
 
     May be shared between threads, and used again in a forked child. A context manager: leaving it closes the idle
@@ -66,6 +67,7 @@ class Client:
         ConfigurationError: one of them can't be used, or there is no key for OpenAI's own address.
     """
 
+    @conceal_arguments
     def __init__(
         self,
         api_key: str | TokenProvider | None = None,
@@ -103,6 +105,7 @@ class Client:
         self._init(config, ssl_context, http_client, max_idle_connections)
 
     @classmethod
+    @conceal_arguments
     def azure(
         cls,
         endpoint: str | None = None,
@@ -178,6 +181,7 @@ class Client:
     ) -> None:
         check_ssl_context(ssl_context)
         self._config = config
+        self._connection_settings = ssl_context, http_client, max_idle
         self._pool = (
             ConnectionPool(ssl_context, check_max_idle(max_idle)) if http_client is None else _pool_of(http_client)
         )
@@ -312,13 +316,16 @@ class Client:
             ChatCompletionError: there is no answer; which kind says why.
             ConfigurationError: the call can't be made, or `request.stream` is True.
         """
-        prepared = self._config.prepare(
-            as_request(request, messages, fields),
-            streamed=False,
-            timeout=timeout,
-            max_retries=max_retries,
-            headers=headers,
-        )
+        try:
+            prepared = self._config.prepare(
+                as_request(request, messages, fields),
+                streamed=False,
+                timeout=timeout,
+                max_retries=max_retries,
+                headers=headers,
+            )
+        finally:
+            del headers  # crash reporters show the variables of a frame
         call = Call(self._pool, prepared)
         try:
             return call.wait_for_completion()
@@ -443,9 +450,16 @@ class Client:
         given, callback = callback_in(request, messages, on_chunk)
         if callback is not None:
             check_is_sync(callback)
-        prepared = self._config.prepare(
-            as_request(request, given, fields), streamed=True, timeout=timeout, max_retries=max_retries, headers=headers
-        )
+        try:
+            prepared = self._config.prepare(
+                as_request(request, given, fields),
+                streamed=True,
+                timeout=timeout,
+                max_retries=max_retries,
+                headers=headers,
+            )
+        finally:
+            del headers  # crash reporters show the variables of a frame
         stream = ChatCompletionStream(self._pool, prepared)
         if callback is None:
             return stream

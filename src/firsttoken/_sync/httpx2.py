@@ -22,6 +22,7 @@ from firsttoken._client.httpx2 import (
     encode_head,
     map_exception,
     request_for,
+    sent_secrets,
 )
 from firsttoken._client.prepared import PreparedRequest
 from firsttoken._client.sockets import AbortedError, DeadlineError, clock
@@ -157,6 +158,7 @@ class HTTPX2Connection(Connection):
     def _take_steps(self, request: httpx2.Request) -> Iterator[bytes]:
         response = self._response = self._client.send(request, stream=True, follow_redirects=False)
         self._track_socket(response.extensions)
+        self._machine.client_secrets = sent_secrets(response)
         yield encode_head(response)
         for piece in buffered_body(response) if response.is_stream_consumed else response.iter_raw():
             yield encode_chunk(piece)

@@ -1,0 +1,104 @@
+"""Keys stay where they are: neither in the frames of an error's traceback nor in pickles."""
+
+import copy
+import logging
+import pickle
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+
+from firsttoken._protocol.redaction import PUBLIC_PARAMETERS, holds_secret
+from firsttoken._protocol.server_error import without_traceback
+from firsttoken.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from firsttoken._client.config import ClientConfig
+
+_Args = ParamSpec("_Args")
+_Result = TypeVar("_Result")
+_logger = logging.getLogger("firsttoken")
+
+
+def conceal_arguments(function: Callable[_Args, _Result]) -> Callable[_Args, _Result]:
+    """Have a `ConfigurationError` leave a function without its frames: crash reporters show their variables."""
+
+    @wraps(function)
+    def call(*args: _Args.args, **kwargs: _Args.kwargs) -> _Result:
+        try:
+            return function(*args, **kwargs)
+        except ConfigurationError as error:
+            failure = without_traceback(error)
+        del args, kwargs
+        try:
+            raise failure
+        finally:
+            del failure  # its traceback refers to this frame
+
+    return call
+
+
+def without_secrets(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes of a client's configuration for a pickle, and under `left_out` what is not among them."""
+    left_out: list[str] = []
+    headers = {name: value for name, value in state["headers"].items() if not holds_secret(name)}
+    left_out += [f"the header {name}" for name in state["headers"] if name not in headers]
+    base_url, proxy = _without_query(state["base_url"]), _without_user(state["proxy"])
+    left_out += ["the query of the URL"] if base_url != state["base_url"] else []
+    left_out += ["the user of the proxy"] if proxy != state["proxy"] else []
+    changed = {"headers": headers, "base_url": base_url, "proxy": proxy, "left_out": left_out}
+    kept = {name: value for name, value in state.items() if name != "endpoint"}  # which has the query too
+    return {**kept, **changed, "_routes": {}, "_proxies": {}}
+
+
+def _without_query(url: str) -> str:
+    before, mark, query = url.partition("?")
+    public = [field for field in query.split("&") if field.partition("=")[0] in PUBLIC_PARAMETERS]
+    return before + mark + "&".join(public) if public else before
+
+
+def _without_user(proxy: str | None) -> str | None:
+    if not proxy or "@" not in proxy:
+        return proxy
+    scheme, separator, rest = proxy.rpartition("://")
+    return scheme + separator + rest.rpartition("@")[2]
+
+
+def warn_of_left_out(left_out: list[str]) -> None:
+    """Log what an unpickled client lacks."""
+    if left_out:
+        _logger.warning("left out of the pickle of a client, since it is secret: %s", ", ".join(left_out))
+
+
+class CopyableClient:
+    """What copies and pickles of both clients are: the same settings, and connections of their own.
+
+    A pickle holds no secret: the key is then that of the environment where it is unpickled.
+    """
+
+    _config: "ClientConfig"
+    _connection_settings: tuple[Any, Any, int]
+
+    def _init(self, config: "ClientConfig", ssl_context: Any, http_client: Any, max_idle: int) -> None:
+        raise NotImplementedError
+
+    def __copy__(self) -> Self:
+        return _rebuild(type(self), copy.copy(self._config), self._connection_settings)
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self.__copy__()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        ssl_context, http_client, max_idle = self._connection_settings
+        for name, value in (("ssl_context", ssl_context), ("http_client", http_client)):
+            if value is not None:
+                raise pickle.PicklingError(f"a client with {name}= can't be pickled: make one in each process")
+        return _rebuild, (type(self), self._config, (None, None, max_idle))
+
+
+_Client = TypeVar("_Client", bound=CopyableClient)
+
+
+def _rebuild(kind: type[_Client], config: "ClientConfig", settings: tuple[Any, Any, int]) -> _Client:
+    client = kind.__new__(kind)
+    client._init(config, *settings)
+    return client
