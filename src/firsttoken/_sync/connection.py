@@ -203,7 +203,8 @@ class Connection:
             sock.detach()
 
     def __del__(self) -> None:
-        self.close()
+        if getattr(self, "_socket", None) is not None:  # a signal handler may have raised while it was made
+            self.close()
 
     def _socket_with_timeout(self, deadline: float) -> socket.socket:
         """The socket, with a timeout that goes off by then; if earlier, whoever waits looks at the clock again.

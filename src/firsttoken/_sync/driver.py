@@ -181,7 +181,7 @@ class Call:
 
     def _next_action(self) -> Action:
         with self._lock:
-            if self.is_closed:
+            if self.is_closed and self.machine.outcome is None:  # else the outcome came first, and is raised if an error
                 raise AbortedError
             return self.machine.next_action(clock())
 

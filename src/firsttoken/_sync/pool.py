@@ -72,6 +72,7 @@ class ConnectionPool:
         """Close the idle connections."""
         for connection in self._idle.clear(os.getpid()):
             connection.close()
+        _reaper.look_again()
 
     def _tls_contexts(self) -> "TLSContexts":
         if self._contexts is None:
@@ -103,6 +104,11 @@ class _Reaper:
             if self._process != process:
                 self._process = process
                 threading.Thread(target=self._run, name="firsttoken-idle", daemon=True).start()
+
+    def look_again(self) -> None:
+        """See at once whether there is anything left to wait for."""
+        if self._process == os.getpid():
+            self._waker.set()
 
     def _run(self) -> None:
         while (next_look_at := self._look()) is not None:
