@@ -44,15 +44,40 @@ class Waker:
             pass  # it is set
 
 
+_RAISING_PACKAGES = frozenset(
+    {"firsttoken", "ssl", "socket", "selectors", "threading", "truststore", "httpx2", "queue"}
+)
+
+
+def raise_foreign(error: BaseException) -> None:
+    """Raise an error on that is not of the network but of a signal handler: `TimeoutError` is what many of them raise.
+
+    It may come out of any system call, and shows by the last frame of its traceback.
+    """
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    if traceback is not None:
+        module: str = traceback.tb_frame.f_globals.get("__name__", "")
+        if module.partition(".")[0] not in _RAISING_PACKAGES:
+            raise error
+
+
 def new_socket(family: socket.AddressFamily) -> socket.socket:
     """A TCP socket that does not block, sends at once, and keeps its connection alive."""
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.setblocking(False)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if hasattr(socket, "TCP_KEEPIDLE"):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEP_ALIVE_AFTER_S)
-    return sock
+    sock: socket.socket | None = None
+    try:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if hasattr(socket, "TCP_KEEPIDLE"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEP_ALIVE_AFTER_S)
+        return sock  # noqa: TRY300 - a signal handler may raise up to here
+    except BaseException:
+        if sock is not None:
+            sock.close()
+        raise
 
 
 def resolve_host(host: str, port: int, flags: int = 0) -> list[Address]:

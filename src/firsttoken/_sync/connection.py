@@ -18,6 +18,7 @@ from firsttoken._client.sockets import (
     clock,
     is_untaken,
     new_socket,
+    raise_foreign,
     resolve_host,
     wait_until_ready,
 )
@@ -96,9 +97,11 @@ class Connection:
             self._socket_with_timeout(deadline)
             try:
                 secured.do_handshake()
-            except TimeoutError:
+            except TimeoutError as error:
+                raise_foreign(error)
                 self._check(deadline)
-            except OSError:
+            except OSError as error:
+                raise_foreign(error)
                 if self._aborted:
                     raise AbortedError from None
                 raise
@@ -128,6 +131,7 @@ class Connection:
             try:
                 sent = sock.send(view[:_SEND_BYTES])
             except OSError as error:
+                raise_foreign(error)
                 if not _would_block(error):
                     raise
                 self._wait_for_space(sock, deadline)
@@ -152,9 +156,11 @@ class Connection:
         while True:
             try:
                 data = self._socket_with_timeout(deadline).recv(READ_BYTES)
-            except TimeoutError:
+            except TimeoutError as error:
+                raise_foreign(error)
                 self._check(deadline)
-            except OSError:
+            except OSError as error:
+                raise_foreign(error)
                 if self._aborted:
                     raise AbortedError from None
                 raise
@@ -180,7 +186,8 @@ class Connection:
             return False
         try:
             return not wait_until_ready(sock, 0, reading=True)
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            raise_foreign(error)
             return False
 
     def abort(self) -> None:
@@ -241,6 +248,7 @@ class Connection:
             try:
                 self._connect_to(family, address, share_deadline)
             except (OSError, DeadlineError) as error:
+                raise_foreign(error)
                 failure = error
                 self.close()
             else:
@@ -268,7 +276,8 @@ class Connection:
             sock = self._socket_with_timeout(deadline)
             try:
                 sent = sock.send(view)
-            except TimeoutError:
+            except TimeoutError as error:
+                raise_foreign(error)
                 self._check(deadline)
             else:
                 self._sent_bytes += sent
@@ -303,8 +312,8 @@ def _shut_down(sock: socket.socket) -> None:
     try:
         # Not the method of SSLSocket: that drops the TLS layer, and the reader would get what is encrypted.
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
-    except OSError:
-        pass  # it is not connected, or not any more
+    except OSError as error:
+        raise_foreign(error)  # else it is not connected, or not any more
 
 
 def _would_block(error: OSError) -> bool:

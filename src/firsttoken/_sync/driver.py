@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from firsttoken._client.call import concurrency_error, copy_error, token_provider_error
 from firsttoken._client.prepared import PreparedRequest
-from firsttoken._client.sockets import AbortedError, DeadlineError, Waker, clock
+from firsttoken._client.sockets import AbortedError, DeadlineError, Waker, clock, raise_foreign
 from firsttoken._models.completion import ChatCompletion
 from firsttoken._protocol.call import CallMachine
 from firsttoken._protocol.call_states import Action
@@ -181,7 +181,9 @@ class Call:
 
     def _next_action(self) -> Action:
         with self._lock:
-            if self.is_closed and self.machine.outcome is None:  # else the outcome came first, and is raised if an error
+            if (
+                self.is_closed and self.machine.outcome is None
+            ):  # else the outcome came first, and is raised if an error
                 raise AbortedError
             return self.machine.next_action(clock())
 
@@ -217,6 +219,7 @@ class Call:
         try:
             data = connection.recv(machine.deadline)
         except (DeadlineError, OSError, ChatCompletionError) as raised:
+            raise_foreign(raised)
             error = raised
         try:
             with self._lock:
@@ -279,6 +282,7 @@ class Call:
         except ConfigurationError as error:  # a ValueError, too
             machine.fail(error, clock())
         except (OSError, ValueError) as error:
+            raise_foreign(error)
             machine.connection_failed(error)
         else:
             machine.connected(clock(), is_reused=False)
@@ -304,8 +308,8 @@ class Call:
         except ConfigurationError as error:
             machine.fail(error, clock())
             return
-        except OSError:
-            pass  # it may have answered before it stopped to read; if not, reading says so
+        except OSError as error:
+            raise_foreign(error)  # else it may have answered before it stopped to read; if not, reading says so
         machine.sent(clock(), is_complete=is_complete)
 
     def _sleep(self) -> None:
