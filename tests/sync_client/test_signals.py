@@ -13,7 +13,7 @@ from firsttoken.testing import ScriptedServer
 from tests.support.clients import KEY, REQUEST
 from tests.support.interrupts import raising_at
 
-FILES = [module.__file__ for module in (connection, driver, pool, stream, sockets)]
+FILES = [str(module.__file__) for module in (connection, driver, pool, stream, sockets)]
 
 
 @pytest.mark.parametrize("raised", [TimeoutError, KeyboardInterrupt, ConnectionResetError])
