@@ -40,7 +40,17 @@ class CallProgress(Generic[Settings]):
             "_listener",
             "_prompt_tokens",
         ),
-        *("_reader", "_started_at", "_wall_clock", "attempts", "client_secrets", "error", "outcome", "pending", "settings"),
+        *(
+            "_reader",
+            "_started_at",
+            "_wall_clock",
+            "attempts",
+            "client_secrets",
+            "error",
+            "outcome",
+            "pending",
+            "settings",
+        ),
     )
 
     def __init__(
