@@ -354,3 +354,18 @@ def test_a_compressed_answer_to_the_blocking_call(make_client: MakeClient) -> No
         answer = make_client(server).chat_completion(REQUEST)
         assert server.requests[0].headers["accept-encoding"] == "gzip, deflate"
     assert answer.text == "Hello"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head></html>",
+        b"Client sent an HTTP request to an HTTPS server.\n",
+        b"<h1>Bad Request</h1>\nReason: You're speaking plain HTTP to an SSL-enabled server port.<br />",
+    ],
+    ids=["nginx", "Go", "Apache"],
+)
+def test_a_port_that_wants_tls(make_client: MakeClient, body: bytes) -> None:
+    with Server(respond_sequentially(respond(400, body, "text/html"))) as server:
+        failure = failure_of(make_client(server).chat_completion_stream(REQUEST))
+    assert message_of(failure).endswith("\nhint: this port wants TLS: base_url must begin with https://")

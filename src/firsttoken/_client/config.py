@@ -183,6 +183,7 @@ class ClientConfig:
             observer=_logged(self.observer),
         )
 
+    @conceal_arguments
     def prepare_models(
         self, *, timeout: Timeout | None, max_retries: int | None, headers: Mapping[str, str] | None
     ) -> PreparedRequest:

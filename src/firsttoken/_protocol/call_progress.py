@@ -12,7 +12,7 @@ from firsttoken._protocol.deadlines import Deadlines
 from firsttoken._protocol.progress import has_token, is_progress, prompt_tokens_processed
 from firsttoken._protocol.redaction import masked_headers, redact
 from firsttoken._protocol.response import ResponseReader
-from firsttoken.errors import APIConnectionError, ChatCompletionError, ConfigurationError, NotFoundError
+from firsttoken.errors import APIConnectionError, APIStatusError, ChatCompletionError, ConfigurationError, NotFoundError
 
 SILENCE_S: Final = 30.0
 """Complete silence after which a stream without an end is complete, if all its choices have finished."""
@@ -117,6 +117,14 @@ class CallProgress(Generic[Settings]):
             chunks=self.chunks_yielded,
         )
 
+    def _name_proxy(self, error: ChatCompletionError) -> None:
+        """Name the proxy in the error of a response without a tunnel: it may be the proxy's own."""
+        settings = self.settings
+        is_forwarded = settings.route_address != settings.address and settings.url.startswith("http://")
+        message, words = str(error), "the server answered"
+        if is_forwarded and isinstance(error, APIStatusError) and message.startswith(words):
+            error.args = (f"{settings.route_address} answered{message.removeprefix(words)}",)
+
     def forked_error(self) -> APIConnectionError:
         """The error of a forked child that reads on where its parent reads: each would get half of the bytes."""
         error = APIConnectionError(
@@ -134,6 +142,7 @@ class CallProgress(Generic[Settings]):
         error.partial = self.completion if error.chunks_received else error.partial
         error.attempts = self.attempts
         error.response = reader.response
+        self._name_proxy(error)
         if isinstance(error, NotFoundError) and self.settings.url not in str(error):
             request = f"{self.settings.method} {self.settings.url}"
             error.args = (str(error).replace("404 Not Found", f"404 Not Found to {request}", 1),)

@@ -55,7 +55,7 @@ def status_error(status: int, headers: Mapping[str, str], body: bytes, wall_cloc
         status,
         value,
         f"the server answered {phrase}" + (f": {reason}" if reason else ""),
-        _hint(status, headers, reason),
+        _hint(status, headers, reason, body),
     )
     error.retry_after_s = retry_after_s(headers, wall_clock_s)
     error.retryable = may_be_retried(error, headers)
@@ -276,9 +276,11 @@ def _phrase(status: int) -> str:
         return ""
 
 
-def _hint(status: int, headers: Mapping[str, str], reason: str | None) -> str | None:
+def _hint(status: int, headers: Mapping[str, str], reason: str | None, body: bytes) -> str | None:
     if status in (400, 422) and "stream_options" in (reason or ""):
         return 'stream_options={"include_usage": False} leaves it out'
+    if status == 400 and _wants_tls(body):
+        return "this port wants TLS: base_url must begin with https://"
     if 300 <= status <= 399:
         location = headers.get("location")
         to = f" to {location[:200]!r}" if location else ""
@@ -286,6 +288,14 @@ def _hint(status: int, headers: Mapping[str, str], reason: str | None) -> str | 
         return f"redirects{to} are not followed, {why}; set base_url to the final address"
     return _HINTS.get(status)
 
+
+def _wants_tls(body: bytes) -> bool:
+    """Whether a server says that it was spoken to without TLS, as nginx, Go's servers and Apache word it."""
+    lower = body[:MAX_MESSAGE].lower()
+    return any(words in lower for words in _WANTS_TLS)
+
+
+_WANTS_TLS = (b"sent to https port", b"http request to an https server", b"plain http to an ssl-enabled server port")
 
 _Failure = TypeVar("_Failure", bound=BaseException)
 
