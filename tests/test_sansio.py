@@ -29,10 +29,10 @@ def test_bytes_to_chunks_and_an_outcome() -> None:
     assert first is not None
     assert first.text == "Hel"
     assert core.next_chunk() is None
-    core.receive_data(event(chunk("lo"))[20:] + DONE)
+    core.receive_data(event(chunk("lo"))[20:] + event(chunk("!", "stop")) + DONE)
     assert core.complete
-    assert [made.text for made in drain(core)] == ["lo"]
-    assert core.completion.text == "Hello"
+    assert [made.text for made in drain(core)] == ["lo", "!"]
+    assert core.completion.text == "Hello!"
     assert core.failure is None
     core.receive_eof()
     assert core.complete

@@ -274,10 +274,10 @@ def test_options_that_would_do_nothing_are_matters_of_usage(tape: str, options: 
         (
             ["It sc", stall()],
             "It sc",
-            "the answer is incomplete: no chunk with anything in it from SERVER within 1 s",
+            "the answer is incomplete: timed out after 1 s (idle_s) waiting for the next token from SERVER",
             7,
         ),
-        ([stall()], "", "no first chunk with anything in it from SERVER within 1 s", 6),
+        ([stall()], "", "timed out after 1 s (first_chunk_s) waiting for the first token from SERVER", 6),
     ],
     ids=["without done", "in the answer", "before it"],
 )

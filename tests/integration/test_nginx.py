@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -13,7 +14,6 @@ from firsttoken.errors import APIStatusError
 from firsttoken.local import LocalServer
 from tests.integration.test_local_model import slots_are_idle
 from tests.support.clients import REQUEST, MakeClient, drain, failure_of
-from tests.support.local_model import origin
 from tests.support.nginx import GZIP, HTTP_1_1, UNBUFFERED, NginxConfig, behind_nginx, nginx
 from tests.support.server import (
     DONE,
@@ -176,8 +176,9 @@ def test_the_local_model(make_client: MakeClient, local_server: LocalServer, tmp
     endless = chat_completion_request(local_server.model, "Count to a thousand.", max_tokens=1900)
     with Client(base_url=local_server.base_url, api_key="", proxy="") as direct:
         expected = direct.chat_completion(request).text
-    with nginx(tmp_path, origin(local_server)) as address:
-        client = make_client(f"{address}/v1", api_key="")
+    upstream = urlsplit(local_server.base_url)
+    with nginx(tmp_path, f"http://{upstream.netloc}") as address:
+        client = make_client(f"{address}{upstream.path}", api_key="")
         assert client.chat_completion(request).text == expected
         assert client.chat_completion_stream(request, lambda _: None).text == expected
         assert client.chat_completion_stream(request).final_completion().text == expected

@@ -78,7 +78,7 @@ ENDLESS: dict[str, tuple[Answer, str]] = {
         endless(head(EVENT_STREAM | DEFLATE), packed(b": " + b"x" * MIB)),
         TOO_LARGE_EVENT,
     ),
-    "white space": (endless(head(JSON), b" " * 4096), TOO_LARGE_EVENT),
+    "white space": (endless(head(JSON), b" " * 4096), TOO_LARGE),
 }
 
 

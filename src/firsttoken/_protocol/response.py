@@ -45,8 +45,8 @@ class ResponseReader:
     """
 
     __slots__ = (
-        *("_body_error", "_buffer", "_http", "_is_events", "_is_kind_known", "_is_model_list", "_streamed"),
-        *("_wall_clock", "completion", "has_pending_data", "models", "parser"),
+        *("_blank_bytes", "_body_error", "_buffer", "_http", "_is_events", "_is_kind_known", "_is_model_list"),
+        *("_streamed", "_wall_clock", "completion", "has_pending_data", "models", "parser"),
     )
 
     def __init__(
@@ -68,6 +68,7 @@ class ResponseReader:
         self._http = ResponseParser()
         self._is_kind_known = False
         self._is_events = False
+        self._blank_bytes = 0  # of the beginning of the body
         self._buffer = bytearray()  # the body, as long as it is not known to be events
         self._body_error: ChatCompletionError | None = None  # of the connection, until what it brought is processed
 
@@ -163,7 +164,7 @@ class ResponseReader:
         if not self.is_success:
             if len(self._buffer) > MAX_ERROR_BODY_BYTES:
                 self.end_error_response()
-        elif len(self._buffer) > MAX_BODY_BYTES:
+        elif len(self._buffer) + self._blank_bytes > MAX_BODY_BYTES:
             self.fail(ResponseFormatError(f"the response is larger than {MAX_BODY_BYTES} bytes"))
             self._buffer.clear()
         elif not self._is_kind_known:
@@ -174,7 +175,8 @@ class ResponseReader:
         is_events = is_event_stream(self._content_type(), head)
         if is_events is None:
             if head.isspace():
-                self._buffer.clear()  # white space that keeps the connection alive; it may precede either kind
+                self._blank_bytes += len(head)  # white space that keeps the connection alive may precede either kind
+                self._buffer.clear()
             return []
         self._is_kind_known = True
         if not is_events:
