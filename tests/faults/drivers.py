@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 from firsttoken import ChatCompletion, ChatCompletionChunk, Client, Timeout
 from firsttoken.errors import ChatCompletionError, ResponseFormatError
-from firsttoken.testing import Fault, ScriptedServer
+from firsttoken.testing import Fault, Journal, ScriptedServer
 from tests.faults.expected import DEADLINE_S, Expected
 from tests.support.clients import REQUEST, clients
 
-LONG = Timeout(connect_s=10, first_chunk_s=10, idle_s=10)
+LONG = Timeout(connect_s=10, first_chunk_s=10, idle_s=10, response_s=10)
 """For what ends by itself: none of these is ever to pass."""
 
 
@@ -48,9 +48,8 @@ def timeout_for(fault: Fault, wanted: Expected) -> Timeout:
     """Deadlines that are short only where one of them is what ends it."""
     if not fault.needs_deadline or wanted.kind is ResponseFormatError:
         return LONG
-    return Timeout(
-        first_chunk_s=LONG.first_chunk_s if fault.text else DEADLINE_S, idle_s=DEADLINE_S, response_s=DEADLINE_S
-    )
+    first_chunk_s = LONG.first_chunk_s if fault.text else DEADLINE_S
+    return Timeout(first_chunk_s=first_chunk_s, idle_s=DEADLINE_S, response_s=DEADLINE_S)
 
 
 def driver(kind: str, style: str) -> Driver:
@@ -59,7 +58,7 @@ def driver(kind: str, style: str) -> Driver:
     def drive(server: ScriptedServer, timeout: Timeout, max_retries: int) -> Outcome:
         outcome = Outcome()
         with clients(kind) as make:
-            client = make(server, timeout=timeout, max_retries=max_retries, proxy="", max_idle_connections=0)
+            client = make(server, timeout=timeout, max_retries=max_retries, proxy="")
             started_at = time.monotonic()
             try:
                 outcome.whole = _ask(client, style, outcome)
@@ -94,5 +93,9 @@ BLOCKING: tuple[Driver, ...] = (driver("sync", "blocking"), driver("async", "blo
 
 
 def _has_left(server: ScriptedServer, outcome: Outcome) -> bool:
-    """Wait until the connection is gone: none is kept for the next request."""
-    return outcome.failure is None or server.journal.wait_until(lambda journal: journal.connections_open == 0)
+    """Wait until the connection of a failed answer is gone; that of a response that came to its end may be kept."""
+    return outcome.failure is None or server.journal.wait_until(_is_over)
+
+
+def _is_over(journal: Journal) -> bool:
+    return journal.connections_open == 0 or any(entry.end_reason == "complete" for entry in journal.entries)

@@ -72,7 +72,7 @@ def reported(kind: type[APIStatusError], words: str = "the engine died") -> Expe
 
 
 def truncated(chunks: int, why: str) -> Expected:
-    return Expected(StreamTruncatedError, f"stream truncated after {chunks} chunk{'' if chunks == 1 else 's'}: {why}…")
+    return Expected(StreamTruncatedError, f"stream truncated after {chunks} chunk{'' if chunks == 1 else 's'}: {why}")
 
 
 HALF = truncated(3, "no [DONE] and no finish_reason for choice 0")
@@ -202,12 +202,17 @@ CUT_OR_SILENT = {
     "close-behind-finish": CLOSED,
     "close-delimited-cut": HALF,
     "close-delimited-cut-in-event": HALF,
-    "no-finish-reason": truncated(3, "[DONE] but no finish_reason for choice 0"),
+    "no-finish-reason": truncated(
+        3,
+        "[DONE] but no finish_reason for choice 0\n"
+        "hint: for a server that never sends a finish_reason, pass require_finish_reason=False to the client",
+    ),
+    "only-empty-choices": truncated(1, "[DONE] but no choices received"),
     "only-done": Expected(StreamTruncatedError, "stream truncated after 0 chunks: [DONE] but no choices received"),
     "only-comments": truncated(0, "no [DONE] and no choices received"),
     "tool-call-cut": CLOSED,
     "tool-call-end": truncated(4, "no [DONE] and no finish_reason for choice 0"),
-    "one-choice-cut": truncated(6, "no [DONE] and no finish_reason for choice 1"),
+    "one-choice-cut": truncated(5, "no [DONE] and no finish_reason for choice 1"),
     "stall": NO_MORE,
     "stall-before-text": NO_CHUNK,
     "stall-in-event": NO_MORE,
@@ -277,13 +282,12 @@ STREAMED: dict[str, Expected] = {
 }
 """By the fault's name, for both styles of streaming."""
 
-_BEFORE_THE_HEAD: dict[str, Expected] = {
-    **LOST_OR_SLOW,
+BLOCKING: dict[str, Expected] = {
+    **{name: NO_RESPONSE if wanted is NO_CHUNK else wanted for name, wanted in LOST_OR_SLOW.items()},
     **REFUSALS,
     **NOT_STREAMS,
     "ok-empty-stream": format_error(
         "expected a chat completion, got status 200 with an empty body (text/event-stream)"
     ),
 }
-BLOCKING = {name: NO_RESPONSE if wanted is NO_CHUNK else wanted for name, wanted in _BEFORE_THE_HEAD.items()}
 """By the fault's name, for those before the head."""

@@ -64,7 +64,8 @@ _SECTIONS: dict[str, Callable[[Fault], bool]] = {
     "In the stream, which breaks": lambda fault: fault.where == "in the stream" and not fault.is_complete,
 }
 _HEAD = "| fault | the server | the caller gets | yielded | again |\n| --- | --- | --- | --- | --- |\n"
-_ASIDE = re.compile(r": | \(| after \d")
+_ASIDE = re.compile(r": | \(")
+_AFTER = re.compile(r" after [\d.]+ s \(\w+\)")
 _ROW = re.compile(r"^\| `([^`]+)` \|.*$", re.MULTILINE)
 
 
@@ -87,7 +88,7 @@ def _given(failure: ChatCompletionError, port: int) -> str:
         kind += f" {failure.status}"
         if words.startswith(f"the server answered {failure.status}"):
             return kind
-    return f"{kind}: {_ASIDE.split(words)[0]}"
+    return f"{kind}: {_ASIDE.split(_AFTER.sub('', words))[0]}"
 
 
 def _handed_out(outcome: Outcome) -> str:

@@ -1,5 +1,6 @@
 """Drives a call with the bytes of a response, at times that the test names."""
 
+import math
 import random
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ class Settings:
     max_retries: int = 0
     method: Literal["GET", "POST"] = "POST"
     url: str = "http://test/v1/chat/completions"
+    max_retry_delay_s: float = math.inf
     address: str = "test:80"
     route_address: str = "test:80"
     needs_token: bool = False

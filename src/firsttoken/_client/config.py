@@ -1,5 +1,6 @@
 """What a client was made with, checked; and the calls that it prepares."""
 
+import math
 import os
 import sys
 from collections.abc import Mapping
@@ -168,6 +169,7 @@ class ClientConfig:
                 hint="use chat_completion_stream(request), or leave stream out",
             )
         route = self._route(self.endpoint_for(extra.get("model", request.model)), headers, streamed=streamed)
+        longest_s = max_wait_s(os.environ)
         return PreparedRequest(
             request=request,
             route=route,
@@ -176,8 +178,9 @@ class ClientConfig:
             streamed=streamed,
             expected_choices=_check_n(extra.get("n", request.n)),
             require_finish_reason=self.require_finish_reason,
-            timeout=limited_timeout(self.timeout if timeout is None else check_timeout(timeout), os.environ),
+            timeout=limited_timeout(self.timeout if timeout is None else check_timeout(timeout), longest_s),
             max_retries=self.max_retries if max_retries is None else check_max_retries(max_retries),
+            max_retry_delay_s=math.inf if longest_s is None else longest_s / 10,
             response_type=response_type(request.response_format),
             limiter=self.limiter,
             observer=_logged(self.observer),
@@ -201,7 +204,9 @@ class ClientConfig:
             streamed=False,
             expected_choices=1,
             require_finish_reason=False,
-            timeout=limited_timeout(self.timeout if timeout is None else check_timeout(timeout), os.environ),
+            timeout=limited_timeout(
+                self.timeout if timeout is None else check_timeout(timeout), max_wait_s(os.environ)
+            ),
             max_retries=self.max_retries if max_retries is None else check_max_retries(max_retries),
         )
 
@@ -276,9 +281,8 @@ def max_wait_s(environment: Mapping[str, str]) -> float | None:
     return seconds
 
 
-def limited_timeout(timeout: Timeout, environment: Mapping[str, str]) -> Timeout:
+def limited_timeout(timeout: Timeout, longest_s: float | None) -> Timeout:
     """The timeout, cut to `FIRSTTOKEN_MAX_WAIT_S`, but for `connect_s` and `total_s`: they bound no silence."""
-    longest_s = max_wait_s(environment)
     if longest_s is None:
         return timeout
     waits_s = {

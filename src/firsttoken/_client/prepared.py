@@ -1,6 +1,7 @@
 """What one call sends, where to, and its limits."""
 
 import copy
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -119,8 +120,8 @@ class PreparedRequest:
     """One call: where it goes, what it sends, and its limits."""
 
     __slots__ = (
-        *("body", "expected_choices", "limiter", "max_retries", "observer", "request", "require_finish_reason"),
-        *("response_type", "route", "streamed", "timeout", "token_provider"),
+        *("body", "expected_choices", "limiter", "max_retries", "max_retry_delay_s", "observer", "request"),
+        *("require_finish_reason", "response_type", "route", "streamed", "timeout", "token_provider"),
     )
 
     def __init__(
@@ -134,6 +135,7 @@ class PreparedRequest:
         require_finish_reason: bool,
         timeout: Timeout,
         max_retries: int,
+        max_retry_delay_s: float = math.inf,
         token_provider: TokenProvider | None = None,
         response_type: ResponseType | None = None,
         limiter: "Limiter | None" = None,
@@ -147,6 +149,7 @@ class PreparedRequest:
         self.require_finish_reason = require_finish_reason
         self.timeout = timeout
         self.max_retries = max_retries
+        self.max_retry_delay_s = max_retry_delay_s
         self.token_provider = token_provider
         self.response_type = response_type
         self.limiter = limiter

@@ -400,13 +400,14 @@ class CallMachine(CallProgress[Settings]):
         if self.attempts > self.settings.max_retries or self.chunks_yielded:
             return None
         response = self.response
-        return retry_delay_s(
+        delay_s = retry_delay_s(
             error,
             Headers() if response is None else response.headers,
             attempt=self.attempts - 1,
             remaining_s=self._deadlines.remaining_s(now),
             jitter=self._jitter,
         )
+        return None if delay_s is None else min(delay_s, self.settings.max_retry_delay_s)
 
     def _set_outcome(
         self, outcome: Outcome, error: ChatCompletionError | ConfigurationError | None, now: float

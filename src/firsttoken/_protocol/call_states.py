@@ -111,6 +111,11 @@ class CallSettings(Protocol):
         ...
 
     @property
+    def max_retry_delay_s(self) -> float:
+        """The longest wait before one, in seconds, whatever the server asks for: for tests."""
+        ...
+
+    @property
     def address(self) -> str:
         """The server's, for messages."""
         ...

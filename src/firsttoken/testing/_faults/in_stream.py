@@ -99,8 +99,11 @@ CUTS = (
         ANSWER_START,
         body_bytes(_HALF),
     ),
-    _fault("no-finish-reason", "sends `[DONE]` in the middle of the answer", ANSWER_START, done()),
+    _fault("no-finish-reason", "sends `[DONE]`, but no finish reason", ANSWER_START, done()),
     _fault("only-done", "sends `[DONE]` and nothing else", done(), text=""),
+    _fault(
+        "only-empty-choices", "sends a chunk without choices, and `[DONE]`", chunk({"choices": []}), done(), text=""
+    ),
     _fault("only-comments", "sends a comment and nothing else", comment(), text=""),
     _fault(
         "tool-call-cut",
@@ -121,9 +124,8 @@ CUTS = (
         "one-choice-cut",
         "ends the body when one of two choices has finished",
         role(),
-        text("Hel"),
         role(index=1),
-        text("Good", index=1),
+        chunk({"choices": [{"index": 0, "delta": {"content": "Hel"}}, {"index": 1, "delta": {"content": "Good"}}]}),
         text("lo"),
         finish(),
     ),

@@ -22,9 +22,9 @@ class ChatServer(ScriptedServer):
         """The longest that any firsttoken client waits for an answer to begin or to go on, in seconds; None: no limit.
 
         For code that makes its own clients: with it, a server that falls silent costs a test so long instead of
-        minutes. Whatever deadlines the code sets are cut to it; `connect_s` and `total_s` are not. It stands in the
-        environment, as `FIRSTTOKEN_MAX_WAIT_S`, so that other processes obey it too, and counts for the calls that
-        begin from now on.
+        minutes. Whatever deadlines the code sets are cut to it, but for `connect_s` and `total_s`, and a wait before a
+        retry is a tenth of it at most. It stands in the environment, as `FIRSTTOKEN_MAX_WAIT_S`, so that other
+        processes obey it too, and counts for the calls that begin from now on.
         """
         return max_wait_s(os.environ)
 
