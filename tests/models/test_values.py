@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from firsttoken import chat_completion_request, types
@@ -70,6 +70,8 @@ BODY: dict[str, Any] = {
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(completions())
 def test_a_completion_comes_back_as_it_came(body: dict[str, Any]) -> None:
+    indexes = [choice.get("index") for choice in body["choices"]]
+    assume(len(indexes) < 2 or indexes == list(range(len(indexes))))  # without them choices are parts of one
     completion = decode_completion(json.dumps(body).encode())
     assert completion.to_dict() == body
     for twin in (ChatCompletion.from_dict(completion.to_dict()), ChatCompletion.from_json(completion.to_json())):
