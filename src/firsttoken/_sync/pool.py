@@ -26,6 +26,7 @@ class ConnectionPool:
     def __init__(
         self, ssl_context: "ssl.SSLContext | None", max_idle: int = MAX_IDLE, max_idle_s: float = MAX_IDLE_S
     ) -> None:
+        self.max_idle_s = max_idle_s
         self._ssl_context = ssl_context
         self._contexts: TLSContexts | None = None
         self._idle: IdleConnections[Connection] = IdleConnections(max_idle, max_idle_s)
@@ -103,16 +104,19 @@ class _Reaper:
             self._waker.set()
             if self._process != process:
                 self._process = process
-                threading.Thread(target=self._run, name="firsttoken-idle", daemon=True).start()
+                threading.Thread(target=self._run, args=(pool.max_idle_s,), name="firsttoken-idle", daemon=True).start()
 
     def look_again(self) -> None:
         """See at once whether there is anything left to wait for."""
         if self._process == os.getpid():
             self._waker.set()
 
-    def _run(self) -> None:
-        while (next_look_at := self._look()) is not None:
+    def _run(self, wait_s: float) -> None:
+        self._waker.wait(0)  # `watch` has set it
+        next_look_at: float | None = clock() + wait_s  # sooner there may be none idle, and soon again
+        while next_look_at is not None:
             self._waker.wait(next_look_at - clock())
+            next_look_at = self._look()
 
     def _look(self) -> float | None:
         with self._lock:
