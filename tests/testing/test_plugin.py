@@ -183,7 +183,7 @@ async def ask_async():
 
 @pytest.fixture(params=FAULTS)
 def fault(request, chat_server):
-    chat_server.max_wait_s = 0.2
+    chat_server.max_wait_s = 0.5
     chat_server.set_scripts(request.param)
     return request.param
 
