@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from firsttoken import AsyncClient, Client, chat_completion_request
 from firsttoken.testing import ScriptedServer
+from firsttoken.types import ChatCompletionRequest
 
 Kind = Literal["sync", "async"]
 KINDS: tuple[Kind, ...] = ("sync", "async")
@@ -24,16 +25,16 @@ def async_client(server: ScriptedServer, **options: Any) -> AsyncClient:
     return AsyncClient(base_url=server.base_url, api_key=server.api_key, proxy="", max_retries=0, **options)
 
 
-def relayed(kind: Kind, relay: Relay, *script: Any, **options: Any) -> bytes:
+def relayed(kind: Kind, relay: Relay, *script: Any, request: ChatCompletionRequest = REQUEST, **options: Any) -> bytes:
     """All that a relay of one answer gives."""
     with ScriptedServer(*script) as server:
         if kind == "sync":
             with client(server) as asking:
-                return b"".join(relay(asking.chat_completion_stream(REQUEST), **options))
+                return b"".join(relay(asking.chat_completion_stream(request), **options))
 
         async def collect() -> bytes:
             async with async_client(server) as asking:
-                return b"".join([part async for part in relay(asking.chat_completion_stream(REQUEST), **options)])
+                return b"".join([part async for part in relay(asking.chat_completion_stream(request), **options)])
 
         return asyncio.run(collect())
 

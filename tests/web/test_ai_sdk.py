@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -50,13 +51,17 @@ def sdk(version: str, cache: pytest.Cache) -> Path:
     npm, node = shutil.which("npm"), shutil.which("node")
     if npm is None or node is None:
         pytest.skip("there is no npm here (Debian: apt-get install nodejs npm)")
-    folder = cache.mkdir(f"ai-sdk-{version}")
-    if not (folder / "node_modules" / "ai").is_dir():
-        command = [npm, "install", "--no-audit", "--no-fund", "--no-save", "--prefix", str(folder), f"ai@{version}"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_S, check=False)
-        if done.returncode:
-            pytest.skip(f"npm can't install ai@{version}: {done.stderr[-200:]}")
-    return folder
+    installed = cache.mkdir("ai-sdk") / version
+    if not installed.is_dir():
+        with tempfile.TemporaryDirectory(dir=installed.parent, ignore_cleanup_errors=True) as folder:
+            packages = [f"ai@{version}", "zod@4"]
+            command = [npm, "install", "--no-audit", "--no-fund", "--no-save", "--prefix", folder, *packages]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_S, check=False)
+            load = [node, "-e", "import(require.resolve('ai'))"]  # npm may report success for half a package
+            if done.returncode or subprocess.run(load, cwd=folder, capture_output=True, check=False).returncode:
+                pytest.skip(f"npm can't install ai@{version}: {done.stderr[-200:]}")
+            Path(folder).rename(installed)
+    return installed
 
 
 @pytest.fixture(scope="module", params=VERSIONS)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from firsttoken import chat_completion_request
 from firsttoken.errors import ChatCompletionError, ConfigurationError, RefusalError
 from firsttoken.testing import (
     ScriptedServer,
@@ -227,7 +228,8 @@ def test_usage_in_full(kind: Kind) -> None:
 
 def test_other_choices_are_left_out(kind: Kind) -> None:
     script = ["a", text("x", index=1), tool_call("f", {}, index=1), finish(), finish(index=1), usage(), done()]
-    assert [it.get("delta") for it in told(kind, script) if it["type"] == "text-delta"] == ["a"]
+    events = told(kind, script, request=chat_completion_request("test-model", "Why?", n=2))
+    assert [it.get("delta") for it in events if it["type"] == "text-delta"] == ["a"]
 
 
 def test_half_a_surrogate_pair_does_not_break_the_stream(kind: Kind) -> None:
