@@ -264,7 +264,7 @@ def test_a_forked_child_has_all_of_the_limits_for_itself() -> None:
     ("limits", "message"),
     [
         ({"concurrency": 0}, "concurrency must be a number above 0, or None for no limit, not 0"),
-        ({"concurrency": 2.5}, "concurrency must be a whole number, not 2.5"),
+        ({"concurrency": 2.5}, "concurrency must be an integer, not 2.5"),
         ({"concurrency": True}, "concurrency must be a number above 0, or None for no limit, not True"),
         ({"requests_per_minute": -1}, "requests_per_minute must be a number above 0, or None for no limit, not -1"),
         ({"requests_per_minute": math.nan}, "requests_per_minute must be a number above 0, or None for no limit"),

@@ -88,7 +88,7 @@ def test_the_environment_fills_what_was_not_given(bare_environment: pytest.Monke
 def test_empty_variables_are_as_good_as_none(bare_environment: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_ORG_ID"):
         bare_environment.setenv(name, "")
-    with pytest.raises(ConfigurationError, match="there is no key"):
+    with pytest.raises(ConfigurationError, match="missing API key"):
         made()
     assert "openai-organization" not in made(api_key=KEY).headers
 
@@ -98,7 +98,7 @@ def test_a_key_is_needed_for_openai_alone() -> None:
         with pytest.raises(ConfigurationError) as caught:
             made(api_key=api_key)
         assert message_of(caught.value) == (
-            "there is no key for api.openai.com\nhint: set OPENAI_API_KEY or pass api_key=; "
+            "missing API key for api.openai.com\nhint: set OPENAI_API_KEY or pass api_key=; "
             "for another server set OPENAI_BASE_URL or pass base_url="
         )
     assert "authorization" not in made(base_url="http://localhost:8080/v1").headers

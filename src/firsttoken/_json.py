@@ -30,7 +30,7 @@ def parse_json(data: bytes) -> object:
     """Decode JSON, strictly UTF-8.
 
     Raises:
-        ResponseFormatError: `data` is no JSON, no UTF-8, or nested too deeply.
+        ResponseFormatError: `data` is invalid JSON or UTF-8, or nested too deeply.
     """
     if has_too_many_values(data):
         raise ResponseFormatError(f"too many objects and arrays (more than {MAX_CONTAINERS}): {excerpt(data)}")

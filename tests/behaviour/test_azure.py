@@ -124,7 +124,7 @@ def test_a_key_of_openai_alone_is_none_for_azure(azure_of: AzureOf, monkeypatch:
     with pytest.raises(ConfigurationError) as caught:
         azure_of(endpoint="https://res.openai.azure.com")
     assert message_of(caught.value) == (
-        "there is no key for Azure OpenAI\n"
+        "missing API key for Azure OpenAI\n"
         "hint: set AZURE_OPENAI_API_KEY, or pass api_key= or token_provider=; OPENAI_API_KEY is not sent there"
     )
 
@@ -132,7 +132,7 @@ def test_a_key_of_openai_alone_is_none_for_azure(azure_of: AzureOf, monkeypatch:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"api_key": KEY}, "there is no endpoint of Azure OpenAI\nhint: set AZURE_OPENAI_ENDPOINT or pass endpoint="),
+        ({"api_key": KEY}, "missing endpoint of Azure OpenAI\nhint: set AZURE_OPENAI_ENDPOINT or pass endpoint="),
         (
             {"endpoint": "https://x", "api_key": KEY, "token_provider": lambda: "t"},
             "api_key and token_provider exclude each other",

@@ -1,4 +1,4 @@
-"""Compressed streams, which nobody asked for: all that was sent before one breaks is handed out, piece by piece."""
+"""Compressed streams, which nobody asked for: all that was sent before one breaks is yielded, piece by piece."""
 
 import zlib
 

@@ -168,7 +168,7 @@ def test_failures_pickle(make_client: MakeClient) -> None:
     assert copy.chunks_received == 1
 
 
-# --- a 200 that is no stream ----------------------------------------------------------------------------------------
+# --- a 200 without a stream ----------------------------------------------------------------------------------------
 
 
 def test_a_whole_completion_is_one_chunk(make_client: MakeClient) -> None:

@@ -1,4 +1,4 @@
-"""A tool call and a value are handed out only when the stream is whole; on both clients."""
+"""A tool call and a value are returned only when the stream is complete; with both clients."""
 
 import pickle
 from collections.abc import Callable

@@ -171,4 +171,4 @@ def test_an_answer_that_breaks_off_is_7(peer: Peer, fault: str) -> None:
 def test_no_key_for_openai_is_3() -> None:
     done = run("ask", "Why?", "--base-url", "https://api.openai.com/v1")
     assert (done.stdout, done.returncode) == ("", 3)
-    assert done.stderr.startswith("firsttoken: there is no key for api.openai.com\nhint: ")
+    assert done.stderr.startswith("firsttoken: missing API key for api.openai.com\nhint: ")

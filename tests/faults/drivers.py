@@ -19,7 +19,7 @@ class Outcome:
     """What a caller saw of an answer.
 
     Attributes:
-        chunks: those that were handed out.
+        chunks: those that were yielded.
         failure: what was raised, if anything.
         whole: the completion that was given at the end.
         state: the stream's, where there was one to ask.
@@ -36,7 +36,7 @@ class Outcome:
 
     @property
     def text(self) -> str:
-        """The text that was handed out."""
+        """The text that was yielded."""
         return "".join(chunk.text for chunk in self.chunks)
 
 

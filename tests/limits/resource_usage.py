@@ -17,7 +17,7 @@ class ResourceUsage(NamedTuple):
         grown_mib: the most memory above that at its start, in MiB.
         peak_mib: the most memory of the process, in MiB.
         cpu_s: in seconds.
-        chunks: how many were handed out.
+        chunks: how many were yielded.
         failure: its class and text, None where there was none.
     """
 

@@ -50,7 +50,7 @@ CASES: dict[str, tuple[bytes, list[Message]]] = {
     "id is reset": (b"id: 1\ndata: a\n\nid\ndata: b\n\n", [("message", b"a", "1"), ("message", b"b", "")]),
     "NUL in id": (b"id: 1\n\nid: a\0b\ndata: a\n\n", [("message", b"a", "1")]),
     "retry": (b"retry: 1500\ndata: a\n\ndata: b\n\n", [("message", b"a", "", 1500), ("message", b"b")]),
-    "retry that is no number": (b"retry: 1.5\nretry: -1\nretry:\ndata: a\n\n", [("message", b"a")]),
+    "invalid retry": (b"retry: 1.5\nretry: -1\nretry:\ndata: a\n\n", [("message", b"a")]),
     "retry of absurd length": (b"retry: " + b"9" * 30 + b"\ndata: a\n\n", [("message", b"a")]),
     "blank data": (b"data:\n\ndata: \n\ndata:  \t\n\ndata\n\ndata: \ndata:\n\ndata: a\n\n", [("message", b"a")]),
     "unknown fields": (b"foo: bar\nDATA: no\n data: no\ndata : no\ndata: a\n\n", [("message", b"a")]),

@@ -1,4 +1,4 @@
-"""firsttoken._protocol.stream: what is handed out, what the outcome is, and when an answer is whole."""
+"""firsttoken._protocol.stream: what is yielded, what the outcome is, and when an answer is complete."""
 
 import pytest
 
@@ -345,7 +345,7 @@ def test_an_event_that_is_too_large_is_a_failure_behind_the_good_chunks() -> Non
     assert [made.text for made in outcome.chunks] == ["Hello"]
 
 
-# What is handed out
+# What is yielded
 
 
 def test_chunks_are_handed_out_one_by_one_and_folded_as_they_are() -> None:

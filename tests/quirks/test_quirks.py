@@ -1,4 +1,4 @@
-"""Each known deviation: handed out, called back and accumulated, by both clients, and at every split of the bytes."""
+"""Each known quirk: yielded, called back and accumulated, by both clients, and at every split of the bytes."""
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -54,7 +54,7 @@ def test_the_page_in_the_docs_shows_the_table() -> None:
 
 
 def folded(chunks: Iterable[ChatCompletionChunk], failure: ChatCompletionError | None) -> Seen:
-    """What is seen in chunks that were handed out."""
+    """What is seen in chunks that were yielded."""
     accumulator = Accumulator()
     accumulator.add_all(chunks)
     return seen(accumulator.completion, failure)

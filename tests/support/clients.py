@@ -102,7 +102,7 @@ OVER_SOCKETS = pytest.mark.parametrize("make_client", ["sync", "async"], indirec
 
 
 def drain(stream: ChatCompletionStream) -> tuple[list[str], ChatCompletionError | None]:
-    """Read a stream to its end: the texts handed out, and the failure behind them."""
+    """Read a stream to its end: the texts that were yielded, and the failure after them."""
     texts: list[str] = []
     try:
         for chunk in stream:

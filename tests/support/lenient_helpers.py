@@ -1,4 +1,4 @@
-"""Payloads that take the tolerant path, as the tests of its rooms read them."""
+"""Payloads that take the tolerant path, as the tests of the lenient modules read them."""
 
 import json
 from typing import Any

@@ -73,7 +73,7 @@ def test_no_key_is_sent_where_there_is_none(make_client: MakeClient) -> None:
 
 
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
-    "no key": ({"base_url": None}, "there is no key for api.openai.com\nhint: set OPENAI_API_KEY or pass api_key="),
+    "no key": ({"base_url": None}, "missing API key for api.openai.com\nhint: set OPENAI_API_KEY or pass api_key="),
     "no URL": ({"base_url": "localhost:8000"}, "base_url must be an http(s) URL: 'localhost:8000'"),
     "key": ({"api_key": f"{KEY}\n"}, "the value of api_key has a line break"),
     "timeout": ({"timeout": 3}, "timeout must be a Timeout, not int\nhint: as in Timeout(idle_s=30)"),

@@ -178,7 +178,7 @@ def close_after(stream: ChatCompletionStream, barrier: threading.Barrier, turns:
 
 
 def test_close_and_next_at_the_same_moment(make_client: MakeClient) -> None:
-    """Whatever the order: the loop ends, no failure, and what is handed out is what is folded."""
+    """Whatever the order: the loop ends, no failure, and what is yielded is what is accumulated."""
     texts = [str(number) for number in range(30)]
 
     def answer(peer: Peer) -> None:

@@ -226,7 +226,7 @@ def test_another_request_is_no_retry() -> None:
         [respond(200, {"error": {"message": "no", "code": 503}})],
         [event("no error: {", name="error")],
     ],
-    ids=["close", "reset", "error event", "event named error", "error in a 200", "error that is no JSON"],
+    ids=["close", "reset", "error event", "event named error", "error in a 200", "error with invalid JSON"],
 )
 def test_what_failed_in_other_ways_is_repeated_too(failure: list[StepLike]) -> None:
     with ScriptedServer(failure, "Hello") as server:

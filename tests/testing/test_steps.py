@@ -236,8 +236,8 @@ def test_split_sends_pieces_and_loses_nothing() -> None:
 def sends_of(*steps: StepLike) -> list[bytes]:
     """What is given to the system at once, each: a socket for datagrams keeps them apart."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-    bell = WakeupPipe()
-    line = ServerConnection(ours, 1, bell)
+    wakeup = WakeupPipe()
+    line = ServerConnection(ours, 1, wakeup)
     try:
         for step in steps:
             as_step(step).play(ResponseWriter(line, None, Pace()))
@@ -245,7 +245,7 @@ def sends_of(*steps: StepLike) -> list[bytes]:
         pass
     finally:
         line.close()
-        bell.close()
+        wakeup.close()
     with theirs:
         theirs.setblocking(False)
         sends: list[bytes] = []

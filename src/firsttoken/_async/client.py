@@ -64,7 +64,7 @@ class AsyncClient(CopyableClient):
         observer: is told of each call; see `firsttoken.types.Observer`.
 
     Raises:
-        ConfigurationError: one of them can't be used, or there is no key for OpenAI's own address.
+        ConfigurationError: one of them can't be used, or the key for OpenAI's own address is missing.
     """
 
     @conceal_arguments
@@ -148,7 +148,7 @@ class AsyncClient(CopyableClient):
             observer: is told of each call.
 
         Raises:
-            ConfigurationError: one of them can't be used, or there is no endpoint or no key.
+            ConfigurationError: one of them can't be used, or the endpoint or the key is missing.
         """
         from firsttoken._client.config import AzureConfig
 

@@ -34,7 +34,7 @@ class ClientConfig:
     Args: as those of `firsttoken.Client`.
 
     Raises:
-        ConfigurationError: one of them can't be used, or there is no key for OpenAI's own address.
+        ConfigurationError: one of them can't be used, or the key for OpenAI's own address is missing.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class ClientConfig:
         has_key = "authorization" in self.headers or self.token_provider is not None
         if self.endpoint.origin.host == "api.openai.com" and not has_key:
             raise ConfigurationError(
-                "there is no key for api.openai.com",
+                "missing API key for api.openai.com",
                 hint="set OPENAI_API_KEY or pass api_key=; for another server set OPENAI_BASE_URL or pass base_url=",
             )
 
@@ -445,7 +445,7 @@ class AzureConfig(ClientConfig):
         endpoint = environment.get("AZURE_OPENAI_ENDPOINT") if endpoint is None else endpoint
         if not endpoint:
             raise ConfigurationError(
-                "there is no endpoint of Azure OpenAI",
+                "missing endpoint of Azure OpenAI",
                 hint="set AZURE_OPENAI_ENDPOINT or pass endpoint=, as in https://my-resource.openai.azure.com",
             )
         if api_version is None:
@@ -457,7 +457,7 @@ class AzureConfig(ClientConfig):
         self._init_watching(require_finish_reason=require_finish_reason, limiter=limiter, observer=observer)
         if not secrets_of_headers(self.headers) and token_provider is None and http_client is None:
             raise ConfigurationError(
-                "there is no key for Azure OpenAI",
+                "missing API key for Azure OpenAI",
                 hint="set AZURE_OPENAI_API_KEY, or pass api_key= or token_provider=; OPENAI_API_KEY is not sent there",
             )
 

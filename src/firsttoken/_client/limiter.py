@@ -119,7 +119,7 @@ class Permit:
         return self._end_of_wait()
 
     def accepted(self) -> None:
-        """Note that a response which is no error has begun."""
+        """Note that a response without an error status has begun."""
         self._gate.accept(self)
 
     def release(self, outcome: Outcome = STOPPED) -> None:
@@ -263,7 +263,7 @@ class Limiter:
         if concurrency is not None:
             _require_above_zero("concurrency", concurrency)
             if not isinstance(concurrency, int):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
-                raise ConfigurationError(f"concurrency must be a whole number, not {concurrency!r}")
+                raise ConfigurationError(f"concurrency must be an integer, not {concurrency!r}")
         _require_above_zero("requests_per_minute", per_minute)
         _require_above_zero("tokens_per_minute", tokens_per_minute)
         self._limits = (concurrency, per_minute, tokens_per_minute)

@@ -163,7 +163,7 @@ class PartialBase(Generic[_Stream]):
         self._failed = False  # and the failure is to be raised after the value that was given instead
 
     def _resync(self) -> None:
-        """Start anew with the whole text where chunks were taken from the stream in another way."""
+        """Start anew with the complete text where chunks were taken from the stream in another way."""
         yielded = self._stream._chunks_yielded()
         if yielded != self._seen:
             self._json = PartialJSON()

@@ -19,7 +19,7 @@ class Timeout(msgspec.Struct, frozen=True, kw_only=True, metaclass=KeywordsOnly)
             processes the prompt (`prompt_progress`).
         idle_s: between two signs of progress.
         response_s: from the request to the end of the response, on the blocking call.
-        total_s: for the whole call, retries and the waits between them included.
+        total_s: for the call with all its retries and the waits between them.
     """
 
     connect_s: float | None = 10.0

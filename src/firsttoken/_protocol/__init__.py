@@ -13,13 +13,13 @@
         │     └─ server_error ── redaction            a refusal, in any of its shapes, to an exception
         ▼
     stream ─────────────────────────────┐             StreamParser: parks chunks, and one failure behind them;
-        │                               │             decides whether the answer is whole
+        │                               │             decides whether the answer is complete
         ├─ sse                          │             body bytes to events
         ├─ chunks ── own_fields         │             events to chunks: typed, also with a server's own fields;
         │     ├─ tolerant ── quirks     │             else one field at a time, by the table of deviations
         │     └─ payload, server_error  │
         ▼                               ▼
-    deque ──▶ the caller            accumulator       looks on as chunks are handed out
+    deque ──▶ the caller            accumulator       observes chunks as they are yielded
                                         └─ choice_parts, tool_calls, reasoning_details, text_parts
                                     events            chunks to events, for `iter_events` alone
                                     partial_json      text that is JSON to its growing value, for `iter_partial` alone
@@ -31,6 +31,6 @@
     content_parts                     content that is a list
     failures                          kept without tracebacks, so that no reference cycle is left
 
-What is left of the deque is paid for once a read; only taking from it is paid for once a chunk. Between rooms go
-lists, no generators and no queues. No room raises for what a server sent, save to the one that called it.
+What is left of the deque is paid for once a read; only taking from it is paid for once a chunk. Between modules go
+lists, no generators and no queues. No module raises for what a server sent, save to the one that called it.
 """

@@ -50,7 +50,7 @@ class Deadlines:
         self.deadline = self._total_deadline
 
     def waiting(self) -> None:
-        """Something is waited for that has no limit of its own: the whole call's counts."""
+        """Wait for something that has no limit of its own: the limit of the call counts."""
         self._set("total", math.inf)
 
     def connecting(self, now: float) -> None:

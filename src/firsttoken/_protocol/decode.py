@@ -1,6 +1,6 @@
 """Event data to a chunk or an error.
 
-The order of attempts: the typed decode for a whole read at once, then one event at a time: `[DONE]`, the typed decode,
+The order of attempts: the typed decode for all of a read at once, then one event at a time: `[DONE]`, the typed decode,
 errors, the lenient path. An event means the same wherever it stands: what came before it decides only how fast it is
 decoded.
 """

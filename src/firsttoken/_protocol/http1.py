@@ -50,7 +50,7 @@ class ResponseParser:
     Attributes:
         info: status and headers, None until the head (of the final response: 1xx are skipped) is there.
         has_pending_data: whether `process_pending` may give more of a coded body that has come.
-        body_ended: whether the whole body has come.
+        body_ended: whether the body is complete.
         reusable: whether the connection can serve another request once the body has ended.
         failure: why the response can't be read on, None where nothing is wrong; it stands behind the body that came.
     """

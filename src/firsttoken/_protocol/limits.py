@@ -120,7 +120,7 @@ class LimiterState:
         return cost
 
     def accept(self) -> None:
-        """Count an attempt whose response has begun, and is no error."""
+        """Count an attempt whose response has begun and has no error status."""
         self._unanswered -= 1
         self._unanswered_limit += 1 / self._unanswered_limit
         self._accepted += 1

@@ -96,7 +96,7 @@ class ResponseReader:
 
     @property
     def body_ended(self) -> bool:
-        """Whether the whole response has come."""
+        """Whether the response is complete."""
         return self._http.body_ended
 
     @property

@@ -69,7 +69,7 @@ class ChatCompletionStream(StreamBase[Call]):
     def iter_text(self) -> Iterator[str]:
         """Iterate over the non-empty text of choice 0.
 
-        A character that the server cut in two surrogates is given whole, with the later piece.
+        A character that the server cut in two surrogates comes complete, with the later piece.
         """
         return _joined(filter(None, map(_text_of, self)))
 

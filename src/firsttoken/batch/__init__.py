@@ -86,7 +86,7 @@ def run(
     Raises:
         InputError: an id stands for two different rows, no row can be sent, or a file is not what it should be. Nothing
             was sent then, unless `input` is an iterator.
-        ConfigurationError: an argument can't be used, there is no key, or an event loop runs in this thread.
+        ConfigurationError: an argument can't be used, missing API key, or an event loop runs in this thread.
         OSError: a file can't be read or written.
     """
     _require_no_loop()
@@ -132,7 +132,7 @@ def arun(
         `InputError` at an id that stands for two different rows.
 
     Raises:
-        ConfigurationError: an argument can't be used, or there is no key.
+        ConfigurationError: an argument can't be used, or missing API key.
     """
     reader = RowReader(model=model, template=template, system=system, defaults=defaults)
     values = read_file(Path(input)) if isinstance(input, str | os.PathLike) else numbered(input)

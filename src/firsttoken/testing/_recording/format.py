@@ -148,7 +148,7 @@ def _take_end(exchange: RecordedExchange, fields: Mapping[str, object]) -> None:
 def _number(fields: Mapping[str, object], name: str) -> int:
     value = fields.get(name)
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise LineError(f'"{name}" must be a whole number, not {json.dumps(value)}\n{_CUT}')
+        raise LineError(f'"{name}" must be an integer, not {json.dumps(value)}\n{_CUT}')
     return value
 
 

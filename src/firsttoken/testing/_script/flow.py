@@ -128,7 +128,7 @@ class _Together:
 def coalesce(*steps: StepLike) -> Step:
     """Play steps, but send all that they send at once, up to the next wait among them.
 
-    What is cut by a `split` inside stays together; `split` around it cuts the whole.
+    What is cut by a `split` inside stays together; `split` around it cuts all of it.
     """
     return _Together(Steps(tuple(map(as_step, steps))))
 

@@ -1,4 +1,4 @@
-"""Steps that say what stands on the wire: bytes, heads, whole responses, and the connection's end."""
+"""Steps that say what stands on the wire: bytes, heads, complete responses, and the connection's end."""
 
 import json
 from collections.abc import Mapping
