@@ -1,1 +1,1 @@
-"""The asyncio shell: protocols, futures and timers around the core; the twin of `_sync`."""
+"""The asyncio client and its driver: protocols, futures and timers around the call machine; the twin of `_sync`."""

@@ -1,4 +1,4 @@
-"""A caller's own httpx2 client as a connection: what both shells share.
+"""A caller's own httpx2 client as a connection: what both drivers share.
 
 Owns the request as httpx2 takes it, the response as bytes of HTTP/1.1 (so that all decisions stay with the core), and
 what an exception of httpx2 means. Refuses to wait; only loaded where a client was given.

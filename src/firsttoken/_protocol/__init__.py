@@ -1,36 +1,30 @@
-"""The core: everything that is decided about an answer, without I/O and without a clock.
+"""The protocol: everything that is decided about a call and its answer, without I/O and without a clock.
 
 ::
 
-    connection bytes                                  the shells (_sync, _async) read, wait and tell the time
-        │ receive_data(bytes, now)
+    a driver (_sync, _async)                          waits, moves bytes, says what happened and when
+        │ next_action() ▲  receive_data(bytes, now)
+        ▼               │
+    call ─── call_states, call_progress               the state machine: attempts, reuse, retries, one outcome
+        │    retry, pool, limits, deadlines           whether again, on which connection, how many at once, until when
         ▼
-    exchange ──────── deadlines                       one attempt's answer; which deadline is next
-        │
-        ├─ http1 ──── content_coding                  status, headers, body bytes, the body's end
-        │
-        ├─ body                                       is it events, or one JSON object?
-        │     └─ server_error ── redaction            a refusal, in any of its shapes, to an exception
+    response                                          one response, from bytes to chunks or a completion
+        ├─ http1 ─── content_coding                   status, headers, body bytes, the end of the body
+        ├─ server_error ─── redaction                 an error response, in any of its shapes, to an exception
         ▼
-    stream ─────────────────────────────┐             StreamParser: parks chunks, and one failure behind them;
-        │                               │             decides whether the answer is complete
-        ├─ sse                          │             body bytes to events
-        ├─ chunks ── own_fields         │             events to chunks: typed, also with a server's own fields;
-        │     ├─ tolerant ── quirks     │             else one field at a time, by the table of deviations
-        │     └─ payload, server_error  │
-        ▼                               ▼
-    deque ──▶ the caller            accumulator       observes chunks as they are yielded
-                                        └─ choice_parts, tool_calls, reasoning_details, text_parts
-                                    events            chunks to events, for `iter_events` alone
-                                    partial_json      text that is JSON to its growing value, for `iter_partial` alone
+    stream ─── completeness                           StreamParser: chunks, then one end; when the answer is complete
+        ├─ sse                                        body bytes to events
+        ├─ decode ─── learned_fields                  events to chunks: typed, also with a server's own fields;
+        │     └─ lenient ─── quirks, struct_fields    else one field at a time, by the table of quirks
+        ▼
+    a deque ──▶ the caller
+        └─ accumulator                                chunks to a completion, in batches
+              └─ choice, tool_calls, blocks, extra_fields, text_buffer, usage
+           events, partial_json                       other views, only for those who ask for them
 
-    request, url, azure               what is sent, and where to
-    proxy, tunnel                     the way there
-    pool, retry, progress             which connection, whether again, what counts as a sign of life
-    shapes, own_copies                the fields of the structs
-    content_parts                     content that is a list
-    failures                          kept without tracebacks, so that no reference cycle is left
+    request, url, azure, proxy                        what is sent, where to, and the way there
+    progress                                          what a chunk brings: a token, or other progress
 
-What is left of the deque is paid for once a read; only taking from it is paid for once a chunk. Between modules go
-lists, no generators and no queues. No module raises for what a server sent, save to the one that called it.
+Work that can be done once for a read is done once for a read; a chunk costs taking it from a deque. Lists go between
+modules, no generators and no queues. No module raises for what a server sent, except to the one that called it.
 """

@@ -1,1 +1,1 @@
-"""The sync shell: sockets, threads and waiting around the core."""
+"""The sync client and its driver: sockets, threads and waiting around the call machine."""
