@@ -15,9 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from firsttoken import Limiter
+from firsttoken._client import limiter as limiter_module
+from firsttoken._client import sockets
 from firsttoken._client.limiter import Permit, estimated_tokens
 from firsttoken._protocol.limits import Outcome
 from firsttoken.errors import ConfigurationError
+from tests.support.interrupts import acting_at
 
 COMPLETE = Outcome("complete")
 LONG_S = 30.0
@@ -102,6 +105,21 @@ def test_a_wait_ends_when_another_thread_releases_the_permit(way: str) -> None:
         waiting.release()
         assert result.result(LONG_S) is False
     assert (running.granted, limiter.waiting) == (True, 0)
+
+
+def test_a_wait_ends_when_a_signal_handler_releases_the_permit_at_any_line_of_it() -> None:
+    """In the thread that waits: no lock may be held there that a release waits for."""
+    files = [str(module.__file__) for module in (limiter_module, sockets, threading)]
+    line, reached = 0, 1
+    while line < reached:
+        line += 1
+        limiter = Limiter(concurrency=1)
+        _running, waiting = limiter.request(), limiter.request()
+        with acting_at(line, waiting.release, files) as interrupt:
+            assert waiting.wait(time.monotonic() + 0.01) is False
+        reached = interrupt.lines
+        assert limiter.waiting == 0
+    assert reached > 20
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -176,3 +176,35 @@ def test_a_server_that_only_refuses_is_tried_with_one() -> None:
         clocked.end(one, refused(1.0))
     clocked.now += 1.0
     assert len(clocked.start_all(5)) == 1
+
+
+@pytest.mark.parametrize("concurrency", [None, 50])
+@pytest.mark.parametrize("latency_s", [0.001, 0.02, 0.2])
+def test_a_hundred_calls_get_through_with_two_retries_where_forty_a_second_are_taken(
+    concurrency: int | None, latency_s: float
+) -> None:
+    """A server takes 20 in each half second. Calls queue as `Limiter` queues them: retries first."""
+    clocked = Clocked(concurrency)
+    queue = [(1, number) for number in range(100)]
+    under_way: list[tuple[float, int, int, tuple[float, float]]] = []
+    window_began_at, taken, done = -math.inf, 0, 0
+    while done < 100:
+        while queue and clocked.wait_s() == 0:
+            attempt, number = min(queue, key=lambda one: (-one[0], one[1]))
+            queue.remove((attempt, number))
+            under_way.append((clocked.now + latency_s, attempt, number, clocked.start()))
+        if not under_way:
+            clocked.now += clocked.wait_s()
+            continue
+        ended_at, attempt, number, started = under_way.pop(0)
+        clocked.now = max(clocked.now, ended_at)
+        if clocked.now - window_began_at >= 0.5:
+            window_began_at, taken = clocked.now, 0
+        taken += 1
+        if taken <= 20:
+            done += 1
+            clocked.end(started)
+        else:
+            assert attempt <= 2
+            clocked.end(started, refused(window_began_at + 0.5 - clocked.now))
+            queue.append((attempt + 1, number))

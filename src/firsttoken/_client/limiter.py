@@ -27,6 +27,7 @@ from collections.abc import Callable
 from typing import Final
 from weakref import WeakValueDictionary
 
+from firsttoken._client.sockets import Waker
 from firsttoken._protocol.limits import STOPPED, LimiterState, Outcome
 from firsttoken.errors import ConfigurationError
 
@@ -69,16 +70,14 @@ class Permit:
         """
         if self.granted:
             return True
-        event = threading.Event()
-        self._wake = event.set
+        waker = Waker()
+        self._wake = waker.set
         try:
             while (until := self._gate.advance(self)) is not None:
                 now = time.monotonic()
                 if now >= deadline:
                     break
-                until = min(until, deadline)
-                event.wait(None if until == math.inf else min(max(0.0, until - now), threading.TIMEOUT_MAX))
-                event.clear()
+                waker.wait(min(until, deadline) - now)
         except BaseException:  # Ctrl-C
             self.release()
             raise
