@@ -66,6 +66,7 @@ PUBLIC_MODULES = (
     "firsttoken.sansio",
     "firsttoken.web",
     "firsttoken.guard",
+    "firsttoken.otel",
     "firsttoken.batch",
     "firsttoken.bench",
     "firsttoken.local",

@@ -19,6 +19,8 @@ DOORS = [
     "firsttoken.testing",
     "firsttoken.batch",
     "firsttoken.web",
+    "firsttoken.guard",
+    "firsttoken.otel",
 ]
 PROMISED = {
     *("Client", "AsyncClient", "Timeout", "STOP", "ChatCompletionRequest", "chat_completion_request"),

@@ -183,7 +183,7 @@ class ClientConfig:
             max_retry_delay_s=math.inf if longest_s is None else longest_s / 10,
             response_type=response_type(request.response_format),
             limiter=self.limiter,
-            observer=_logged(self.observer),
+            observer=_logged(observer_or_default(self.observer)),
         )
 
     @conceal_arguments
@@ -352,6 +352,20 @@ def check_ssl_context(ssl_context: object) -> None:
     )
     kind: type[object] = type(ssl_context)
     raise ConfigurationError(f"ssl_context must be an ssl.SSLContext, not {kind.__name__}", hint=hint)
+
+
+_default_observer: "Observer | None" = None
+
+
+def set_default_observer(observer: "Observer | None") -> None:
+    """Have the calls of every client without an observer of its own observed: those that begin from now on."""
+    global _default_observer
+    _default_observer = observer
+
+
+def observer_or_default(observer: "Observer | None") -> "Observer | None":
+    """The observer that a client was given, else the one for all clients."""
+    return _default_observer if observer is None else observer
 
 
 def _logged(observer: "Observer | None") -> "Observer | None":

@@ -101,7 +101,7 @@ class _CallLog(CallObserver):
             LOGGER.info(
                 "%s: %s in attempt %d, retrying in %.3g s",
                 self._call.url,
-                _reason(error),
+                reason_of(error),
                 self._attempts,
                 retry_delay_s,
             )
@@ -117,12 +117,12 @@ class _CallLog(CallObserver):
         if error is None:
             LOGGER.debug("%s: %s, %s", self._call.url, outcome, self._summary(completion))
         elif error.partial is None:
-            LOGGER.info("%s: failed, %s, attempts %d", self._call.url, _reason(error), self._attempts)
+            LOGGER.info("%s: failed, %s, attempts %d", self._call.url, reason_of(error), self._attempts)
         else:
             LOGGER.warning(
                 "%s: the answer broke off, %s; what came is in error.partial (%s)",
                 self._call.url,
-                _reason(error),
+                reason_of(error),
                 self._summary(completion),
             )
         self._other.call_ended(outcome, completion, error)
@@ -140,7 +140,7 @@ class _CallLog(CallObserver):
         return ", ".join([*parts, f"attempts {self._attempts}", f"request id {request_id or '-'}"])
 
 
-def _reason(error: ChatCompletionError) -> str:
+def reason_of(error: ChatCompletionError) -> str:
     """What has failed, without the message: that may quote the answer."""
     words = [type(error).__name__]
     if isinstance(error, APIStatusError):

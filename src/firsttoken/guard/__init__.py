@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from firsttoken._async.pool import ConnectionPool as AsyncConnectionPool
 from firsttoken._async.stream import AsyncChatCompletionStream
-from firsttoken._client.config import check_timeout
+from firsttoken._client.config import check_timeout, observer_or_default
 from firsttoken._client.prepared import PreparedRequest
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
@@ -127,7 +127,7 @@ class _Guard:
             request,
             timeout=self._timeout,
             proxy=self._proxy,
-            observer=self._observer,
+            observer=observer_or_default(self._observer),
             require_finish_reason=self._require_finish_reason,
         )
 
@@ -250,24 +250,26 @@ class GuardTransport(_Guard, _Transport):
         self._transport: Any = transport
         self._pool: ConnectionPool | None = None if transport is not None else ConnectionPool(ssl_context)
 
-    def handle_request(self, request: "httpx2.Request") -> Any:
+    def handle_request(self, request: "httpx2.Request") -> "httpx2.Response":
         """Send a request; a guarded one comes back when its first chunk, or its error, is there."""
         request.read()
         flavour = flavour_of(request)
         guarded = self._guarded(request)
         if guarded is None:
-            return self._other(flavour).handle_request(request)
+            passed: httpx2.Response = self._other(flavour).handle_request(request)
+            return passed
         stream = ChatCompletionStream(self._own_pool(flavour), guarded)
         request.extensions[_STREAM] = stream
         body = _body_class(_SyncBody, flavour, "SyncByteStream")(stream, flavour)
         try:
             body.begin()
         except ChatCompletionError as error:
-            response = error_response(error, request, flavour)
-            if response is not None:
-                return response
+            refused: httpx2.Response | None = error_response(error, request, flavour)
+            if refused is not None:
+                return refused
         headers = response_headers(stream.response)
-        return flavour.Response(200, headers=headers, stream=body, request=request)
+        response: httpx2.Response = flavour.Response(200, headers=headers, stream=body, request=request)
+        return response
 
     def close(self) -> None:
         """Close the idle connections, and the transport that was given."""
@@ -322,24 +324,26 @@ class AsyncGuardTransport(_Guard, _AsyncTransport):
         self._transport: Any = transport
         self._pool: AsyncConnectionPool | None = None if transport is not None else AsyncConnectionPool(ssl_context)
 
-    async def handle_async_request(self, request: "httpx2.Request") -> Any:
+    async def handle_async_request(self, request: "httpx2.Request") -> "httpx2.Response":
         """Send a request; a guarded one comes back when its first chunk, or its error, is there."""
         await request.aread()
         flavour = flavour_of(request)
         guarded = self._guarded(request)
         if guarded is None:
-            return await self._other(flavour).handle_async_request(request)
+            passed: httpx2.Response = await self._other(flavour).handle_async_request(request)
+            return passed
         stream = AsyncChatCompletionStream(self._own_pool(flavour), guarded)
         request.extensions[_STREAM] = stream
         body = _body_class(_AsyncBody, flavour, "AsyncByteStream")(stream, flavour)
         try:
             await body.begin()
         except ChatCompletionError as error:
-            response = error_response(error, request, flavour)
-            if response is not None:
-                return response
+            refused: httpx2.Response | None = error_response(error, request, flavour)
+            if refused is not None:
+                return refused
         headers = response_headers(stream.response)
-        return flavour.Response(200, headers=headers, stream=body, request=request)
+        response: httpx2.Response = flavour.Response(200, headers=headers, stream=body, request=request)
+        return response
 
     async def aclose(self) -> None:
         """Close the idle connections, and the transport that was given."""

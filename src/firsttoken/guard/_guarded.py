@@ -169,6 +169,9 @@ class StreamLostError(_GuardError):
     """The connection was lost, or could not be made; a `ReadError`."""
 
 
+for _public in (StreamBrokenError, StreamTimeoutError, StreamLostError):
+    _public.__module__ = "firsttoken.guard"  # the public module, for reprs and tracebacks
+
 _KINDS: dict[str, tuple[type[_GuardError], str]] = {
     "StreamBrokenError": (StreamBrokenError, "RemoteProtocolError"),
     "StreamTimeoutError": (StreamTimeoutError, "ReadTimeout"),
