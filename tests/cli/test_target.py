@@ -49,7 +49,7 @@ def test_with_neither_it_is_the_local_model(capsys: pytest.CaptureFixture[str]) 
     with resolve_target(None, None) as target:
         assert target.base_url is not None
         assert target.base_url.startswith("http://127.0.0.1:")
-        assert target[1:] == ("SmolLM2-135M-Instruct", "", "max_tokens")
+        assert target[1:4] == ("SmolLM2-135M-Instruct", "", "max_tokens")
     assert capsys.readouterr().err == (
         "firsttoken: no OPENAI_API_KEY and no base URL: the local model SmolLM2-135M-Instruct answers\n"
     )

@@ -13,13 +13,14 @@ TIMEOUT_S = 60.0
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """This process's environment without what would lead a client elsewhere."""
+    """This process's environment without what would lead a client elsewhere: no settings and no files of a user."""
     kept = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith("OPENAI_") and not name.lower().endswith("_proxy")
     }
-    return kept | {"PYTHONWARNINGS": "default"} | variables
+    places = {"XDG_CONFIG_HOME": "/nowhere", "XDG_DATA_HOME": "/nowhere", "XDG_STATE_HOME": "/nowhere"}
+    return kept | {"PYTHONWARNINGS": "default"} | places | variables
 
 
 def run(*arguments: str, stdin: str | bytes = b"", **variables: str) -> "subprocess.CompletedProcess[str]":

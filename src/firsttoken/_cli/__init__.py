@@ -1,10 +1,16 @@
-"""The command `firsttoken`: `ask`, `batch`, `replay` and `serve`.
+"""The command `firsttoken`: `ask`, `models`, `config`, `batch`, `bench`, `replay` and `serve`.
 
 ::
 
     __init__.py   main: from the first instruction on, Ctrl-C is status 130 and no traceback
     commands.py   names, options and help, by click
+    options.py    those that several subcommands have
     ask.py        sends a prompt, writes the answer to stdout
+    attachments.py  files beside a prompt
+    json_output.py  the events of an answer as lines of JSON
+    models.py     the models that a server has
+    profile.py    servers by name, in config.toml
+    config.py     what is wrong in it, and where each setting comes from
     batch.py      a file of prompts to a file of answers
     record.py     what `ask` records
     replay.py     writes a recorded answer to stdout, or serves it to any client

@@ -8,14 +8,15 @@ from firsttoken import (
     ChatCompletionRequest,
     ChatCompletionStream,
     Client,
-    chat_completion_request,
     system_message,
-    user_message,
 )
+from firsttoken._cli.attachments import attachment_part, message_with
+from firsttoken._cli.json_output import EventLines
 from firsttoken._cli.status import EXPECTED_ERRORS, Status, status_of
-from firsttoken._cli.target import Target, resolve_target
+from firsttoken._cli.target import Connection, Target
 from firsttoken._cli.terminal import Answer, OutputError, log_stderr, message_of, status_line
 from firsttoken.errors import APIStatusError
+from firsttoken.types import Message
 
 __all__ = ["Question", "ask", "report", "write_answer"]
 
@@ -24,43 +25,54 @@ class Question(NamedTuple):
     """What the command line and standard input say together."""
 
     text: str
-    model: str | None
-    base_url: str | None
-    system: str | None
-    max_tokens: int | None
-    temperature: float | None
-    stats: bool
-    record: str | None
+    connection: Connection
+    system: str | None = None
+    attachments: tuple[str, ...] = ()
+    max_tokens: int | None = None
+    temperature: float | None = None
+    json: bool = False
+    stats: bool = False
+    record: str | None = None
 
 
 def ask(question: Question) -> Status:
     """Write the answer to stdout as it comes, everything else to stderr; return the exit status."""
     answer = Answer()
+    lines = EventLines(answer) if question.json else None
     try:
-        with resolve_target(question.base_url, question.model) as target:
-            return _ask(question, target, answer)
+        status, error = _outcome(question, answer, lines)
+        if lines is not None:
+            lines.end(status, error)
+    except OutputError as failure:
+        return failure.report()
+    return status
+
+
+def _outcome(question: Question, answer: Answer, lines: EventLines | None) -> tuple[Status, Exception | None]:
+    try:
+        with question.connection.open() as (client, target):
+            return _ask(question, client, target, answer, lines), None
     except KeyboardInterrupt:
-        return Status.INTERRUPTED
-    except OutputError as error:
-        return error.report()
+        return Status.INTERRUPTED, None
     except EXPECTED_ERRORS as error:
-        return report(error, _model_hint(question, error))
+        return report(error, _model_hint(question, error)), error
 
 
-def _ask(question: Question, target: Target, answer: Answer) -> Status:
-    with Client(base_url=target.base_url, proxy=target.proxy) as client:
-        request = _request(question, target)
-        if question.record is None:
-            return write_answer(client, request, answer, stats=question.stats)
-        from firsttoken._cli.record import recorded
+def _ask(question: Question, client: Client, target: Target, answer: Answer, lines: EventLines | None) -> Status:
+    request = _request(question, target)
+    if question.record is None:
+        return write_answer(client, request, answer, stats=question.stats, lines=lines)
+    from firsttoken._cli.record import recorded
 
-        with recorded(client, question.record) as status:
-            write_answer(client, request, answer, stats=question.stats)
-        return status()
+    with recorded(client, question.record) as status:
+        write_answer(client, request, answer, stats=question.stats, lines=lines)
+    return status()
 
 
-def write_answer(client: Client, request: ChatCompletionRequest, answer: Answer, *, stats: bool) -> Status:
-    """Send a request, write the answer to stdout as it comes, and notes on it to stderr.
+def write_answer(
+    client: Client, request: ChatCompletionRequest, answer: Answer, *, stats: bool, lines: EventLines | None = None
+) -> Status:
+    """Send a request, write the answer to stdout as it comes, and notes on it to stderr; with `lines` its events.
 
     Raises:
         OutputError: stdout can't be written to.
@@ -69,7 +81,10 @@ def write_answer(client: Client, request: ChatCompletionRequest, answer: Answer,
     """
     stream = client.chat_completion_stream(request)
     try:
-        _write_texts(stream, answer)
+        if lines is not None:
+            lines.write(stream)
+        else:
+            _write_texts(stream, answer)
     except BaseException:
         answer.break_off()
         raise
@@ -90,16 +105,16 @@ def report(error: Exception, hint: str = "") -> Status:
 
 def _model_hint(question: Question, error: Exception) -> str:
     of_model = isinstance(error, APIStatusError) and (error.status == 404 or error.param == "model")
-    return "\nhint: no model was named; -m names one" if of_model and question.model is None else ""
+    is_named = question.connection.model is not None or question.connection.profile is not None
+    return "" if is_named or not of_model else "\nhint: no model was named; -m names one"
 
 
 def _request(question: Question, target: Target) -> ChatCompletionRequest:
-    messages = [user_message(question.text)]
-    request = chat_completion_request(target.model, messages, temperature=question.temperature)
+    message = message_with(question.text, [attachment_part(source) for source in question.attachments])
+    messages: list[Message] = [message]
     if question.system is not None:
-        request.messages = [system_message(question.system), *messages]
-    setattr(request, target.max_tokens_field, question.max_tokens)
-    return request
+        messages.insert(0, system_message(question.system))
+    return target.request(messages, max_tokens=question.max_tokens, temperature=question.temperature)
 
 
 def _write_texts(stream: ChatCompletionStream, answer: Answer) -> None:

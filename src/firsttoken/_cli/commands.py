@@ -4,6 +4,8 @@ import click
 
 from firsttoken import __version__
 from firsttoken._cli.bench_options import bench
+from firsttoken._cli.chat_options import config, models
+from firsttoken._cli.options import attach_option, connection_options, require_text
 from firsttoken._cli.status import HELP
 
 __all__ = ["command"]
@@ -25,11 +27,12 @@ def command() -> None:
 
 @command.command(epilog=HELP)
 @click.argument("prompt", required=False)
-@click.option("-m", "--model", metavar="NAME", help="The model to ask. OpenAI: gpt-5-mini, unless named.")
-@click.option("--base-url", metavar="URL", help="The server, up to and with /v1. Default: $OPENAI_BASE_URL.")
+@connection_options
 @click.option("-s", "--system", metavar="TEXT", help="Instructions for the model.")
+@attach_option
 @click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Stop the answer after N tokens.")
 @click.option("--temperature", type=click.FloatRange(0, 2), metavar="T", help="From 0 (sober) to 2 (wild).")
+@click.option("--json", is_flag=True, help="Write the events of the stream, a JSON object a line, and how it ended.")
 @click.option("--stats", is_flag=True, help="Time to first token, tokens, tokens/s, finish reason, on stderr.")
 @click.option(
     "--record",
@@ -42,9 +45,14 @@ def ask(
     prompt: str | None,
     model: str | None,
     base_url: str | None,
+    profile: str | None,
+    timeout: float | None,
+    header: dict[str, str],
     system: str | None,
+    attach: tuple[str, ...],
     max_tokens: int | None,
     temperature: float | None,
+    json: bool,
     stats: bool,
     record: str | None,
 ) -> int:
@@ -53,18 +61,33 @@ def ask(
     Text on standard input is context for the PROMPT, or the PROMPT itself where there is none. The answer alone goes
     to standard output, all else to standard error.
 
-    The key is $OPENAI_API_KEY. With neither a key nor a base URL, a small model on this machine answers.
+    The key is $OPENAI_API_KEY, or that of the profile. With neither a key nor a base URL, a small model on this machine
+    answers.
     """
     from firsttoken._cli.terminal import read_stdin
 
     text = _joined(read_stdin(), prompt or "")
     for name, value in (("PROMPT", text), ("--system", system), ("--model", model), ("--base-url", base_url)):
-        _require_text(name, value)
+        require_text(name, value)
 
     from firsttoken._cli.ask import Question
     from firsttoken._cli.ask import ask as ask_question
+    from firsttoken._cli.target import Connection
 
-    return ask_question(Question(text, model, base_url, system, max_tokens, temperature, stats, record))
+    connection = Connection(base_url, model, profile, timeout, header)
+    return ask_question(
+        Question(
+            text,
+            connection,
+            system=system,
+            attachments=attach,
+            max_tokens=max_tokens,
+            temperature=temperature,
+            json=json,
+            stats=stats,
+            record=record,
+        )
+    )
 
 
 @command.command()
@@ -199,9 +222,9 @@ def batch(
     Run again, it goes on where it was: rows that OUT has are not sent again. Ctrl-C finishes what is in flight.
     """
     for name, value in (("IN", input), ("OUT", output), ("--model", model), ("--base-url", base_url)):
-        _require_text(name, value)
+        require_text(name, value)
     for name, value in (("--system", system), ("--template", template)):
-        _require_text(name, value)
+        require_text(name, value)
 
     from firsttoken._cli.batch import BatchOptions
     from firsttoken._cli.batch import batch as run_batch
@@ -230,7 +253,8 @@ def batch(
     )
 
 
-command.add_command(bench)
+for _subcommand in (bench, config, models):
+    command.add_command(_subcommand)
 
 
 def _joined(context: str, prompt: str) -> str:
@@ -238,11 +262,3 @@ def _joined(context: str, prompt: str) -> str:
     if text:
         return text
     raise click.UsageError("no question: give a PROMPT, as in: firsttoken ask 'Why is the sky blue?'")
-
-
-def _require_text(name: str, value: str | None) -> None:
-    """The command line is bytes; those that are no UTF-8 come as surrogates, which no JSON can carry."""
-    try:
-        (value or "").encode()
-    except UnicodeEncodeError as error:
-        raise click.UsageError(f"{name} is not UTF-8 text") from error
