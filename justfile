@@ -71,6 +71,10 @@ bench *ARGS:
 faults:
     uv run --group bench python -m tests.faults.page
 
+# write docs/reference/proxies.md anew, from what is seen through nginx, HAProxy, Caddy and Varnish (minutes)
+proxies:
+    uv run --group test python -m tests.proxies.page
+
 # write docs/reference/coverage.md anew, from the types of the official client
 fields:
     uv run --group bench python -m tests.coverage_table
