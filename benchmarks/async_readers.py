@@ -166,11 +166,15 @@ async def firsttoken(port: int) -> AsyncGenerator[Open]:
 
 
 @asynccontextmanager
-async def openai(port: int, *, over_aiohttp: bool = False) -> AsyncGenerator[Open]:
+async def openai(port: int, *, over_aiohttp: bool = False, is_guarded: bool = False) -> AsyncGenerator[Open]:
     """The official client's stream."""
-    from openai import AsyncOpenAI, DefaultAioHttpClient
+    from openai import AsyncOpenAI, DefaultAioHttpClient, DefaultAsyncHttpx2Client
 
     http_client = DefaultAioHttpClient() if over_aiohttp else None
+    if is_guarded:
+        from firsttoken.guard import AsyncGuardTransport
+
+        http_client = DefaultAsyncHttpx2Client(transport=AsyncGuardTransport())
     async with AsyncOpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none", http_client=http_client) as client:
 
         async def open_stream(model: str, gap_s: float) -> Read:
@@ -187,10 +191,16 @@ def openai_aiohttp(port: int) -> AbstractAsyncContextManager[Open]:
     return openai(port, over_aiohttp=True)
 
 
+def openai_guarded(port: int) -> AbstractAsyncContextManager[Open]:
+    """The official client over the guard."""
+    return openai(port, is_guarded=True)
+
+
 READERS: dict[str, Callable[[int], AbstractAsyncContextManager[Open]]] = {
     "baseline": baseline,
     "firsttoken": firsttoken,
     "openai": openai,
     "openai+aiohttp": openai_aiohttp,
+    "openai+guard": openai_guarded,
 }
 """By kind, from the server's port."""

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 
-from benchmarks import case_async, case_core, case_providers, case_size, case_start, case_sync
+from benchmarks import case_async, case_core, case_guard, case_providers, case_size, case_start, case_sync
 from benchmarks.report import Row, Scale
 
 CASES: dict[str, Callable[[Scale], list[Row]]] = {
     "core": case_core.run,
     "bulk": case_sync.bulk,
     "single-chunk": case_sync.single_chunk,
+    "guard": case_guard.run,
     "import": case_start.imports,
     "wire": case_start.wire,
     "million": case_size.million,

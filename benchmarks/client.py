@@ -54,11 +54,16 @@ def firsttoken(port: int) -> Read:
     return read
 
 
-def openai(port: int) -> Read:
+def openai(port: int, *, is_guarded: bool = False) -> Read:
     """The official client's stream."""
-    from openai import OpenAI
+    from openai import DefaultHttpx2Client, OpenAI
 
-    client = OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none")
+    http_client = None
+    if is_guarded:
+        from firsttoken.guard import GuardTransport
+
+        http_client = DefaultHttpx2Client(transport=GuardTransport())
+    client = OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none", http_client=http_client)
 
     def read(model: str) -> tuple[int, int]:
         chunks = characters = 0
@@ -72,7 +77,17 @@ def openai(port: int) -> Read:
     return read
 
 
-READERS: dict[str, Callable[[int], Read]] = {"baseline": baseline, "firsttoken": firsttoken, "openai": openai}
+def openai_guarded(port: int) -> Read:
+    """The official client over the guard."""
+    return openai(port, is_guarded=True)
+
+
+READERS: dict[str, Callable[[int], Read]] = {
+    "baseline": baseline,
+    "firsttoken": firsttoken,
+    "openai": openai,
+    "openai+guard": openai_guarded,
+}
 
 
 def main() -> None:
