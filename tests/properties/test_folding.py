@@ -15,16 +15,14 @@ from firsttoken.types import ChatCompletionChunk, ChoiceDelta, ChunkChoice, Comp
 from tests.support.core import failure_summary, run
 from tests.support.invalid_strategies import as_json, odd_values, with_value_at
 from tests.support.lenient_helpers import decode_body_as_chunk
-from tests.support.strategies import JSON, chunks_of, completions, events_of
+from tests.support.strategies import JSON, chunks_of, completions, events_of, may_be_parts_of_one
 
 randoms = st.integers(0, 2**32).map(random.Random)
 
 
 @given(completions(), randoms)
 def test_folding_the_chunks_of_any_completion_gives_that_completion(completion: JSON, rng: random.Random) -> None:
-    assume(
-        all(choice["message"].get("content") for choice in completion["choices"])
-    )  # else choices may be parts of one
+    assume(not may_be_parts_of_one(completion))
     outcome = run(b"".join(events_of(chunks_of(completion, rng), rng)))
     assert outcome.failure is None
     assert outcome.complete
@@ -33,9 +31,7 @@ def test_folding_the_chunks_of_any_completion_gives_that_completion(completion: 
 
 @given(completions())
 def test_a_completion_sent_as_one_chunk_folds_into_itself(completion: JSON) -> None:
-    assume(
-        all(choice["message"].get("content") for choice in completion["choices"])
-    )  # else choices may be parts of one
+    assume(not may_be_parts_of_one(completion))
     body = json.dumps(completion).encode()
     accumulator = Accumulator()
     accumulator.add(decode_body_as_chunk(body))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from firsttoken._models.base import MAX_ITEMS
 from firsttoken._protocol.http1 import ResponseParser
 from firsttoken._protocol.sse import SSEDecoder
 from firsttoken.sansio import StreamParser
@@ -60,6 +61,15 @@ STREAMS: dict[str, Callable[[int], list[bytes]]] = {
         [event(chunk(choices=[{"delta": {"tool_calls": [{"function": {"arguments": "ab"}}]}}]))] * count
     ),
     "refusal": lambda count: [event(chunk(choices=[{"delta": {"refusal": "word "}}]))] * count,
+    "as many choices as there may be": lambda count: [
+        event(chunk(choices=[{"index": number % MAX_ITEMS, "finish_reason": "stop"}])) for number in range(count)
+    ],
+    "as many tool calls as there may be": lambda count: [
+        event(
+            chunk(choices=[{"delta": {"tool_calls": [{"index": number % MAX_ITEMS, "id": f"{number % MAX_ITEMS}"}]}}])
+        )
+        for number in range(count)
+    ],
     "ever new choices": lambda count: [
         event(chunk(choices=[{"index": number, "finish_reason": "stop"}])) for number in range(count)
     ],
@@ -67,6 +77,9 @@ STREAMS: dict[str, Callable[[int], list[bytes]]] = {
         event(chunk(choices=[{"delta": {"tool_calls": [{"index": number, "id": f"{number}"}]}}]))
         for number in range(count)
     ],
+    "ever new content parts": lambda count: (
+        [event(chunk(choices=[{"delta": {"content": [{"type": "image_url", "image_url": {}}]}}]))] * count
+    ),
     "logprobs": lambda count: (
         [event(chunk(choices=[{"logprobs": {"content": [{"token": "a", "logprob": -1}]}}]))] * count
     ),

@@ -10,6 +10,7 @@ from firsttoken._models.base import MAX_INDEX, MAX_ITEMS
 from firsttoken._protocol.decode import ChunkDecoder, decode_completion
 from firsttoken._protocol.sse import ServerSentEvent
 from firsttoken.errors import ResponseFormatError
+from firsttoken.sansio import StreamParser
 from tests.support.core import run
 from tests.support.server import event
 
@@ -70,3 +71,71 @@ def test_brackets_in_a_text_are_no_objects() -> None:
     data = json.dumps({"choices": [{"delta": {"content": '{[\\"{[' * 200_000}}]}).encode()
     assert not has_too_many_values(data)
     assert len(run(b"data: " + data + b"\n\n").completion.text) == 1_200_000
+
+
+@pytest.mark.parametrize("own", [{}, {"own": 1}, {"own": {}}])
+def test_the_number_of_choices_and_calls_in_any_event_is_bounded(own: dict[str, Any]) -> None:
+    def failure_after(count: int, part: str) -> str:
+        calls = [{"id": f"c{number}", "function": {"name": "f"}} for number in range(count)]
+        choices: list[Any] = [{"index": number % 4096, "delta": {}} for number in range(count)]
+        value: dict[str, Any] = {
+            "choices": choices if part == "choices" else [{"index": 0, "delta": {"tool_calls": calls}}]
+        }
+        learned_from = event({"choices": [{"index": 0, "delta": {}}]} | own) * 3
+        return str(run([learned_from, event(value | own)]).failure)
+
+    for part in ("choices", "calls"):
+        assert "too many choices or tool calls (4097 of 4096)" in failure_after(4097, part)
+        assert "too many" not in failure_after(4096, part)
+
+
+def test_the_number_of_choices_and_calls_of_a_blocking_answer_is_bounded() -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    many = [{"index": 0, "message": {"content": "x"}}] * (MAX_ITEMS + 1)
+    for choices in (many, [{"index": 0, "message": {"tool_calls": [call] * (MAX_ITEMS + 1)}}]):
+        with pytest.raises(ResponseFormatError, match="too many choices or tool calls"):
+            decode_completion(json.dumps({"choices": choices}).encode())
+
+
+def call_piece(**fields: Any) -> dict[str, Any]:
+    return {"tool_calls": [fields]}
+
+
+ARGUMENTS = {"name": "f", "arguments": '{"a"'}
+GROWING: dict[str, list[dict[str, Any]]] = {
+    "a call by its index": [
+        call_piece(index=0, id="a", function={"name": "f"}),
+        call_piece(index=0, function={"arguments": "{}"}),
+    ],
+    "a call that repeats its id and name": [call_piece(index=0, id="a", function=ARGUMENTS)],
+    "a call that repeats its name": [call_piece(index=0, id="", function=ARGUMENTS)],
+    "a call without index and id": [call_piece(function={"name": "f"}), call_piece(function={"arguments": "{}"})],
+    "a call whose id comes late": [call_piece(index=0, function={"name": "f"}), call_piece(index=0, id="late")],
+    "text in parts": [{"content": [{"type": "text", "text": "x"}]}],
+    "thinking in parts": [{"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "x"}]}]}],
+    "reasoning": [{"reasoning_details": [{"type": "reasoning.text", "text": "x", "index": 0, "id": "r"}]}],
+    "thinking blocks": [{"thinking_blocks": [{"type": "thinking", "thinking": "x"}]}],
+    "Portkey's blocks": [{"content_blocks": [{"index": 0, "delta": {"thinking": "x"}}]}],
+    "a list of another kind": [{"images": [{"url": "u"}]}],
+}
+
+
+@pytest.mark.parametrize("name", GROWING)
+def test_pieces_of_one_item_may_be_more_than_there_may_be_items(name: str) -> None:
+    first, *rest = [event({"choices": [{"index": 0, "delta": delta}]}) for delta in GROWING[name]]
+    finish = event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    outcome = run([first, (rest or [first])[0] * (MAX_ITEMS + 1), finish])
+    assert (outcome.failure, outcome.complete) == (None, True)
+
+
+def test_an_error_is_given_its_partial_once() -> None:
+    """Asking for more after the end costs nothing: the choices are not copied again."""
+    core = StreamParser()
+    core.receive_data(event({"choices": [{"index": 0, "delta": {"content": "x"}}]}) + event({"choices": 5}))
+    assert core.next_chunk() is not None
+    assert core.next_chunk() is None
+    assert core.failure is not None
+    partial = core.failure.partial
+    assert partial is not None
+    assert core.next_chunk() is None
+    assert core.failure.partial is partial

@@ -120,6 +120,16 @@ def completions(draw: st.DrawFn) -> JSON:
     return head | rest | draw(_extras)
 
 
+def may_be_parts_of_one(completion: JSON) -> bool:
+    """Whether a completion's text and calls stand in separate choices, which are read as one."""
+    first, *others = completion["choices"]
+    return (
+        first["finish_reason"] == "tool_calls"
+        and not first["message"]["tool_calls"]
+        and any(choice["message"]["tool_calls"] for choice in others)
+    )
+
+
 def chunks_of(completion: JSON, rng: random.Random) -> list[JSON]:
     """The chunks of a stream that says the same, cut and interleaved at random."""
     streams = [_choice_pieces(choice, rng) for choice in completion["choices"]]

@@ -19,7 +19,7 @@ MAX_INDEX = 4095
 """The largest index of a choice, and of a tool call: they are keys of dicts, whose hashes a server can make collide."""
 
 MAX_ITEMS = MAX_INDEX + 1
-"""How many choices an answer has at most, and how many tool calls a message or a delta."""
+"""How many choices an answer has at most, how many tool calls, and how many content parts."""
 
 RAW_NAME = "$firsttoken.raw"
 EVENT_NAME = "$firsttoken.event"

@@ -1,9 +1,12 @@
 """A piece of a streamed completion, as the API reference's "chat completion chunk object" has it."""
 
+from typing import Annotated
+
 import msgspec
 
 from firsttoken._models.base import (
     EVENT_NAME,
+    MAX_ITEMS,
     REPLACEMENT_NAME,
     CallIndex,
     ChoiceIndex,
@@ -45,7 +48,7 @@ class ChoiceDelta(Reasoning):
     role: str | None = None
     content: str | None = None
     refusal: str | None = None
-    tool_calls: list[ToolCallDelta] | None = None
+    tool_calls: Annotated[list[ToolCallDelta], msgspec.Meta(max_length=MAX_ITEMS)] | None = None
     function_call: FunctionCallDelta | None = None
     audio: Audio | None = None
     annotations: list[object] | None = None
@@ -88,7 +91,7 @@ class ChatCompletionChunk(Received):
     object: ObjectName = "chat.completion.chunk"
     created: int = 0
     model: str = ""
-    choices: list[ChunkChoice] = []
+    choices: Annotated[list[ChunkChoice], msgspec.Meta(max_length=MAX_ITEMS)] = []
     usage: CompletionUsage | None = None
     service_tier: str | None = None
     system_fingerprint: str | None = None

@@ -2,7 +2,7 @@
 
 import builtins
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, TypeVar, overload
+from typing import TYPE_CHECKING, Annotated, TypeVar, overload
 
 import msgspec
 
@@ -10,6 +10,7 @@ from firsttoken._json import is_json_object
 from firsttoken._models.base import (
     COMPLETE_NAME,
     CONTENT_PARTS_NAME,
+    MAX_ITEMS,
     RESPONSE_NAME,
     RESPONSE_TYPE_NAME,
     TIMING_NAME,
@@ -223,7 +224,7 @@ class ChatCompletionMessage(Reasoning):
     role: str = "assistant"
     content: str | None = None
     refusal: str | None = None
-    tool_calls: list[ToolCall] | None = None
+    tool_calls: Annotated[list[ToolCall], msgspec.Meta(max_length=MAX_ITEMS)] | None = None
     function_call: FunctionCall | None = None
     audio: Audio | None = None
     annotations: list[object] | None = None
@@ -310,7 +311,7 @@ class ChatCompletion(Received):
     object: ObjectName = "chat.completion"
     created: int = 0
     model: str = ""
-    choices: list[Choice] = []
+    choices: Annotated[list[Choice], msgspec.Meta(max_length=MAX_ITEMS)] = []
     usage: CompletionUsage | None = None
     service_tier: str | None = None
     system_fingerprint: str | None = None

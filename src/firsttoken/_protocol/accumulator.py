@@ -16,7 +16,7 @@ from firsttoken._protocol.extra_fields import add_chunk_extra, plain
 from firsttoken._protocol.usage import has_total, merged_usage, with_total
 
 COMPACT_AFTER = 1024
-"""Chunks; pieces of text are kept as they came for about as long."""
+"""Chunks; pieces of text are kept as they came for about as long, or for as many as there are choices to look at."""
 
 
 class Accumulator:
@@ -85,7 +85,7 @@ class Accumulator:
             if chunk.extra and (chunk.choices or chunk.event == "message"):
                 add_chunk_extra(self._extra, chunk.extra)
             self._uncompacted += 1
-        if self._uncompacted >= COMPACT_AFTER:
+        if self._uncompacted >= COMPACT_AFTER and self._uncompacted >= len(self._choices):
             self._uncompacted = 0
             for parts in self._choices.values():
                 parts.compact()
@@ -105,8 +105,14 @@ class Accumulator:
         Args:
             chunks: those that follow what was accumulated, in order.
         """
-        with_content = {index for index, choice in self._choices.items() if choice.has_content}
-        started = {index for index, choice in self._choices.items() if choice.has_tokens}
+        choices = {
+            choice.index: known
+            for chunk in chunks
+            for choice in chunk.choices
+            if (known := self._choices.get(choice.index)) is not None
+        }
+        with_content = {index for index, choice in choices.items() if choice.has_content}
+        started = {index for index, choice in choices.items() if choice.has_tokens}
         for chunk in chunks:
             for choice in chunk.choices:
                 index, message = choice.index, choice.replacement

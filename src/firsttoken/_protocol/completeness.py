@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, Literal
 
 from firsttoken._models.chunk import ChatCompletionChunk
+from firsttoken._protocol.item_count import ItemCount
 from firsttoken.errors import ChatCompletionError, StreamTruncatedError
 
 COMPLETE: Final = "complete"
@@ -27,11 +28,14 @@ class Completeness:
         expected_choices: the request's `n`; None where it is not known. Where it is 1, choices that come one after
             the other are one choice, as long as none of them has finished: some servers number an answer's pieces.
         require_finish_reason: whether `[DONE]` ends an answer only after a finish reason.
+
+    Attributes:
+        items: how many tool calls and parts were opened.
     """
 
     __slots__ = (
         *("_are_several", "_count", "_expected", "_finished", "_goes_on", "_last_index", "_late"),
-        *("_require_finish_reason", "_seen"),
+        *("_require_finish_reason", "_seen", "items"),
     )
 
     def __init__(self, expected_choices: int | None = None, *, require_finish_reason: bool = True) -> None:
@@ -44,11 +48,16 @@ class Completeness:
         self._are_several = False
         self._last_index = 0
         self._goes_on = False  # something other than usage followed a finish reason
+        self.items = ItemCount()
 
-    def add(self, chunks: Iterable[ChatCompletionChunk]) -> None:
-        """Note what chunks say; the pieces of the only choice all get index 0, where a server numbers them."""
+    def add(self, chunks: Iterable[ChatCompletionChunk]) -> int | None:
+        """Note what chunks say; the pieces of the only choice all get index 0, where a server numbers them.
+
+        Returns:
+            How many chunks precede the one that has too many items, None where none has.
+        """
         seen, finished = self._seen, self._finished
-        for chunk in chunks:
+        for position, chunk in enumerate(chunks):
             self._count += 1
             choices = chunk.choices
             if not choices:
@@ -70,11 +79,22 @@ class Completeness:
                     choice.index = 0
                 if choice.finish_reason and choice.finish_reason not in NO_FINISH_REASONS:
                     finished.add(index)
+                delta = choice.delta
+                if (
+                    delta.tool_calls is not None
+                    or delta.reasoning_details is not None
+                    or delta.content_parts is not None
+                    or delta.extra
+                ):
+                    self.items.add(choice.index, delta)
+                    if self.items.excess:
+                        return position
+        return None
 
     @property
     def may_end_in_silence(self) -> bool:
         """Whether silence may end the answer: every choice has finished, and only usage has followed."""
-        return bool(self._finished) and not self._goes_on and not self._unfinished()
+        return bool(self._finished) and not self._goes_on and self._have_all_finished()
 
     def end_at_done(self, has_audio: Callable[[], bool]) -> End:
         """What `[DONE]` means now.
@@ -96,6 +116,12 @@ class Completeness:
         if not self._seen:
             return self._truncated("no [DONE] and no choices received")
         return self._truncated(f"no [DONE] and no finish_reason for {self._named(unfinished)}")
+
+    def _have_all_finished(self) -> bool:
+        """Whether `_unfinished` is empty; asked for each read, so that no choice of the server's is looked at."""
+        if self._expected == 1 and not self._are_several:
+            return not self._late or self._late <= self._finished
+        return len(self._finished) == len(self._seen) and self._finished.issuperset(range(self._expected or 0))
 
     def _unfinished(self) -> set[int]:
         if self._expected == 1 and not self._are_several:

@@ -14,6 +14,7 @@ from firsttoken._json import LARGE_BYTES, as_array, as_object, as_text, excerpt,
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
 from firsttoken._protocol import lenient
+from firsttoken._protocol.item_count import ItemCount
 from firsttoken._protocol.learned_fields import DecodeChunk, LearnedFields, build_decoder
 from firsttoken._protocol.progress import has_content
 from firsttoken._protocol.server_error import body_error, error_object, stream_error
@@ -245,6 +246,11 @@ def decode_models(data: bytes) -> list[str] | None:
 
 
 def _received(completion: ChatCompletion, data: bytes) -> ChatCompletion:
+    items = ItemCount()
+    for choice in completion.choices:
+        items.add_message(choice.message)
+    if items.excess:
+        raise ResponseFormatError(f"{items.excess}: {excerpt(data)}")
     completion.raw = data
     if len(completion.choices) > 1:
         _unite_choices(completion)

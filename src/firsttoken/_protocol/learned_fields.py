@@ -18,7 +18,7 @@ import msgspec
 from msgspec import UNSET
 
 from firsttoken._json import MAX_NESTING, as_array
-from firsttoken._models.base import EMPTY_EXTRA, ResponseObject
+from firsttoken._models.base import EMPTY_EXTRA, MAX_ITEMS, ResponseObject
 from firsttoken._models.chunk import ChatCompletionChunk, ChoiceDelta, ChunkChoice
 from firsttoken._models.completion import CompletionUsage
 from firsttoken._models.finish_reasons import NOT_ERROR_PATTERN, finish_class
@@ -177,8 +177,9 @@ def build_decoder(fields: LearnedFields) -> DecodeChunk:
     choice_type: Any
     choice_type, choice_of = extended_struct(ChunkChoice, fields.choice, kind, delta=delta_type)
     usage_type, usage_of = extended_struct(CompletionUsage, fields.usage, kind)
+    choices_type: Any = Annotated[list[choice_type], msgspec.Meta(max_length=MAX_ITEMS)]
     chunk_type, chunk_of = extended_struct(
-        ChatCompletionChunk, fields.chunk, kind, choices=list[choice_type], usage=usage_type | None
+        ChatCompletionChunk, fields.chunk, kind, choices=choices_type, usage=usage_type | None
     )
     decode = msgspec.json.Decoder(chunk_type).decode
     has_choices, has_deltas = choice_type is not ChunkChoice, delta_type is not ChoiceDelta

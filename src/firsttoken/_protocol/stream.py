@@ -6,6 +6,7 @@ those that were yielded waits until a later read, or until somebody asks for the
 
 from collections import deque
 
+from firsttoken._json import excerpt
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
 from firsttoken._protocol.accumulator import Accumulator
@@ -141,8 +142,9 @@ class StreamParser:
         try:
             return self.pending.popleft()
         except IndexError:
-            if isinstance(self.end, ChatCompletionError):
-                self.attach_partial(self.end)
+            end = self.end
+            if isinstance(end, ChatCompletionError) and end.chunks_received != self.chunks_yielded:
+                self.attach_partial(end)
             return None
 
     @property
@@ -171,9 +173,15 @@ class StreamParser:
         return chunks
 
     def _enqueue(self, chunks: list[ChatCompletionChunk]) -> None:
-        self._completeness.add(chunks)
+        """Enqueue chunks; those from one on that has too many items are taken out of the list, and end the stream."""
+        accepted = self._completeness.add(chunks)
+        refused = None if accepted is None else chunks[accepted]
+        if refused is not None:
+            del chunks[accepted:]
         self._unaccumulated += chunks
         self.pending.extend(chunks)
+        if refused is not None:
+            self.set_end(ResponseFormatError(f"{self._completeness.items.excess}: {excerpt(refused.raw)}"))
 
     def _accumulate(self) -> None:
         """Accumulate what was yielded. Taken out first: an interrupted call must not add a chunk twice."""
