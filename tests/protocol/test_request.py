@@ -13,6 +13,8 @@ from typing import Any
 import msgspec
 import pydantic
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from firsttoken._protocol.request import check_header_value, check_headers, encode_body, encode_head
 from firsttoken.errors import ConfigurationError
@@ -461,3 +463,26 @@ def test_functions_are_sent_as_tools_also_when_they_were_set_later() -> None:
 def test_a_type_that_can_not_be_asked_for_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="an answer must be a JSON object, not int"):
         sent(response_format=int)
+
+
+PLAIN_VALUES = st.text(max_size=5) | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(
+    st.lists(st.dictionaries(st.sampled_from(["role", "content", "name", "é"]), st.text(), max_size=3), max_size=3),
+    st.dictionaries(st.sampled_from(["user", "seed", "temperature", "n", "store", "stop"]), PLAIN_VALUES, max_size=3),
+    st.booleans(),
+)
+def test_what_has_only_text_is_encoded_at_once_to_the_same_bytes(
+    messages: list[dict[str, object]], fields: dict[str, Any], stream: bool
+) -> None:
+    """A tuple of messages is encoded the long way."""
+    at_once = chat_completion_request("m", messages, **fields)
+    the_long_way = chat_completion_request("m", tuple(messages), **fields)
+    assert encode_body(at_once, stream=stream) == encode_body(the_long_way, stream=stream)
+
+
+def test_an_invalid_message_of_text_alone() -> None:
+    message: Any = {("a", "b"): "x"}
+    with pytest.raises(ConfigurationError, match="the request can't be encoded as JSON"):
+        encode_body(chat_completion_request("m", [message]), stream=True)

@@ -74,7 +74,7 @@ def test_at_every_split(name: str) -> None:
         chunks += drain_all(exchange)
         assert seen(exchange.parser.completion, exchange.failure) == example.seen
         assert folded(chunks, exchange.failure) == example.seen
-        assert exchange.parser.complete is not bool(example.seen.failure)
+        assert exchange.is_complete is not bool(example.seen.failure)
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,13 @@ from typing import Literal, NamedTuple
 from firsttoken import Timeout
 from firsttoken._protocol.call import CallMachine
 from firsttoken._protocol.call_states import Action
+from firsttoken._protocol.completeness import COMPLETE
 from firsttoken._protocol.response import ResponseReader
-from firsttoken._protocol.stream import StreamParser
+from firsttoken._protocol.stream import NoStream, StreamParser
 from firsttoken._schema.parsing import ResponseType
 from firsttoken.errors import ChatCompletionError
 from firsttoken.types import ChatCompletion, ChatCompletionChunk
-from tests.support.core import drain, failure_summary
+from tests.support.core import failure_summary
 
 NOW_S = 100.0
 SECRET = "sk-secret-0123456789abcdef"
@@ -66,8 +67,12 @@ class Exchange:
         return self.machine._reader
 
     @property
-    def parser(self) -> StreamParser:
+    def parser(self) -> StreamParser | NoStream:
         return self.reader.parser
+
+    @property
+    def is_complete(self) -> bool:
+        return self.parser.end == COMPLETE
 
     @property
     def deadline(self) -> float:
@@ -76,12 +81,12 @@ class Exchange:
     @property
     def failure(self) -> ChatCompletionError | None:
         """What the call failed with, once all chunks were yielded."""
-        end = self.machine.next_action(NOW_S)
-        while end in (Action.CLOSE, Action.RELEASE):
-            end = self.machine.next_action(NOW_S)
+        while self.machine.next_action(NOW_S) in (Action.CLOSE, Action.RELEASE):
+            pass
         error = self.machine.error
         assert error is None or isinstance(error, ChatCompletionError)
-        return error or self.parser.failure
+        end = self.parser.end
+        return error or (end if isinstance(end, ChatCompletionError) else None)
 
     @property
     def completion(self) -> ChatCompletion | None:
@@ -137,10 +142,12 @@ class Summary(NamedTuple):
 
 def drain_all(exchange: Exchange) -> Iterator[ChatCompletionChunk]:
     """Yield what is pending, and what was read and is not decoded yet."""
-    yield from drain(exchange.parser)
-    while exchange.reader.has_pending_data:
-        exchange.process_pending(NOW_S)
-        yield from drain(exchange.parser)
+    pending = exchange.machine.pending
+    while pending or exchange.reader.has_pending_data:
+        if pending:
+            yield pending.popleft()
+        else:
+            exchange.process_pending(NOW_S)
 
 
 def exchanged(pieces: Iterable[bytes], exchange: Exchange | None = None) -> Summary:
@@ -156,7 +163,7 @@ def exchanged(pieces: Iterable[bytes], exchange: Exchange | None = None) -> Summ
     return Summary(
         chunks=repr(chunks),
         completion=repr(parser.completion),
-        complete=parser.complete,
+        complete=exchange.is_complete,
         failure=failure_summary(failure),
         response=repr(exchange.reader.response),
         reusable=exchange.reader.is_reusable,

@@ -103,6 +103,7 @@ class ClientConfig:
     def _init_watching(
         self, *, require_finish_reason: bool, limiter: "Limiter | None", observer: "Observer | None"
     ) -> None:
+        _log_as_the_environment_says()
         self.require_finish_reason = require_finish_reason
         self.limiter = limiter
         self.observer = observer
@@ -373,15 +374,19 @@ def _logged(observer: "Observer | None") -> "Observer | None":
 
     Nothing is imported for that: whoever wants a log has imported `logging`, or set `FIRSTTOKEN_LOG`.
     """
-    level = os.environ.get("FIRSTTOKEN_LOG")
-    logging = sys.modules.get("logging")
-    if not level and logging is None:
+    if "logging" not in sys.modules:
         return observer
-    from firsttoken._client.logs import LOGGER, LoggingObserver, log_to_stderr
+    from firsttoken._client.logs import LOGGER, LoggingObserver
 
-    if level:
-        log_to_stderr(level)
     return LoggingObserver(observer) if LOGGER.isEnabledFor(30) and LOGGER.hasHandlers() else observer
+
+
+def _log_as_the_environment_says() -> None:
+    level = os.environ.get("FIRSTTOKEN_LOG")
+    if level:
+        from firsttoken._client.logs import log_to_stderr
+
+        log_to_stderr(level)
 
 
 class HTTPClient(Protocol):

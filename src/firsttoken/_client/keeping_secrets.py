@@ -1,7 +1,6 @@
 """Keys stay where they are: neither in the frames of an error's traceback nor in pickles."""
 
 import copy
-import logging
 import pickle
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 
 _Args = ParamSpec("_Args")
 _Result = TypeVar("_Result")
-_logger = logging.getLogger("firsttoken")
 
 
 def conceal_arguments(function: Callable[_Args, _Result]) -> Callable[_Args, _Result]:
@@ -66,7 +64,11 @@ def _without_user(proxy: str | None) -> str | None:
 def warn_of_left_out(left_out: list[str]) -> None:
     """Log what an unpickled client lacks."""
     if left_out:
-        _logger.warning("left out of the pickle of a client, since it is secret: %s", ", ".join(left_out))
+        import logging  # here, since it takes its time to load
+
+        logging.getLogger("firsttoken").warning(
+            "left out of the pickle of a client, since it is secret: %s", ", ".join(left_out)
+        )
 
 
 class CopyableClient:

@@ -1,6 +1,7 @@
 """What users see who call a type of ours with arguments that it does not have."""
 
 import difflib
+import functools
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,11 +19,15 @@ class KeywordsOnly(msgspec.StructMeta):
     if not TYPE_CHECKING:  # or type checkers would take it for the signature
 
         def __call__(cls, *args: object, **fields: object) -> object:  # noqa: N805 - a class is what a metaclass calls
-            names = cls.__struct_fields__
-            unknown = fields.keys() - set(names)
-            if args or unknown:
-                raise _argument_error(cls.__name__, names, args, unknown)
+            if args or not _fields_of(cls).issuperset(fields):
+                names = cls.__struct_fields__
+                raise _argument_error(cls.__name__, names, args, fields.keys() - set(names))
             return super().__call__(**fields)
+
+
+@functools.cache
+def _fields_of(cls: type[msgspec.Struct]) -> frozenset[str]:
+    return frozenset(cls.__struct_fields__)
 
 
 def _argument_error(called: str, names: tuple[str, ...], args: tuple[object, ...], unknown: set[str]) -> ArgumentError:

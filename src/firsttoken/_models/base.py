@@ -4,7 +4,7 @@ The structs refuse unknown fields (`forbid_unknown_fields`), so that one typed d
 lost; what they refuse, `firsttoken._protocol` decodes again, and puts into `extra`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, ValuesView
 from typing import TYPE_CHECKING, Annotated, Literal, Never, Self
 
 import msgspec
@@ -136,6 +136,13 @@ class Headers(Mapping[str, str]):
     def __init__(self, values: Mapping[str, str] | None = None) -> None:
         self._values = {name.lower(): value for name, value in (values or {}).items()}
 
+    @classmethod
+    def of_lower_case(cls, values: dict[str, str]) -> "Headers":
+        """Those of a dict whose names are in lower case; it is not copied."""
+        headers = cls.__new__(cls)
+        headers._values = values
+        return headers
+
     def __getitem__(self, name: str) -> str:
         return self._values[name.lower()]
 
@@ -144,6 +151,13 @@ class Headers(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self._values)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._values
+
+    def values(self) -> ValuesView[str]:
+        """The values; without the detour by each name."""
+        return self._values.values()
 
     def __repr__(self) -> str:
         return f"Headers({self._without_cookies()!r})"

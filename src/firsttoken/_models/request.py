@@ -239,7 +239,6 @@ def chat_completion_request(  # noqa: D417 - the fields are those of the struct
         ConfigurationError: there is no such field, one of `tools` is neither a dict nor a function, or a function
             can't be a tool.
     """
-    fields: dict[str, Any] = locals()
-    fields |= fields.pop("unknown")
-    fields["extra"] = {} if extra is None else extra
-    return ChatCompletionRequest(**fields)
+    given: dict[str, Any] = locals()
+    fields: dict[str, Any] = given.pop("unknown") | {"model": given.pop("model"), "messages": given.pop("messages")}
+    return ChatCompletionRequest(**fields, **{name: value for name, value in given.items() if value is not None})

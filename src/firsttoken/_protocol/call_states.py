@@ -15,7 +15,7 @@ from firsttoken.errors import ChatCompletionError
 Outcome = Literal["complete", "stopped", "failed"]
 
 
-class State(enum.Enum):
+class State(enum.IntEnum):
     """Where a call is; see this module's docstring."""
 
     TOKEN = enum.auto()
@@ -29,7 +29,7 @@ class State(enum.Enum):
     ENDED = enum.auto()
 
 
-class Action(enum.Enum):
+class Action(enum.IntEnum):
     """What a driver has to do."""
 
     GET_TOKEN = enum.auto()

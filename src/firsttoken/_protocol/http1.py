@@ -191,7 +191,8 @@ class ResponseParser:
         """A header or a trailer is there."""
         if self.info is None:
             key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-            self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
+            headers = self._headers
+            headers[key] = f"{headers[key]}, {text}" if key in headers else text
 
     def on_headers_complete(self) -> None:
         """A head is there."""
@@ -206,17 +207,22 @@ class ResponseParser:
             self._interim = True
             return
         headers = self._headers
-        self.info = ResponseInfo(status=status, headers=Headers(headers), request_id=request_id_of(headers))
-        chunked = headers.get("transfer-encoding", "").lower().rstrip().endswith("chunked")
-        self._ends_at_eof = not chunked and ("content-length" not in headers or "transfer-encoding" in headers)
-        tokens = {token.strip() for token in headers.get("connection", "").lower().split(",")}
-        keeps_alive = version == "1.1" or "keep-alive" in tokens
-        self.reusable = keeps_alive and "close" not in tokens and not self._ends_at_eof
-        if self._tunnel:
-            return
-        coding = headers.get("content-encoding", "identity").strip().lower()
-        if coding not in ("", "identity"):
-            self._decoder = ContentDecoder(coding)
+        self.info = ResponseInfo(
+            status=status, headers=Headers.of_lower_case(headers), request_id=request_id_of(headers)
+        )
+        if "transfer-encoding" in headers:
+            self._ends_at_eof = not headers["transfer-encoding"].lower().rstrip().endswith("chunked")
+        else:
+            self._ends_at_eof = "content-length" not in headers
+        keeps_alive = version == "1.1"
+        if "connection" in headers:
+            tokens = {token.strip() for token in headers["connection"].lower().split(",")}
+            keeps_alive = "close" not in tokens and (keeps_alive or "keep-alive" in tokens)
+        self.reusable = keeps_alive and not self._ends_at_eof
+        if "content-encoding" in headers and not self._tunnel:
+            coding = headers["content-encoding"].strip().lower()
+            if coding not in ("", "identity"):
+                self._decoder = ContentDecoder(coding)
 
     def on_message_complete(self) -> None:
         """A message has ended: a 1xx, or the response."""

@@ -85,7 +85,7 @@ def redact(error: ChatCompletionError, secrets: tuple[str, ...]) -> None:
 def masked_headers(headers: Mapping[str, str], secrets: tuple[str, ...]) -> dict[str, str] | None:
     """Response headers with the secrets masked that a server has repeated in them; None where it has not."""
     words = _words(secrets)
-    if not _has("\n".join(headers.values()), words):
+    if not words or not _has("\n".join(headers.values()), words):
         return None
     return {name: _masked(value, words) for name, value in headers.items()}
 

@@ -5,6 +5,7 @@ The JSON body, the headers and their checks; where the bytes go is not known her
 Sources: RFC 9110 (fields), RFC 9112, section 3 (request line).
 """
 
+import math
 import string
 from collections.abc import Mapping, Sequence
 from typing import Literal, cast
@@ -39,9 +40,9 @@ def encode_body(request: ChatCompletionRequest, *, stream: bool) -> bytes:
     Raises:
         ConfigurationError: something in the request can't be encoded as JSON, or there are no messages.
     """
-    body: dict[str, object] = {
-        name: value for name in request.__struct_fields__ if (value := getattr(request, name)) is not None
-    }
+    body = {name: value for name, value in msgspec.structs.asdict(request).items() if value is not None}
+    if len(body) <= _FEW_FIELDS and (plain := _encode_plain(request, body, stream=stream)) is not None:
+        return plain
     extra = body.pop("extra", None)
     body.pop("stream", None)
     options = body.pop("stream_options", None)
@@ -57,6 +58,41 @@ def encode_body(request: ChatCompletionRequest, *, stream: bool) -> bytes:
     if isinstance(extra, Mapping):
         body.update({name: value for name, value in extra.items() if name != "stream"})  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType, reportUnknownVariableType]
     return encode_request(body, messages)
+
+
+_FEW_FIELDS = 8
+_CONVERTED_FIELDS = frozenset({"response_format", "stream", "stream_options", "tools"})
+_STREAM_FIELDS = b',"stream":true,"stream_options":{"include_usage":true}}'
+_encode = msgspec.json.Encoder().encode
+
+
+def _encode_plain(request: ChatCompletionRequest, body: Mapping[str, object], *, stream: bool) -> bytes | None:
+    """The JSON body of a request that has nothing but text and numbers, as most have; None where it has more."""
+    messages = cast("list[object]", request.messages)
+    if type(messages) is not list or type(request.model) is not str or not all(map(_has_only_text, messages)):
+        return None
+    if not all(_is_plain_field(name, value) for name, value in body.items() if name != "messages"):
+        return None
+    try:
+        encoded = _encode(request)
+    except (TypeError, ValueError, OverflowError):  # what that is, the long way says; or sends, as a lone surrogate
+        return None
+    return encoded[:-1] + _STREAM_FIELDS if stream else encoded
+
+
+def _is_plain_field(name: str, value: object) -> bool:
+    kind = type(value)
+    if kind is str or kind is int:
+        return name not in _CONVERTED_FIELDS
+    if kind is float:
+        return math.isfinite(cast("float", value))
+    return name == "extra" and kind is dict and not value
+
+
+def _has_only_text(message: object) -> bool:
+    if type(message) is dict:
+        return all(type(value) is str for value in cast("dict[object, object]", message).values())
+    return is_plain_text(message)
 
 
 def _messages(messages: object) -> list[object]:

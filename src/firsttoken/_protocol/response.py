@@ -15,7 +15,7 @@ from firsttoken._protocol.decode import decode_completion, decode_models, decode
 from firsttoken._protocol.http1 import ResponseParser, request_id_of
 from firsttoken._protocol.server_error import status_error
 from firsttoken._protocol.sse import MAX_EVENT_BYTES
-from firsttoken._protocol.stream import StreamParser
+from firsttoken._protocol.stream import NoStream, StreamParser
 from firsttoken.errors import ChatCompletionError, ResponseFormatError, StreamTruncatedError
 
 MAX_ERROR_BODY_BYTES = 1024 * 1024
@@ -45,8 +45,8 @@ class ResponseReader:
     """
 
     __slots__ = (
-        *("_blank_bytes", "_body_error", "_buffer", "_http", "_is_events", "_is_kind_known", "_is_model_list"),
-        *("_streamed", "_wall_clock", "completion", "has_pending_data", "models", "parser"),
+        *("_blank_bytes", "_body_error", "_buffer", "_http", "_events", "_is_kind_known", "_is_model_list"),
+        *("_stream", "_wall_clock", "completion", "has_pending_data", "models", "parser"),
     )
 
     def __init__(
@@ -58,16 +58,20 @@ class ResponseReader:
         require_finish_reason: bool = True,
         is_model_list: bool = False,
     ) -> None:
-        self.parser = StreamParser(expected_choices=expected_choices, require_finish_reason=require_finish_reason)
+        self._stream = (
+            StreamParser(expected_choices=expected_choices, require_finish_reason=require_finish_reason)
+            if streamed
+            else None
+        )
+        self.parser = self._stream or NoStream()
         self.completion: ChatCompletion | None = None
         self.models: list[str] = []
         self.has_pending_data = False
-        self._streamed = streamed
         self._is_model_list = is_model_list
         self._wall_clock = wall_clock
         self._http = ResponseParser()
         self._is_kind_known = False
-        self._is_events = False
+        self._events: StreamParser | None = None  # the stream, once the body is known to be one
         self._blank_bytes = 0  # of the beginning of the body
         self._buffer = bytearray()  # the body, as long as it is not known to be events
         self._body_error: ChatCompletionError | None = None  # of the connection, until what it brought is processed
@@ -156,8 +160,8 @@ class ResponseReader:
         return self._http.info or _NO_HEAD
 
     def _receive_body(self, body: bytes) -> list[ChatCompletionChunk]:
-        if self._is_events:
-            return self.parser.receive_data(body)
+        if self._events is not None:
+            return self._events.receive_data(body)
         if self.parser.end is not None:
             return []
         self._buffer += body
@@ -182,9 +186,9 @@ class ResponseReader:
         if not is_events:
             return []
         self._buffer.clear()
-        if self._streamed:
-            self._is_events = True
-            return self.parser.receive_data(head)
+        if self._stream is not None:
+            self._events = self._stream
+            return self._events.receive_data(head)
         self.fail(
             ResponseFormatError(
                 "the server streamed the response though no stream was requested",
@@ -209,8 +213,8 @@ class ResponseReader:
         return []
 
     def _end_body(self) -> list[ChatCompletionChunk]:
-        if self._is_events:
-            return self.parser.receive_eof()
+        if self._events is not None:
+            return self._events.receive_eof()
         if not self.is_success:
             self.end_error_response()
             return []
@@ -231,12 +235,12 @@ class ResponseReader:
             self.models = models
             self.parser.set_end(COMPLETE)
             return []
-        if self._streamed and not body.strip() and content_type.startswith("text/event-stream"):
+        if self._stream is not None and not body.strip() and content_type.startswith("text/event-stream"):
             raise StreamTruncatedError("stream truncated before the first chunk: the body is empty")
         if _JSON_OBJECT.match(body) is None:
             raise unexpected_body("a chat completion", self._head.status, content_type, body)
-        if self._streamed:
-            return self.parser.receive_body(decode_streamed_body(body))
+        if self._stream is not None:
+            return self._stream.receive_body(decode_streamed_body(body))
         self.completion = decode_completion(body)
         self.parser.set_end(COMPLETE)
         return []

@@ -5,6 +5,7 @@ those that were yielded waits until a later read, or until somebody asks for the
 """
 
 from collections import deque
+from typing import Final
 
 from firsttoken._json import excerpt
 from firsttoken._models.chunk import ChatCompletionChunk
@@ -196,3 +197,33 @@ class StreamParser:
             return True
         self._accumulate()
         return any(choice.message.audio is not None for choice in self._accumulator.completion.choices)
+
+
+class NoStream:
+    """What stands for a `StreamParser` where the answer is not streamed: it has no chunks, and an end.
+
+    Attributes:
+        end: of the answer, as soon as it is known.
+    """
+
+    __slots__ = ("end",)
+
+    pending: Final[deque[ChatCompletionChunk]] = deque(maxlen=0)
+    chunks_yielded: Final = 0
+    may_end_in_silence: Final = False
+
+    def __init__(self) -> None:
+        self.end: End | None = None
+
+    @property
+    def completion(self) -> ChatCompletion:
+        """An empty one."""
+        return ChatCompletion(complete=False)
+
+    def set_end(self, end: End) -> None:
+        """Set the end; the first one stands."""
+        if self.end is None:
+            self.end = without_traceback(end) if isinstance(end, ChatCompletionError) else end
+
+    def drop_pending(self) -> None:
+        """Nothing: there are no chunks."""

@@ -16,7 +16,7 @@ from firsttoken._client.prepared import PreparedRequest
 from firsttoken._client.sockets import AbortedError, DeadlineError, Waker, clock, raise_foreign
 from firsttoken._models.completion import ChatCompletion
 from firsttoken._protocol.call import CallMachine
-from firsttoken._protocol.call_states import Action
+from firsttoken._protocol.call_states import Action, State
 from firsttoken._sync.connection import Connection
 from firsttoken._sync.pool import ConnectionPool
 from firsttoken.errors import ChatCompletionError, ConfigurationError
@@ -119,6 +119,8 @@ class Call:
 
     def close(self) -> None:
         """End the call, whoever waits in it; what was not yielded is dropped."""
+        if self._is_settled:
+            return
         if self._process != os.getpid():  # a forked child: neither the socket nor the locks are its own
             if self._connection is not None:
                 self._connection.close()
@@ -152,6 +154,8 @@ class Call:
 
     def _settle(self) -> None:
         """End a call that was closed, unless somebody is in it, who does when they leave."""
+        if self._connection is None and self.machine.state is State.ENDED:
+            self._is_settled = True
         while not self._is_settled and self._driving.acquire(blocking=False):
             try:
                 with self._lock:
@@ -173,10 +177,11 @@ class Call:
                 action = self._read()
             elif action is Action.YIELD:
                 return action
+            elif action is Action.FINISH:
+                self._finish()
+                return action
             else:
                 self._perform(action)
-                if action is Action.FINISH:
-                    return action
                 action = self._next_action()
 
     def _next_action(self) -> Action:
