@@ -6,10 +6,9 @@ import zlib
 import pytest
 
 from firsttoken import Timeout
-from firsttoken._protocol import response as response_module
 from firsttoken._protocol.call import ERROR_BODY_S
 from firsttoken._protocol.content_coding import MAX_PIECE_BYTES
-from firsttoken._protocol.response import MAX_ERROR_BODY_BYTES
+from firsttoken._protocol.response import MAX_BODY_BYTES, MAX_ERROR_BODY_BYTES
 from firsttoken.errors import (
     APIConnectionError,
     AuthenticationError,
@@ -190,11 +189,10 @@ def test_a_stream_that_nobody_asked_for() -> None:
     )
 
 
-def test_a_body_without_an_end_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(response_module, "MAX_BODY_BYTES", 1000)
-    failure = failure_of(received(response(200, {}, b"{" + b" " * 1000), streamed=False))
+def test_a_body_without_an_end_is_bounded() -> None:
+    failure = failure_of(received(response(200, {}, b"{" + b" " * MAX_BODY_BYTES), streamed=False))
     assert isinstance(failure, ResponseFormatError)
-    assert message_of(failure) == "the response is larger than 1000 bytes"
+    assert message_of(failure) == f"the response is larger than {MAX_BODY_BYTES} bytes"
 
 
 # Refusals
