@@ -8,6 +8,7 @@ import pytest
 from firsttoken import AsyncClient, Client, Timeout, chat_completion_request
 from firsttoken._client.config import ClientConfig
 from firsttoken._client.prepared import PreparedRequest
+from firsttoken._client.settings import CommonSettings
 from firsttoken._version import __version__
 from firsttoken.errors import ConfigurationError
 from tests.support.errors import message_of
@@ -28,9 +29,14 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def made(**given: Any) -> ClientConfig:
-    names = ("api_key", "base_url", "organization", "project", "default_headers", "proxy")
-    arguments: dict[str, Any] = dict.fromkeys(names) | {"timeout": Timeout(), "max_retries": 2} | given
-    return ClientConfig(**arguments)
+    arguments: dict[str, Any] = dict.fromkeys(("api_key", "base_url", "organization", "project"))
+    common: dict[str, Any] = dict.fromkeys(
+        ("default_headers", "ssl_context", "proxy", "http_client", "limiter", "observer")
+    )
+    common |= {"timeout": Timeout(), "max_retries": 2, "max_idle_connections": 100, "require_finish_reason": True}
+    for name, value in given.items():
+        (common if name in common else arguments)[name] = value
+    return ClientConfig(**arguments, common=CommonSettings("Client", **common))
 
 
 def planned(settings: ClientConfig, request: Any = REQUEST, *, streamed: bool = True, **given: Any) -> PreparedRequest:

@@ -1,27 +1,14 @@
 """The asyncio client; the twin of `firsttoken.Client`."""
 
-import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, Unpack, cast, overload
+from typing import TYPE_CHECKING, Self
 
-from firsttoken._async.driver import Call
+from firsttoken._async.calls import AsyncCalls
 from firsttoken._async.pool import ConnectionPool
-from firsttoken._async.stream import AsyncChatCompletionStream
-from firsttoken._client.arguments import as_request, callback_in
-from firsttoken._client.config import ClientConfig, check_http_client, check_max_idle, check_ssl_context
-from firsttoken._client.keeping_secrets import CopyableClient, conceal_arguments
-from firsttoken._client.stream import STOP
-from firsttoken._models.chunk import ChatCompletionChunk
-from firsttoken._models.completion import ChatCompletion
-from firsttoken._models.request import (
-    ChatCompletionRequest,
-    JSONObject,
-    Messages,
-    RequestFields,
-    StreamOptions,
-    Tool,
-)
+from firsttoken._client.config import ClientConfig
+from firsttoken._client.keeping_secrets import conceal_arguments, made_with
+from firsttoken._client.settings import CommonSettings
 from firsttoken._models.timeout import Timeout
 from firsttoken._protocol.pool import MAX_IDLE
 
@@ -33,11 +20,10 @@ if TYPE_CHECKING:
     from firsttoken._client.limiter import Limiter
     from firsttoken._models.observer import Observer
 
-OnChunk = Callable[[ChatCompletionChunk], object] | Callable[[ChatCompletionChunk], Awaitable[object]]
 AsyncTokenProvider = Callable[[], str | Awaitable[str]]
 
 
-class AsyncClient(CopyableClient):
+class AsyncClient(AsyncCalls):
     """A client for `POST /chat/completions`, for asyncio.
 
     May be shared between tasks, and used again under another event loop and in a forked child. An async context
@@ -86,27 +72,25 @@ class AsyncClient(CopyableClient):
         limiter: "Limiter | None" = None,
         observer: "Observer | None" = None,
     ) -> None:
-        if http_client is not None:
-            check_http_client(http_client, "AsyncClient", ssl_context=ssl_context, proxy=proxy)
-        config = ClientConfig(
-            api_key=api_key,
-            base_url=base_url,
-            organization=organization,
-            project=project,
+        common = CommonSettings(
+            "AsyncClient",
             timeout=timeout,
             max_retries=max_retries,
             default_headers=default_headers,
+            ssl_context=ssl_context,
             proxy=proxy,
             http_client=http_client,
+            max_idle_connections=max_idle_connections,
             require_finish_reason=require_finish_reason,
             limiter=limiter,
             observer=observer,
         )
+        config = ClientConfig(api_key, base_url, organization, project, common)
         self._init(config, ssl_context, http_client, max_idle_connections)
 
     @classmethod
     @conceal_arguments
-    def azure(
+    def azure(  # noqa: D417 - the others are those of the class
         cls,
         endpoint: str | None = None,
         *,
@@ -136,42 +120,29 @@ class AsyncClient(CopyableClient):
             token_provider: in place of a key: a function that gives a token, as `azure.identity.aio` makes them. It is
                 called for each attempt to send a request, and awaited where it gives something to await.
                 What it raises propagates.
-            timeout: as for the class; so are those that follow.
-            max_retries: how often a call that failed is repeated.
-            default_headers: sent with each call.
-            ssl_context: for https.
-            proxy: the URL of an http proxy, "" for none.
-            http_client: an `httpx2.AsyncClient` of your own.
-            max_idle_connections: how many idle connections are kept for each server.
-            require_finish_reason: whether `[DONE]` completes an answer only after a finish reason.
-            limiter: bounds how many requests run at once and start in a minute.
-            observer: is told of each call.
+
+        The others are as for the class.
 
         Raises:
             ConfigurationError: one of them can't be used, or the endpoint or the key is missing.
         """
-        from firsttoken._client.config import AzureConfig
+        from firsttoken._client.azure import AzureConfig
 
-        if http_client is not None:
-            check_http_client(http_client, "AsyncClient", ssl_context=ssl_context, proxy=proxy)
-        config = AzureConfig(
-            endpoint=endpoint,
-            deployment=deployment,
-            api_version=api_version,
-            api_key=api_key,
-            token_provider=token_provider,
+        common = CommonSettings(
+            "AsyncClient",
             timeout=timeout,
             max_retries=max_retries,
             default_headers=default_headers,
+            ssl_context=ssl_context,
             proxy=proxy,
             http_client=http_client,
+            max_idle_connections=max_idle_connections,
             require_finish_reason=require_finish_reason,
             limiter=limiter,
             observer=observer,
         )
-        client = cls.__new__(cls)
-        client._init(config, ssl_context, http_client, max_idle_connections)
-        return client
+        config = AzureConfig(endpoint, deployment, api_version, api_key, token_provider, common)
+        return made_with(cls, config, (ssl_context, http_client, max_idle_connections))
 
     def _init(
         self,
@@ -180,12 +151,9 @@ class AsyncClient(CopyableClient):
         http_client: "httpx2.AsyncClient | None",
         max_idle: int,
     ) -> None:
-        check_ssl_context(ssl_context)
         self._config = config
         self._connection_settings = ssl_context, http_client, max_idle
-        self._pool = (
-            ConnectionPool(ssl_context, check_max_idle(max_idle)) if http_client is None else _pool_of(http_client)
-        )
+        self._pool = ConnectionPool(ssl_context, max_idle) if http_client is None else _pool_of(http_client)
 
     @property
     def observer(self) -> "Observer | None":
@@ -210,269 +178,6 @@ class AsyncClient(CopyableClient):
     async def aclose(self) -> None:
         """Close the idle connections. Streams that are open go on, and the client can be used again."""
         self._pool.close()
-
-    async def models(
-        self,
-        *,
-        timeout: Timeout | None = None,
-        max_retries: int | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> list[str]:
-        """List the ids of the models that the server has, in its order: `GET /models`.
-
-        Neither the limiter nor the observer is told of it.
-
-        Args:
-            timeout: for this call; `response_s` bounds the response.
-            max_retries: for this call.
-            headers: for this call, over the client's own.
-
-        Raises:
-            ChatCompletionError: there is no answer; which kind says why. `NotFoundError` is a server without a list.
-            ConfigurationError: the call can't be made.
-        """
-        call = Call(self._pool, self._config.prepare_models(timeout=timeout, max_retries=max_retries, headers=headers))
-        try:
-            await call.wait_for_completion()
-            return call.machine.models
-        finally:
-            call.close()
-
-    @overload
-    async def chat_completion(
-        self,
-        request: ChatCompletionRequest,
-        *,
-        timeout: Timeout | None = None,
-        max_retries: int | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> ChatCompletion: ...
-    @overload
-    async def chat_completion(
-        self,
-        model: str,
-        messages: Messages,
-        *,
-        timeout: Timeout | None = None,
-        max_retries: int | None = None,
-        headers: Mapping[str, str] | None = None,
-        audio: JSONObject | None = None,
-        frequency_penalty: float | None = None,
-        function_call: str | JSONObject | None = None,
-        functions: Sequence[JSONObject] | None = None,
-        logit_bias: Mapping[str, float] | None = None,
-        logprobs: bool | None = None,
-        max_completion_tokens: int | None = None,
-        max_tokens: int | None = None,
-        metadata: Mapping[str, str] | None = None,
-        modalities: Sequence[str] | None = None,
-        moderation: JSONObject | None = None,
-        n: int | None = None,
-        parallel_tool_calls: bool | None = None,
-        prediction: JSONObject | None = None,
-        presence_penalty: float | None = None,
-        prompt_cache_key: str | None = None,
-        prompt_cache_options: JSONObject | None = None,
-        prompt_cache_retention: str | None = None,
-        reasoning_effort: str | None = None,
-        response_format: type[object] | JSONObject | None = None,
-        safety_identifier: str | None = None,
-        seed: int | None = None,
-        service_tier: str | None = None,
-        stop: str | Sequence[str] | None = None,
-        store: bool | None = None,
-        stream: bool | None = None,
-        stream_options: StreamOptions | JSONObject | None = None,
-        temperature: float | None = None,
-        tool_choice: str | JSONObject | None = None,
-        tools: Sequence[Tool] | None = None,
-        top_logprobs: int | None = None,
-        top_p: float | None = None,
-        user: str | None = None,
-        verbosity: str | None = None,
-        web_search_options: JSONObject | None = None,
-        extra: dict[str, object] | None = None,
-    ) -> ChatCompletion: ...
-    async def chat_completion(  # type: ignore[misc] # pyright: ignore[reportInconsistentOverload]
-        self,
-        request: ChatCompletionRequest | str | None = None,
-        messages: Messages | None = None,
-        *,
-        timeout: Timeout | None = None,
-        max_retries: int | None = None,
-        headers: Mapping[str, str] | None = None,
-        **fields: object,
-    ) -> ChatCompletion:
-        """Send a request and return the completion.
-
-        Args:
-            request: what to send; or the model, followed by the messages.
-            messages: where a model was given: the conversation, or a `str`, which is one user message.
-            timeout: for this call; `response_s` bounds the response.
-            max_retries: for this call.
-            headers: for this call, over the client's own.
-            **fields: where a model was given: any other field of `ChatCompletionRequest`.
-
-        Raises:
-            ChatCompletionError: there is no answer; which kind says why.
-            ConfigurationError: the call can't be made, or `request.stream` is True.
-        """
-        try:
-            prepared = self._config.prepare(
-                as_request(request, messages, fields),
-                streamed=False,
-                timeout=timeout,
-                max_retries=max_retries,
-                headers=headers,
-            )
-        finally:
-            del headers  # crash reporters show the variables of a frame
-        call = Call(self._pool, prepared)
-        try:
-            return await call.wait_for_completion()
-        finally:
-            call.close()
-
-    @overload
-    def chat_completion_stream(
-        self,
-        request: ChatCompletionRequest,
-        on_chunk: None = None,
-        *,
-        timeout: Timeout | None = None,
-        max_retries: int | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> AsyncChatCompletionStream: ...
-
-    @overload
-    def chat_completion_stream(
-        self,
-        request: ChatCompletionRequest,
-        on_chunk: OnChunk,
-        *,
-        timeout: Timeout | None = None,
-        max_retries: int | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> Coroutine[object, object, ChatCompletion]: ...
-
-    @overload
-    def chat_completion_stream(
-        self,
-        model: str,
-        messages: Messages,
-        *,
-        on_chunk: None = None,
-        timeout: Timeout | None = None,
-        max_retries: int | None = None,
-        headers: Mapping[str, str] | None = None,
-        audio: JSONObject | None = None,
-        frequency_penalty: float | None = None,
-        function_call: str | JSONObject | None = None,
-        functions: Sequence[JSONObject] | None = None,
-        logit_bias: Mapping[str, float] | None = None,
-        logprobs: bool | None = None,
-        max_completion_tokens: int | None = None,
-        max_tokens: int | None = None,
-        metadata: Mapping[str, str] | None = None,
-        modalities: Sequence[str] | None = None,
-        moderation: JSONObject | None = None,
-        n: int | None = None,
-        parallel_tool_calls: bool | None = None,
-        prediction: JSONObject | None = None,
-        presence_penalty: float | None = None,
-        prompt_cache_key: str | None = None,
-        prompt_cache_options: JSONObject | None = None,
-        prompt_cache_retention: str | None = None,
-        reasoning_effort: str | None = None,
-        response_format: type[object] | JSONObject | None = None,
-        safety_identifier: str | None = None,
-        seed: int | None = None,
-        service_tier: str | None = None,
-        stop: str | Sequence[str] | None = None,
-        store: bool | None = None,
-        stream: bool | None = None,
-        stream_options: StreamOptions | JSONObject | None = None,
-        temperature: float | None = None,
-        tool_choice: str | JSONObject | None = None,
-        tools: Sequence[Tool] | None = None,
-        top_logprobs: int | None = None,
-        top_p: float | None = None,
-        user: str | None = None,
-        verbosity: str | None = None,
-        web_search_options: JSONObject | None = None,
-        extra: dict[str, object] | None = None,
-    ) -> AsyncChatCompletionStream: ...
-
-    @overload
-    def chat_completion_stream(
-        self,
-        model: str,
-        messages: Messages,
-        *,
-        on_chunk: OnChunk,
-        timeout: Timeout | None = None,
-        max_retries: int | None = None,
-        headers: Mapping[str, str] | None = None,
-        **fields: Unpack[RequestFields],
-    ) -> Coroutine[object, object, ChatCompletion]: ...
-
-    def chat_completion_stream(  # type: ignore[misc] # pyright: ignore[reportInconsistentOverload]
-        self,
-        request: ChatCompletionRequest | str | None = None,
-        messages: Messages | OnChunk | None = None,
-        *,
-        on_chunk: OnChunk | None = None,
-        timeout: Timeout | None = None,
-        max_retries: int | None = None,
-        headers: Mapping[str, str] | None = None,
-        **fields: object,
-    ) -> AsyncChatCompletionStream | Coroutine[object, object, ChatCompletion]:
-        """Send a request and stream the response, whether or not `request.stream` is set.
-
-        Args:
-            request: what to send; or the model, followed by the messages.
-            messages: where a model was given: the conversation, or a `str`, which is one user message.
-            on_chunk: called with each chunk, and awaited where it returns something to await; beside a request also the
-                second argument. If it returns `STOP`, the stream ends early. What it raises propagates, after the
-                connection is closed.
-            timeout: for this call.
-            max_retries: for this call.
-            headers: for this call, over the client's own.
-            **fields: where a model was given: any other field of `ChatCompletionRequest`.
-
-        Returns:
-            Without `on_chunk` the stream, which sends nothing before it is iterated over, entered or awaited. With it,
-            to be awaited: when the answer has ended, the completion of the chunks that `on_chunk` was called with.
-
-        Raises:
-            ChatCompletionError: with `on_chunk`: the answer failed; `partial` holds what came. Without, the stream
-                raises it.
-            ConfigurationError: the call can't be made.
-        """
-        given, callback = callback_in(request, messages, on_chunk)
-        try:
-            prepared = self._config.prepare(
-                as_request(request, given, fields),
-                streamed=True,
-                timeout=timeout,
-                max_retries=max_retries,
-                headers=headers,
-            )
-        finally:
-            del headers  # crash reporters show the variables of a frame
-        stream = AsyncChatCompletionStream(self._pool, prepared)
-        return stream if callback is None else _call_back(stream, cast("OnChunk", callback))
-
-
-async def _call_back(stream: AsyncChatCompletionStream, on_chunk: OnChunk) -> ChatCompletion:
-    async with stream:
-        async for chunk in stream:
-            result = on_chunk(chunk)
-            if inspect.isawaitable(result):
-                result = await result
-            if result is STOP:
-                break
-    return stream.completion
 
 
 def _pool_of(http_client: "httpx2.AsyncClient") -> ConnectionPool:

@@ -84,7 +84,7 @@ class CopyableClient:
         raise NotImplementedError
 
     def __copy__(self) -> Self:
-        return _rebuild(type(self), copy.copy(self._config), self._connection_settings)
+        return made_with(type(self), copy.copy(self._config), self._connection_settings)
 
     def __deepcopy__(self, memo: object) -> Self:
         return self.__copy__()
@@ -94,13 +94,14 @@ class CopyableClient:
         for name, value in (("ssl_context", ssl_context), ("http_client", http_client)):
             if value is not None:
                 raise pickle.PicklingError(f"a client with {name}= can't be pickled: make one in each process")
-        return _rebuild, (type(self), self._config, (None, None, max_idle))
+        return made_with, (type(self), self._config, (None, None, max_idle))
 
 
 _Client = TypeVar("_Client", bound=CopyableClient)
 
 
-def _rebuild(kind: type[_Client], config: "ClientConfig", settings: tuple[Any, Any, int]) -> _Client:
+def made_with(kind: type[_Client], config: "ClientConfig", settings: tuple[Any, Any, int]) -> _Client:
+    """A client of its configuration and the settings of its connections, which were checked."""
     client = kind.__new__(kind)
     client._init(config, *settings)
     return client

@@ -1,28 +1,16 @@
 """The sync client."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, Unpack, cast, overload
+from typing import TYPE_CHECKING, Self
 
-from firsttoken._client.arguments import as_request, callback_in, check_is_sync
-from firsttoken._client.config import ClientConfig, check_http_client, check_max_idle, check_ssl_context
-from firsttoken._client.keeping_secrets import CopyableClient, conceal_arguments
-from firsttoken._client.stream import STOP, Stop
-from firsttoken._models.chunk import ChatCompletionChunk
-from firsttoken._models.completion import ChatCompletion
-from firsttoken._models.request import (
-    ChatCompletionRequest,
-    JSONObject,
-    Messages,
-    RequestFields,
-    StreamOptions,
-    Tool,
-)
+from firsttoken._client.config import ClientConfig
+from firsttoken._client.keeping_secrets import conceal_arguments, made_with
+from firsttoken._client.settings import CommonSettings
 from firsttoken._models.timeout import Timeout
 from firsttoken._protocol.pool import MAX_IDLE
-from firsttoken._sync.driver import Call
+from firsttoken._sync.calls import Calls
 from firsttoken._sync.pool import ConnectionPool
-from firsttoken._sync.stream import ChatCompletionStream
 
 if TYPE_CHECKING:
     import ssl
@@ -32,13 +20,10 @@ if TYPE_CHECKING:
     from firsttoken._client.limiter import Limiter
     from firsttoken._models.observer import Observer
 
-OnChunk = Callable[[ChatCompletionChunk], Stop | str | bytes | float | None]
-"""A callback; what it returns is only compared with `STOP`, but must not be something to await."""
-
 TokenProvider = Callable[[], str]
 
 
-class Client(CopyableClient):
+class Client(Calls):
     """A client for `POST /chat/completions`.
 
     May be shared between threads, and used again in a forked child. A context manager: leaving it closes the idle
@@ -86,27 +71,25 @@ class Client(CopyableClient):
         limiter: "Limiter | None" = None,
         observer: "Observer | None" = None,
     ) -> None:
-        if http_client is not None:
-            check_http_client(http_client, "Client", ssl_context=ssl_context, proxy=proxy)
-        config = ClientConfig(
-            api_key=api_key,
-            base_url=base_url,
-            organization=organization,
-            project=project,
+        common = CommonSettings(
+            "Client",
             timeout=timeout,
             max_retries=max_retries,
             default_headers=default_headers,
+            ssl_context=ssl_context,
             proxy=proxy,
             http_client=http_client,
+            max_idle_connections=max_idle_connections,
             require_finish_reason=require_finish_reason,
             limiter=limiter,
             observer=observer,
         )
+        config = ClientConfig(api_key, base_url, organization, project, common)
         self._init(config, ssl_context, http_client, max_idle_connections)
 
     @classmethod
     @conceal_arguments
-    def azure(
+    def azure(  # noqa: D417 - the others are those of the class
         cls,
         endpoint: str | None = None,
         *,
@@ -135,42 +118,29 @@ class Client(CopyableClient):
             api_key: the resource's key; None takes a token from `AZURE_OPENAI_AD_TOKEN`, else `AZURE_OPENAI_API_KEY`.
             token_provider: in place of a key: a function that gives a token, as `azure.identity` makes them. It is
                 called for each attempt to send a request. What it raises propagates.
-            timeout: as for the class; so are those that follow.
-            max_retries: how often a call that failed is repeated.
-            default_headers: sent with each call.
-            ssl_context: for https.
-            proxy: the URL of an http proxy, "" for none.
-            http_client: an `httpx2.Client` of your own.
-            max_idle_connections: how many idle connections are kept for each server.
-            require_finish_reason: whether `[DONE]` completes an answer only after a finish reason.
-            limiter: bounds how many requests run at once and start in a minute.
-            observer: is told of each call.
+
+        The others are as for the class.
 
         Raises:
             ConfigurationError: one of them can't be used, or the endpoint or the key is missing.
         """
-        from firsttoken._client.config import AzureConfig
+        from firsttoken._client.azure import AzureConfig
 
-        if http_client is not None:
-            check_http_client(http_client, "Client", ssl_context=ssl_context, proxy=proxy)
-        config = AzureConfig(
-            endpoint=endpoint,
-            deployment=deployment,
-            api_version=api_version,
-            api_key=api_key,
-            token_provider=token_provider,
+        common = CommonSettings(
+            "Client",
             timeout=timeout,
             max_retries=max_retries,
             default_headers=default_headers,
+            ssl_context=ssl_context,
             proxy=proxy,
             http_client=http_client,
+            max_idle_connections=max_idle_connections,
             require_finish_reason=require_finish_reason,
             limiter=limiter,
             observer=observer,
         )
-        client = cls.__new__(cls)
-        client._init(config, ssl_context, http_client, max_idle_connections)
-        return client
+        config = AzureConfig(endpoint, deployment, api_version, api_key, token_provider, common)
+        return made_with(cls, config, (ssl_context, http_client, max_idle_connections))
 
     def _init(
         self,
@@ -179,12 +149,9 @@ class Client(CopyableClient):
         http_client: "httpx2.Client | None",
         max_idle: int,
     ) -> None:
-        check_ssl_context(ssl_context)
         self._config = config
         self._connection_settings = ssl_context, http_client, max_idle
-        self._pool = (
-            ConnectionPool(ssl_context, check_max_idle(max_idle)) if http_client is None else _pool_of(http_client)
-        )
+        self._pool = ConnectionPool(ssl_context, max_idle) if http_client is None else _pool_of(http_client)
 
     @property
     def observer(self) -> "Observer | None":
@@ -209,266 +176,6 @@ class Client(CopyableClient):
     def close(self) -> None:
         """Close the idle connections. Streams that are open go on, and the client can be used again."""
         self._pool.close()
-
-    def models(
-        self,
-        *,
-        timeout: Timeout | None = None,
-        max_retries: int | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> list[str]:
-        """List the ids of the models that the server has, in its order: `GET /models`.
-
-        Neither the limiter nor the observer is told of it.
-
-        Args:
-            timeout: for this call; `response_s` bounds the response.
-            max_retries: for this call.
-            headers: for this call, over the client's own.
-
-        Raises:
-            ChatCompletionError: there is no answer; which kind says why. `NotFoundError` is a server without a list.
-            ConfigurationError: the call can't be made.
-        """
-        call = Call(self._pool, self._config.prepare_models(timeout=timeout, max_retries=max_retries, headers=headers))
-        try:
-            call.wait_for_completion()
-            return call.machine.models
-        finally:
-            call.close()
-
-    @overload
-    def chat_completion(
-        self,
-        request: ChatCompletionRequest,
-        *,
-        timeout: Timeout | None = None,
-        max_retries: int | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> ChatCompletion: ...
-    @overload
-    def chat_completion(
-        self,
-        model: str,
-        messages: Messages,
-        *,
-        timeout: Timeout | None = None,
-        max_retries: int | None = None,
-        headers: Mapping[str, str] | None = None,
-        audio: JSONObject | None = None,
-        frequency_penalty: float | None = None,
-        function_call: str | JSONObject | None = None,
-        functions: Sequence[JSONObject] | None = None,
-        logit_bias: Mapping[str, float] | None = None,
-        logprobs: bool | None = None,
-        max_completion_tokens: int | None = None,
-        max_tokens: int | None = None,
-        metadata: Mapping[str, str] | None = None,
-        modalities: Sequence[str] | None = None,
-        moderation: JSONObject | None = None,
-        n: int | None = None,
-        parallel_tool_calls: bool | None = None,
-        prediction: JSONObject | None = None,
-        presence_penalty: float | None = None,
-        prompt_cache_key: str | None = None,
-        prompt_cache_options: JSONObject | None = None,
-        prompt_cache_retention: str | None = None,
-        reasoning_effort: str | None = None,
-        response_format: type[object] | JSONObject | None = None,
-        safety_identifier: str | None = None,
-        seed: int | None = None,
-        service_tier: str | None = None,
-        stop: str | Sequence[str] | None = None,
-        store: bool | None = None,
-        stream: bool | None = None,
-        stream_options: StreamOptions | JSONObject | None = None,
-        temperature: float | None = None,
-        tool_choice: str | JSONObject | None = None,
-        tools: Sequence[Tool] | None = None,
-        top_logprobs: int | None = None,
-        top_p: float | None = None,
-        user: str | None = None,
-        verbosity: str | None = None,
-        web_search_options: JSONObject | None = None,
-        extra: dict[str, object] | None = None,
-    ) -> ChatCompletion: ...
-    def chat_completion(  # type: ignore[misc] # pyright: ignore[reportInconsistentOverload]
-        self,
-        request: ChatCompletionRequest | str | None = None,
-        messages: Messages | None = None,
-        *,
-        timeout: Timeout | None = None,
-        max_retries: int | None = None,
-        headers: Mapping[str, str] | None = None,
-        **fields: object,
-    ) -> ChatCompletion:
-        """Send a request and return the completion.
-
-        Args:
-            request: what to send; or the model, followed by the messages.
-            messages: where a model was given: the conversation, or a `str`, which is one user message.
-            timeout: for this call; `response_s` bounds the response.
-            max_retries: for this call.
-            headers: for this call, over the client's own.
-            **fields: where a model was given: any other field of `ChatCompletionRequest`.
-
-        Raises:
-            ChatCompletionError: there is no answer; which kind says why.
-            ConfigurationError: the call can't be made, or `request.stream` is True.
-        """
-        try:
-            prepared = self._config.prepare(
-                as_request(request, messages, fields),
-                streamed=False,
-                timeout=timeout,
-                max_retries=max_retries,
-                headers=headers,
-            )
-        finally:
-            del headers  # crash reporters show the variables of a frame
-        call = Call(self._pool, prepared)
-        try:
-            return call.wait_for_completion()
-        finally:
-            call.close()
-
-    @overload
-    def chat_completion_stream(
-        self,
-        request: ChatCompletionRequest,
-        on_chunk: None = None,
-        *,
-        timeout: Timeout | None = None,
-        max_retries: int | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> ChatCompletionStream: ...
-
-    @overload
-    def chat_completion_stream(
-        self,
-        request: ChatCompletionRequest,
-        on_chunk: OnChunk,
-        *,
-        timeout: Timeout | None = None,
-        max_retries: int | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> ChatCompletion: ...
-
-    @overload
-    def chat_completion_stream(
-        self,
-        model: str,
-        messages: Messages,
-        *,
-        on_chunk: None = None,
-        timeout: Timeout | None = None,
-        max_retries: int | None = None,
-        headers: Mapping[str, str] | None = None,
-        audio: JSONObject | None = None,
-        frequency_penalty: float | None = None,
-        function_call: str | JSONObject | None = None,
-        functions: Sequence[JSONObject] | None = None,
-        logit_bias: Mapping[str, float] | None = None,
-        logprobs: bool | None = None,
-        max_completion_tokens: int | None = None,
-        max_tokens: int | None = None,
-        metadata: Mapping[str, str] | None = None,
-        modalities: Sequence[str] | None = None,
-        moderation: JSONObject | None = None,
-        n: int | None = None,
-        parallel_tool_calls: bool | None = None,
-        prediction: JSONObject | None = None,
-        presence_penalty: float | None = None,
-        prompt_cache_key: str | None = None,
-        prompt_cache_options: JSONObject | None = None,
-        prompt_cache_retention: str | None = None,
-        reasoning_effort: str | None = None,
-        response_format: type[object] | JSONObject | None = None,
-        safety_identifier: str | None = None,
-        seed: int | None = None,
-        service_tier: str | None = None,
-        stop: str | Sequence[str] | None = None,
-        store: bool | None = None,
-        stream: bool | None = None,
-        stream_options: StreamOptions | JSONObject | None = None,
-        temperature: float | None = None,
-        tool_choice: str | JSONObject | None = None,
-        tools: Sequence[Tool] | None = None,
-        top_logprobs: int | None = None,
-        top_p: float | None = None,
-        user: str | None = None,
-        verbosity: str | None = None,
-        web_search_options: JSONObject | None = None,
-        extra: dict[str, object] | None = None,
-    ) -> ChatCompletionStream: ...
-
-    @overload
-    def chat_completion_stream(
-        self,
-        model: str,
-        messages: Messages,
-        *,
-        on_chunk: OnChunk,
-        timeout: Timeout | None = None,
-        max_retries: int | None = None,
-        headers: Mapping[str, str] | None = None,
-        **fields: Unpack[RequestFields],
-    ) -> ChatCompletion: ...
-
-    def chat_completion_stream(  # type: ignore[misc] # pyright: ignore[reportInconsistentOverload]
-        self,
-        request: ChatCompletionRequest | str | None = None,
-        messages: Messages | OnChunk | None = None,
-        *,
-        on_chunk: OnChunk | None = None,
-        timeout: Timeout | None = None,
-        max_retries: int | None = None,
-        headers: Mapping[str, str] | None = None,
-        **fields: object,
-    ) -> ChatCompletionStream | ChatCompletion:
-        """Send a request and stream the response, whether or not `request.stream` is set.
-
-        Args:
-            request: what to send; or the model, followed by the messages.
-            messages: where a model was given: the conversation, or a `str`, which is one user message.
-            on_chunk: called with each chunk; beside a request also the second argument. If it returns `STOP`, the
-                stream ends early. What it raises propagates, after the connection is closed.
-            timeout: for this call.
-            max_retries: for this call.
-            headers: for this call, over the client's own.
-            **fields: where a model was given: any other field of `ChatCompletionRequest`.
-
-        Returns:
-            Without `on_chunk` the stream, which sends nothing before it is iterated over or entered. With it, when
-            the answer has ended, the completion of the chunks that `on_chunk` was called with.
-
-        Raises:
-            ChatCompletionError: with `on_chunk`: the answer failed; `partial` holds what came. Without, the stream
-                raises it.
-            ConfigurationError: the call can't be made.
-        """
-        given, callback = callback_in(request, messages, on_chunk)
-        if callback is not None:
-            check_is_sync(callback)
-        try:
-            prepared = self._config.prepare(
-                as_request(request, given, fields),
-                streamed=True,
-                timeout=timeout,
-                max_retries=max_retries,
-                headers=headers,
-            )
-        finally:
-            del headers  # crash reporters show the variables of a frame
-        stream = ChatCompletionStream(self._pool, prepared)
-        if callback is None:
-            return stream
-        called = cast("OnChunk", callback)
-        with stream:
-            for chunk in stream:
-                if called(chunk) is STOP:
-                    break
-        return stream.completion
 
 
 def _pool_of(http_client: "httpx2.Client") -> ConnectionPool:

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from firsttoken._async.pool import ConnectionPool as AsyncConnectionPool
 from firsttoken._async.stream import AsyncChatCompletionStream
-from firsttoken._client.config import check_timeout, observer_or_default
+from firsttoken._client.config import observer_or_default
 from firsttoken._client.prepared import PreparedRequest
+from firsttoken._client.settings import check_timeout
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
 from firsttoken._models.timeout import Timeout

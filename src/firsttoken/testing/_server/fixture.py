@@ -5,7 +5,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from firsttoken._client.config import MAX_WAIT_VARIABLE, max_wait_s
+from firsttoken._client.settings import MAX_WAIT_VARIABLE, max_wait_s
 from firsttoken.testing._server.server import ScriptedServer
 
 if TYPE_CHECKING:

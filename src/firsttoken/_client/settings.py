@@ -1,0 +1,186 @@
+"""What a client of either kind, and of any server, is made with besides where it is and the key: checked."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from msgspec.structs import replace
+
+from firsttoken._models.timeout import Timeout
+from firsttoken._protocol.request import check_headers
+from firsttoken._version import install_hint
+from firsttoken.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import ssl
+
+    from firsttoken._client.limiter import Limiter
+    from firsttoken._models.observer import Observer
+
+
+class HTTPClient(Protocol):
+    """What a plan needs to know of a caller's own client."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Those that it adds to each request."""
+        ...
+
+
+class CommonSettings:
+    """What all clients are made with.
+
+    Args: as those of `firsttoken.Client`; and before them the class of httpx2 that `http_client` must be of.
+
+    Raises:
+        ConfigurationError: one of them can't be used.
+    """
+
+    def __init__(
+        self,
+        http_client_class: Literal["Client", "AsyncClient"],
+        *,
+        timeout: Timeout,
+        max_retries: int,
+        default_headers: Mapping[str, str] | None,
+        ssl_context: "ssl.SSLContext | None",
+        proxy: str | None,
+        http_client: HTTPClient | None,
+        max_idle_connections: int,
+        require_finish_reason: bool,
+        limiter: "Limiter | None",
+        observer: "Observer | None",
+    ) -> None:
+        if http_client is not None:
+            check_http_client(http_client, http_client_class, ssl_context=ssl_context, proxy=proxy)
+        self.timeout = check_timeout(timeout)
+        self.max_retries = check_max_retries(max_retries)
+        self.default_headers = check_headers({} if default_headers is None else default_headers)
+        self.proxy = proxy
+        self.http_client = http_client
+        self.require_finish_reason = require_finish_reason
+        self.limiter = limiter
+        self.observer = observer
+        self.ssl_context = check_ssl_context(ssl_context)
+        self.max_idle_connections = check_max_idle(max_idle_connections)
+
+
+def check_timeout(timeout: Timeout) -> Timeout:
+    """The timeout, if it is one.
+
+    Raises:
+        ConfigurationError: it is something else.
+    """
+    if not isinstance(timeout, Timeout):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(
+            f"timeout must be a Timeout, not {type(timeout).__name__}", hint="as in Timeout(idle_s=30)"
+        )
+    return timeout
+
+
+MAX_WAIT_VARIABLE = "FIRSTTOKEN_MAX_WAIT_S"
+"""The longest wait of any client for an answer to begin or to go on, in seconds: for code under test."""
+
+
+def max_wait_s(environment: Mapping[str, str]) -> float | None:
+    """What `FIRSTTOKEN_MAX_WAIT_S` says; None where it is not set.
+
+    Raises:
+        ConfigurationError: it is not a number above 0.
+    """
+    value = environment.get(MAX_WAIT_VARIABLE)
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0.0
+    if not seconds > 0:
+        raise ConfigurationError(f"{MAX_WAIT_VARIABLE} must be a number of seconds above 0: {value!r}")
+    return seconds
+
+
+def limited_timeout(timeout: Timeout, longest_s: float | None) -> Timeout:
+    """The timeout, cut to `FIRSTTOKEN_MAX_WAIT_S`, but for `connect_s` and `total_s`: they bound no silence."""
+    if longest_s is None:
+        return timeout
+    waits_s = {
+        name: getattr(timeout, name) for name in timeout.__struct_fields__ if name not in {"connect_s", "total_s"}
+    }
+    return replace(timeout, **{name: min(wait_s or longest_s, longest_s) for name, wait_s in waits_s.items()})
+
+
+def check_max_retries(max_retries: int) -> int:
+    """The number of retries, if it is one.
+
+    Raises:
+        ConfigurationError: it is no int, or below 0.
+    """
+    if not isinstance(max_retries, int) or isinstance(max_retries, bool) or max_retries < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"max_retries must be an int of 0 or more: {max_retries!r}")
+    return max_retries
+
+
+def check_max_idle(max_idle: int) -> int:
+    """The number of idle connections, if it is one.
+
+    Raises:
+        ConfigurationError: it is not an int, or below 0.
+    """
+    if not isinstance(max_idle, int) or isinstance(max_idle, bool) or max_idle < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"max_idle_connections must be an int of 0 or more: {max_idle!r}")
+    return max_idle
+
+
+def check_ssl_context(ssl_context: "ssl.SSLContext | None") -> "ssl.SSLContext | None":
+    """What was given for TLS, if it is a context.
+
+    Raises:
+        ConfigurationError: it is not a context.
+    """
+    if ssl_context is None or hasattr(ssl_context, "wrap_bio"):
+        return ssl_context
+    is_path = isinstance(ssl_context, str) or hasattr(ssl_context, "__fspath__")
+    hint = (
+        "ssl.create_default_context(cafile=…) trusts the certificates of a file, and so does SSL_CERT_FILE"
+        if is_path
+        else "ssl.create_default_context(); to check no certificate, set its check_hostname = False and "
+        "verify_mode = ssl.CERT_NONE"
+    )
+    kind: type[object] = type(ssl_context)
+    raise ConfigurationError(f"ssl_context must be an ssl.SSLContext, not {kind.__name__}", hint=hint)
+
+
+def check_http_client(http_client: object, wanted: Literal["Client", "AsyncClient"], **excluded: object) -> None:
+    """Check a caller's own client.
+
+    Args:
+        http_client: what was given.
+        wanted: which of httpx2's classes it must be of.
+        excluded: the settings that only our own connections have, None where they were not given.
+
+    Raises:
+        ConfigurationError: it is something else, one of `excluded` was given too, or httpx2 is not installed.
+    """
+    try:
+        import httpx2
+    except ImportError as error:
+        raise ConfigurationError(
+            "http_client takes a client of httpx2, which is not installed", hint=install_hint("httpx2")
+        ) from error
+    if not isinstance(http_client, getattr(httpx2, wanted)):
+        kind = type(http_client)
+        other = "Client" if wanted == "AsyncClient" else "AsyncClient"
+        raise ConfigurationError(
+            f"http_client must be an httpx2.{wanted}, not {kind.__module__}.{kind.__qualname__}",
+            hint=f"firsttoken.{other} takes an httpx2.{other}"
+            if isinstance(http_client, getattr(httpx2, other))
+            else f"httpx2 is the successor of httpx: httpx2.{wanted}() takes the same arguments"
+            if kind.__module__.partition(".")[0] == "httpx"
+            else f"as in http_client=httpx2.{wanted}()",
+        )
+    for name, value in excluded.items():
+        if value is not None:
+            raise ConfigurationError(
+                f"{name} is of firsttoken's own connections, and http_client brings others",
+                hint=f"give {name} to the httpx2 client" if name == "proxy" else "give verify= to the httpx2 client",
+            )
