@@ -1,11 +1,13 @@
 """firsttoken._protocol.lenient: everything unknown is kept, and nothing breaks that has a shape left."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
 
+from firsttoken._json import MAX_NESTING
 from firsttoken._protocol.decode import decode_completion
 from firsttoken.errors import ResponseFormatError
 from firsttoken.types import ChatCompletion, ChatCompletionChunk, ChatCompletionMessage, Choice
@@ -211,3 +213,66 @@ def test_text_goes_for_a_delta_where_there_is_neither_delta_nor_message() -> Non
     made = read({"choices": [{"text": "a"}, {"index": 1, "text": "b", "delta": {}}, {"index": 2, "text": 5}]})
     assert [choice.delta.content for choice in made.choices] == ["a", None, None]
     assert [choice.extra for choice in made.choices] == [{}, {"text": "b"}, {"text": 5}]
+
+
+# How deep JSON may be, whichever path it takes
+
+
+def nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+LESSONS: list[list[bytes]] = [[], [event(chunk("x", own=1))] * 3, [event(chunk("x", own=[1]))] * 3]
+PLACES: dict[str, tuple[int, Callable[[Any], dict[str, Any]]]] = {
+    "reasoning_details": (5, lambda value: {"choices": [{"delta": {"reasoning_details": [value]}}]}),
+    "annotations": (5, lambda value: {"choices": [{"delta": {"annotations": [value]}}]}),
+    "moderation": (2, lambda value: {"moderation": {"x": value}, "choices": [{"delta": {}}]}),
+    "metadata": (2, lambda value: {"metadata": {"x": value}, "choices": [{"delta": {}}]}),
+    "a field of the server's": (1, lambda value: {"x": value, "choices": [{"delta": {}}]}),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("learned", LESSONS, ids=["typed", "learned", "learned nested"])
+def test_json_may_be_as_deep_in_any_field_on_any_path(learned: list[bytes], place: str) -> None:
+    around, make = PLACES[place]
+    for depth in (1, 3, 4, 5, MAX_NESTING - around):
+        outcome = run([*learned, event(make(nested(depth))), event(chunk("", "stop"))])
+        assert outcome.failure is None
+        found = outcome.chunks[len(learned)]
+        holders = [found, found.choices[0].delta]
+        values = [getattr(holder, place, None) or holder.extra.get("x") for holder in holders]
+        wrapped: dict[int, Any] = {5: [nested(depth)], 2: {"x": nested(depth)}, 1: nested(depth)}
+        assert wrapped[around] in values
+        assert found.to_dict() == make(nested(depth)) == type(found).from_dict(found.to_dict()).to_dict()
+    outcome = run([*learned, event(make(nested(MAX_NESTING - around + 1)))])
+    assert str(outcome.failure).startswith("the server sent JSON that is nested too deeply: ")
+
+
+@pytest.mark.parametrize("depth", [1, 4, 5, 90, MAX_NESTING - 5])
+def test_a_deep_value_of_a_complete_answer_stays_in_its_field(depth: int) -> None:
+    details = [nested(depth)]
+    body: dict[str, Any] = {"choices": [{"message": {"reasoning_details": details}}], "metadata": {"x": nested(depth)}}
+    made = decode_completion(json.dumps(body).encode())
+    assert (made.choices[0].message.reasoning_details, made.metadata) == (details, {"x": nested(depth)})
+    for part in (made, made.choices[0], made.choices[0].message):
+        assert type(part).from_dict(part.to_dict()) == part
+    with pytest.raises(ResponseFormatError, match="nested too deeply"):
+        decode_completion(json.dumps({"choices": [{"message": {"annotations": nested(MAX_NESTING)}}]}).encode())
+
+
+def test_the_names_of_fields_that_hold_any_json_are_unknown_elsewhere() -> None:
+    value = {"annotations": [1], "choices": [{"delta": {"metadata": {"a": 1}}}], "reasoning_details": [2]}
+    made = read(value)
+    assert made.extra == {"annotations": [1], "reasoning_details": [2]}
+    assert made.choices[0].delta.extra == {"metadata": {"a": 1}}
+
+
+def test_content_in_parts_is_read_in_a_choice_by_itself() -> None:
+    parts = [{"type": "text", "text": "Hi"}]
+    made = Choice.from_dict({"index": 0, "message": {"role": "assistant", "content": parts}})
+    assert (made.message.content, made.message.content_parts) == ("Hi", parts)
+    assert Choice.from_dict(made.to_dict()) == made

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     FinishReason = str
     ChoiceIndex = int
     CallIndex = int
+    AnyArray = list[object]
+    AnyObject = dict[str, object]
 else:
     # What the typed decode lets through. The rest takes the lenient path, where errors that look like chunks are
     # found: {"object": "error"}, finish_reason "error". The pattern is paid for once a choice, the names cost nothing.
@@ -43,6 +45,12 @@ else:
     FinishReason = Annotated[str, msgspec.Meta(pattern=SIMPLE_PATTERN)]
     ChoiceIndex = Annotated[int, msgspec.Meta(ge=0, le=MAX_INDEX)]
     CallIndex = Annotated[int, msgspec.Meta(ge=-1, le=MAX_INDEX)]  # z.ai sends -1
+    # Any JSON, nested as deep as servers do it. What is deeper takes the lenient path, too, which measures how deep.
+    _scalar = _value = bool | int | float | str | None
+    for _ in range(4):
+        _value = _scalar | list[_value] | dict[str, _value]
+    AnyArray = list[_value]
+    AnyObject = dict[str, _value]
 
 
 class _EmptyExtra(dict[str, object]):

@@ -8,6 +8,8 @@ from firsttoken._models.base import (
     EVENT_NAME,
     MAX_ITEMS,
     REPLACEMENT_NAME,
+    AnyArray,
+    AnyObject,
     CallIndex,
     ChoiceIndex,
     FinishReason,
@@ -51,7 +53,7 @@ class ChoiceDelta(Reasoning):
     tool_calls: Annotated[list[ToolCallDelta], msgspec.Meta(max_length=MAX_ITEMS)] | None = None
     function_call: FunctionCallDelta | None = None
     audio: Audio | None = None
-    annotations: list[object] | None = None
+    annotations: AnyArray | None = None
 
 
 class ChunkChoice(ResponseObject):
@@ -66,9 +68,6 @@ class ChunkChoice(ResponseObject):
     finish_reason: FinishReason | None = None
     logprobs: ChoiceLogprobs | None = None
     replacement: ChoiceDelta | None = msgspec.field(default=None, name=REPLACEMENT_NAME)
-
-
-_Object = object  # inside ChatCompletionChunk the name `object` is a field
 
 
 class ChatCompletionChunk(Received):
@@ -95,8 +94,8 @@ class ChatCompletionChunk(Received):
     usage: CompletionUsage | None = None
     service_tier: str | None = None
     system_fingerprint: str | None = None
-    moderation: dict[str, _Object] | None = None
-    metadata: dict[str, _Object] | None = None
+    moderation: AnyObject | None = None
+    metadata: AnyObject | None = None
     obfuscation: str | None = None
     event: str = msgspec.field(default="message", name=EVENT_NAME)
 

@@ -14,6 +14,8 @@ from firsttoken._models.base import (
     RESPONSE_NAME,
     RESPONSE_TYPE_NAME,
     TIMING_NAME,
+    AnyArray,
+    AnyObject,
     ChoiceIndex,
     FinishReason,
     ObjectName,
@@ -203,7 +205,7 @@ class Reasoning(ResponseObject):
 
     reasoning_content: str | None = None
     reasoning: str | None = None
-    reasoning_details: list[object] | None = None
+    reasoning_details: AnyArray | None = None
     thinking: str | None = None
     content_parts: list[object] | None = msgspec.field(default=None, name=CONTENT_PARTS_NAME)
 
@@ -227,7 +229,7 @@ class ChatCompletionMessage(Reasoning):
     tool_calls: Annotated[list[ToolCall], msgspec.Meta(max_length=MAX_ITEMS)] | None = None
     function_call: FunctionCall | None = None
     audio: Audio | None = None
-    annotations: list[object] | None = None
+    annotations: AnyArray | None = None
 
     def to_dict(self) -> dict[str, object]:
         """The message as plain Python, as `messages` sends it back; there, of the audio only its id is sent."""
@@ -315,8 +317,8 @@ class ChatCompletion(Received):
     usage: CompletionUsage | None = None
     service_tier: str | None = None
     system_fingerprint: str | None = None
-    moderation: dict[str, _Object] | None = None
-    metadata: dict[str, _Object] | None = None
+    moderation: AnyObject | None = None
+    metadata: AnyObject | None = None
     response: ResponseInfo | None = msgspec.field(default=None, name=RESPONSE_NAME)
     timing: Timing | None = msgspec.field(default=None, name=TIMING_NAME)
     complete: bool | None = msgspec.field(default=None, name=COMPLETE_NAME)

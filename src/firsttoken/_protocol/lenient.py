@@ -60,11 +60,14 @@ def read(data: bytes, value: JSONObject, answer: type[_Answer]) -> _Answer:
     _lift_usage(value, choices)
     reasons = [_pop_finish_reason(choice) for choice in choices]
     parts = [_pop_content_parts(delta) for delta in deltas]
+    of_answer, of_deltas = _pop_any(value, _OF_ANSWER), [_pop_any(delta, _OF_MESSAGE) for delta in deltas]
     made = _convert(value, choices, deltas, answer)
-    for choice, reason, content_parts in zip(made.choices, reasons, parts, strict=True):
+    _set_fields(made, of_answer)
+    for choice, reason, content_parts, fields in zip(made.choices, reasons, parts, of_deltas, strict=True):
         choice.finish_reason = reason or choice.finish_reason
         message = choice.delta if isinstance(choice, ChunkChoice) else choice.message
         message.content_parts = content_parts
+        _set_fields(message, fields)
     for choice, repeats_message in zip(made.choices, repeats, strict=True):
         if repeats_message and isinstance(choice, ChunkChoice):
             choice.replacement = choice.delta
@@ -97,13 +100,18 @@ def read_object(value: Mapping[str, object], kind: type[_Object]) -> _Object:
         answer: Any = read(data, copy, kind)  # type: ignore[type-var]
         answer.raw = data
         return cast("_Object", answer)
-    reason = _pop_finish_reason(copy) if kind in (Choice, ChunkChoice) else None
-    parts = _pop_content_parts(copy) if issubclass(kind, Reasoning) else None
+    inner = _INNER_OF.get(kind)
+    reason = _pop_finish_reason(copy) if inner else None
+    message = copy if issubclass(kind, Reasoning) else as_object(copy.get(inner)) if inner else None
+    parts = None if message is None else _pop_content_parts(message)
+    fields = {} if message is None else _pop_any(message, _OF_MESSAGE)
     made: Any = _convert_part(copy, kind)
     if reason:
         made.finish_reason = reason
+    made_message = getattr(made, inner) if inner else made
     if parts:
-        made.content_parts = parts
+        made_message.content_parts = parts
+    _set_fields(made_message, fields)
     return cast("_Object", made)
 
 
@@ -121,6 +129,7 @@ def _convert_part(copy: JSONObject, kind: type[_Object]) -> _Object:
         return msgspec.convert(copy, kind)
 
 
+_INNER_OF: dict[type[ResponseObject], str] = {ChunkChoice: "delta", Choice: "message"}
 _PART_OF: dict[type[ResponseObject], Part] = {
     ChoiceDelta: "delta",
     ChatCompletionMessage: "delta",
@@ -128,6 +137,20 @@ _PART_OF: dict[type[ResponseObject], Part] = {
     ToolCallDelta: "tool_call",
     CompletionUsage: "usage",
 }
+
+
+_OF_MESSAGE = {"reasoning_details": list, "annotations": list}
+_OF_ANSWER = {"moderation": dict, "metadata": dict}
+
+
+def _pop_any(node: JSONObject, names: Mapping[str, type]) -> JSONObject:
+    """Take the fields out that hold any JSON: the types let only through what is nested as deep as usual."""
+    return {name: node.pop(name) for name, kind in names.items() if isinstance(node.get(name), kind)}
+
+
+def _set_fields(made: ResponseObject, fields: JSONObject) -> None:
+    for name, value in fields.items():
+        setattr(made, name, value)
 
 
 def _pop_finish_reason(choice: JSONObject) -> str | None:
