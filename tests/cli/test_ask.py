@@ -1,8 +1,10 @@
 """`firsttoken ask`: what it sends, and what it writes where."""
 
+import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -119,21 +121,52 @@ def test_stats_without_usage_count_chunks_and_say_so(peer: Peer) -> None:
         assert stderr.endswith(" chunks/s, finish reason stop, tokens not counted by the server\n")
 
 
+CUT = "the answer stops at the limit of tokens, not at its end"
+FILTERED = "the answer was cut by the server's content filter"
+
+
 @pytest.mark.parametrize(
-    ("delta", "reason", "remark"),
+    ("delta", "reason", "remark", "exit_status"),
     [
-        ({"content": "So"}, "length", "the answer stops at the limit of tokens, not at its end"),
-        ({"content": "So"}, "content_filter", "the answer ends with the finish reason 'content_filter'"),
-        ({"refusal": "I can't."}, "stop", "the model refuses: I can't."),
+        ({"content": "So"}, "length", CUT, 8),
+        ({"content": "So"}, "MAX_TOKENS", f"{CUT} (MAX_TOKENS)", 8),
+        ({"content": "So"}, "model_context_window_exceeded", f"{CUT} (model_context_window_exceeded)", 8),
+        ({"content": "So"}, "content_filter", FILTERED, 9),
+        ({"content": "So"}, "SAFETY", f"{FILTERED} (SAFETY)", 9),
+        ({"content": "So"}, "eos", "the answer ends with the finish reason 'eos'", 0),
+        ({"refusal": "I can't."}, "stop", "the model refuses: I can't.", 0),
     ],
 )
-def test_what_the_text_does_not_show_is_remarked(peer: Peer, delta: dict[str, str], reason: str, remark: str) -> None:
+def test_what_the_text_does_not_show_is_remarked(
+    peer: Peer, delta: dict[str, str], reason: str, remark: str, exit_status: int
+) -> None:
     with Asking(peer) as asking:
         asking.exchange.open_stream()
         asking.exchange.send_delta(None, **delta)
         asking.exchange.end_stream(reason)
-        stdout, stderr, status = asking.end()
-        assert (stdout, stderr, status) == ("So\n" if "content" in delta else "", f"firsttoken: {remark}\n", 0)
+        stdout = "So\n" if "content" in delta else ""
+        assert asking.end() == (stdout, f"firsttoken: {remark}\n", exit_status)
+
+
+def test_an_answer_that_was_cut_is_no_success_in_json_and_in_a_replay(peer: Peer, tmp_path: Path) -> None:
+    recording = str(tmp_path / "answer.jsonl")
+    with Asking(peer, "--json", "--record", recording) as asking:
+        asking.exchange.open_stream()
+        asking.exchange.send_text("So")
+        asking.exchange.end_stream("length")
+        stdout, _, status = asking.end()
+        last = json.loads(stdout.splitlines()[-1])
+        assert (last["outcome"], last["status"], last["finish_reason"], status) == ("complete", 8, "length", 8)
+    replayed = run("replay", recording, "--speed", "max")
+    assert (replayed.stdout, replayed.returncode) == ("So\n", 8)
+
+
+def test_a_pipe_gets_control_characters_as_they_came(peer: Peer) -> None:
+    with Asking(peer) as asking:
+        asking.exchange.open_stream()
+        asking.exchange.send_text("\x1b]52;c;aGk=\x07a\r\nb\x9b")
+        asking.exchange.end_stream()
+        assert asking.end() == ("\x1b]52;c;aGk=\x07a\r\nb\x9b\n", "", 0)
 
 
 # --- the local model ------------------------------------------------------------------------------------------------
@@ -144,7 +177,7 @@ def test_without_key_and_base_url_the_local_model_answers() -> None:
     done = run("ask", "Say hello.", "--max-tokens", "5", "--temperature", "0", "-m", "gpt-5-mini")
     assert done.stdout.strip()
     assert done.stdout.endswith("\n")
-    assert done.returncode == 0
+    assert done.returncode == 8  # cut at the limit of tokens
     assert done.stderr.splitlines()[0] == (
         "firsttoken: no OPENAI_API_KEY and no base URL: the local model SmolLM2-135M-Instruct answers, not gpt-5-mini"
     )

@@ -69,7 +69,7 @@ def test_a_recording_is_written_over(tape: str) -> None:
         (error(400, "no such thing"), "", "firsttoken: the server answered 400 Bad Request: no such thing\n", 4),
         (error(401, "who are you?"), "", "firsttoken: the server answered 401 Unauthorized: who are you?\n", 3),
         (error(503, "busy", headers={"retry-after-ms": "1"}), "", "firsttoken: the server answered 503", 5),
-        (["It sc", finish("length"), done()], "It sc\n", "firsttoken: the answer stops at the limit of tokens", 0),
+        (["It sc", finish("length"), done()], "It sc\n", "firsttoken: the answer stops at the limit of tokens", 8),
     ],
 )
 def test_what_went_wrong_goes_wrong_again(tape: str, script: Any, answer: str, words: str, status: int) -> None:

@@ -97,3 +97,28 @@ def test_a_closed_stderr_is_no_accident() -> None:
         assert done.returncode == 2
     finally:
         os.close(writer)
+
+
+def test_at_a_terminal_control_characters_are_harmless(peer: Peer) -> None:
+    with Terminal("ask", "Why?", "--base-url", peer.base_url) as terminal, peer.accept() as exchange:
+        exchange.open_stream()
+        exchange.send_text("\x1b]52;c;aGk=", "\x07a\x9b\x7f\x00\r\n\tb 👩\u200d🚀\r", "ü")
+        exchange.send_delta(refusal="\x1b[2J")
+        exchange.end_stream()
+        assert terminal.wait() == 0
+    answer = terminal.seen.rpartition("\r")[2]
+    assert answer == "?]52;c;aGk=?a???\n\tb 👩\u200d🚀ü\nfirsttoken: the model refuses: ?[2J\n"
+
+
+def test_at_a_terminal_retries_are_shown_while_it_waits(peer: Peer) -> None:
+    with Terminal("ask", "Why?", "--base-url", peer.base_url) as terminal:
+        with peer.accept() as exchange:
+            exchange.refuse("429 Too Many Requests", "come again", "retry-after-ms: 300")
+        terminal.expect(r"\rRateLimitError 429, trying again in 0\.3 s \.\.\. ")
+        with peer.accept() as exchange:
+            terminal.expect(r"\rwaiting for the first token, attempt 2 \.\.\. ")
+            exchange.open_stream()
+            exchange.send_text("So.")
+            exchange.end_stream()
+        assert terminal.wait() == 0
+    assert re.search(r"\r +\rSo\.\n$", terminal.seen)

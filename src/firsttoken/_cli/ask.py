@@ -12,7 +12,7 @@ from firsttoken import (
 )
 from firsttoken._cli.attachments import attachment_part, message_with
 from firsttoken._cli.json_output import EventLines
-from firsttoken._cli.status import EXPECTED_ERRORS, Status, status_of
+from firsttoken._cli.status import EXPECTED_ERRORS, Status, status_of, status_of_reason
 from firsttoken._cli.target import Connection, Target
 from firsttoken._cli.terminal import Answer, OutputError, log_stderr, message_of, status_line
 from firsttoken.errors import APIStatusError
@@ -65,14 +65,17 @@ def _ask(question: Question, client: Client, target: Target, answer: Answer, lin
     from firsttoken._cli.record import recorded
 
     with recorded(client, question.record) as status:
-        write_answer(client, request, answer, stats=question.stats, lines=lines)
-    return status()
+        answered = write_answer(client, request, answer, stats=question.stats, lines=lines)
+    return status() or answered
 
 
 def write_answer(
     client: Client, request: ChatCompletionRequest, answer: Answer, *, stats: bool, lines: EventLines | None = None
 ) -> Status:
     """Send a request, write the answer to stdout as it comes, and notes on it to stderr; with `lines` its events.
+
+    Returns:
+        OK; or that the answer was cut, or filtered.
 
     Raises:
         OutputError: stdout can't be written to.
@@ -92,7 +95,7 @@ def write_answer(
         if stats:
             log_stderr(_stats(stream))
     _print_notes(stream.completion)
-    return Status.OK
+    return status_of_reason(stream.completion.finish_reason)
 
 
 def report(error: Exception, hint: str = "") -> Status:
@@ -133,8 +136,12 @@ def _print_notes(completion: ChatCompletion) -> None:
     for choice in completion.choices[:1]:
         if choice.message.refusal:
             log_stderr(f"firsttoken: the model refuses: {choice.message.refusal}")
-        if choice.finish_reason == "length":
-            log_stderr("firsttoken: the answer stops at the limit of tokens, not at its end")
+        status = status_of_reason(choice.finish_reason)
+        reason = "" if choice.finish_reason in ("length", "content_filter") else f" ({choice.finish_reason})"
+        if status is Status.CUT:
+            log_stderr(f"firsttoken: the answer stops at the limit of tokens, not at its end{reason}")
+        elif status is Status.FILTERED:
+            log_stderr(f"firsttoken: the answer was cut by the server's content filter{reason}")
         elif choice.finish_reason not in {"stop", None}:
             log_stderr(f"firsttoken: the answer ends with the finish reason {choice.finish_reason!r}")
 

@@ -2,10 +2,11 @@
 
 from enum import IntEnum
 
+from firsttoken._models.finish_reasons import finish_class
 from firsttoken.errors import APIStatusError, ChatCompletionError, ConfigurationError
 from firsttoken.local import LocalServerError
 
-__all__ = ["EXPECTED_ERRORS", "HELP", "Status", "status_of"]
+__all__ = ["EXPECTED_ERRORS", "HELP", "Status", "status_of", "status_of_reason"]
 
 EXPECTED_ERRORS = (ChatCompletionError, ConfigurationError, LocalServerError)
 """What `status_of` knows. Anything else is a mistake of ours, and shows its traceback."""
@@ -22,6 +23,8 @@ class Status(IntEnum):
     OVERLOADED = 5
     NO_ANSWER = 6
     TRUNCATED = 7
+    CUT = 8
+    FILTERED = 9
     INTERRUPTED = 130
     PIPE_CLOSED = 141
 
@@ -37,12 +40,19 @@ Exit status:
   5    the server is overloaded or failing, after retries
   6    no connection, or no first chunk of an answer
   7    the answer broke off; what had arrived was written
+  8    the answer was cut at the limit of tokens
+  9    the answer was cut by the server's content filter
   130  Ctrl-C; what came before was written
   141  the reader of the answer closed the pipe
 """
 
 _KEY = frozenset({401, 403})
 _MAY_PASS = frozenset({408, 409, 429})
+
+
+def status_of_reason(finish_reason: str | None) -> Status:
+    """The exit status of an answer that has ended, by its finish reason."""
+    return {"cut": Status.CUT, "filtered": Status.FILTERED}.get(finish_class(finish_reason), Status.OK)
 
 
 def status_of(error: Exception) -> Status:

@@ -64,6 +64,7 @@ class Connection(NamedTuple):
             ConfigurationError: a header or the URL is wrong, or there is no key for OpenAI.
         """
         from firsttoken import Client, Timeout
+        from firsttoken._cli.retries import RetryNotes
 
         return Client(
             target.api_key,
@@ -71,6 +72,7 @@ class Connection(NamedTuple):
             proxy=target.proxy,
             timeout=Timeout(total_s=self.timeout_s),
             default_headers={**target.headers, **self.headers},
+            observer=RetryNotes(),
         )
 
 

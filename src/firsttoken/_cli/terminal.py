@@ -15,7 +15,16 @@ import click
 
 from firsttoken._cli.status import Status
 
-__all__ = ["Answer", "OutputError", "log_stderr", "message_of", "read_stdin", "status_line"]
+__all__ = [
+    "Answer",
+    "OutputError",
+    "harmless",
+    "log_stderr",
+    "message_of",
+    "read_stdin",
+    "status_line",
+    "update_status_line",
+]
 
 _SILENT_WAIT_S: Final = 1.0
 _ECHO_OF_CTRL_C: Final = len("^C")
@@ -42,6 +51,9 @@ class OutputError(Exception):
 class Answer:
     """The answer on stdout: each piece is flushed at once, to a terminal and into a pipe alike.
 
+    A terminal gets no control characters: a model may write sequences that set the clipboard or the title, or that
+    hide what came before. A pipe gets every character as it came.
+
     Raises:
         OutputError: by any of its methods: stdout is closed, or can't be written to.
     """
@@ -53,7 +65,8 @@ class Answer:
         """Write a piece of the answer."""
         if text:
             self._at_line_start = text.endswith("\n")
-            _write_bytes(_stdout(), text.encode(errors="replace"))
+            stdout = _stdout()
+            _write_bytes(stdout, (harmless(text) if stdout.isatty() else text).encode(errors="replace"))
 
     def end(self) -> None:
         """End the last line, if the answer did not."""
@@ -64,6 +77,20 @@ class Answer:
         """After an incomplete answer: end the line on a terminal; a pipe gets what came and nothing else."""
         if not self._at_line_start and _stdout().isatty():
             self.write("\n")
+
+
+def harmless(text: str) -> str:
+    """A text for a terminal: control characters as "?", save for line breaks and tabs; carriage returns are dropped."""
+    return text if text.isprintable() else text.translate(_FOR_TERMINALS)
+
+
+_FOR_TERMINALS: Final = {
+    **dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)], "?"),  # C0, DEL and C1
+    **dict.fromkeys([0x2028, 0x2029], "\n"),
+    ord("\n"): "\n",
+    ord("\t"): "\t",
+    ord("\r"): None,
+}
 
 
 def message_of(error: Exception) -> str:
@@ -79,16 +106,28 @@ def log_stderr(text: str) -> None:
 
 @contextmanager
 def status_line(text: str) -> Generator[None]:
-    """Show a line on a terminal's stderr while the block runs, then erase it."""
-    shown = _is_open(sys.stderr) and sys.stderr.isatty()
-    if shown:
-        _write_stderr(f"{text} ")
+    """Show a line on a terminal's stderr while the block runs, then erase it; `update_status_line` changes it."""
+    if not _is_open(sys.stderr) or not sys.stderr.isatty():
+        yield
+        return
+    _shown.append(text)
+    _write_stderr(f"{text} ")
     try:
         yield
     finally:
-        if shown:
-            # Blanks, not an escape sequence: every terminal knows them.
-            _write_stderr("\r" + " " * (len(text) + 1 + _ECHO_OF_CTRL_C) + "\r")
+        # Blanks, not an escape sequence: every terminal knows them.
+        _write_stderr("\r" + " " * (len(_shown.pop()) + 1 + _ECHO_OF_CTRL_C) + "\r")
+
+
+def update_status_line(text: str) -> None:
+    """Write another text in place of the status line, if one is shown."""
+    if _shown:
+        blanks = " " * (len(_shown[-1]) - len(text))
+        _shown[-1] = text
+        _write_stderr(f"\r{text} {blanks}")
+
+
+_shown: list[str] = []  # the texts of the status lines under way
 
 
 def read_stdin() -> str:
