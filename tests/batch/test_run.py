@@ -185,11 +185,12 @@ def test_half_of_the_answers_faulty_and_none_stored_that_is_truncated(
     faults = [fault for fault in FAULTS if fault.name not in ends and fault.script.waits_for_request]
     expected = {fault.name: fault.text for fault in faults if fault.is_complete}
     played: dict[str, set[str]] = {}
-    lock = threading.Lock()
+    lock, answered = threading.Lock(), threading.Event()
 
     def answer(request: Request) -> ScriptLike:
         with lock:
-            fault = dice.choice(faults) if played and dice.random() < 0.5 else None
+            # A wrong key, for one, ends a run as long as nothing was answered.
+            fault = dice.choice(faults) if answered.is_set() and dice.random() < 0.5 else None
             whole = fault is None or fault.is_complete
             played.setdefault(prompt_of(request), set()).update(
                 [expected[fault.name] if fault else f"re: {prompt_of(request)}"] if whole else []
@@ -200,8 +201,11 @@ def test_half_of_the_answers_faulty_and_none_stored_that_is_truncated(
     out = tmp_path / "out.jsonl"
 
     async def send() -> None:
+        results: list[Result] = []
         async with AsyncClient(timeout=SHORT) as client:
-            results = [result async for result in arun(rows, model="m", client=client, concurrency=64)]
+            async for result in arun(rows, model="m", client=client, concurrency=16):
+                answered.set()
+                results.append(result)
         out.write_text("".join(f"{json.dumps(result.to_dict())}\n" for result in results))
 
     rows = write_rows(tmp_path / "in.jsonl", 150)

@@ -92,7 +92,7 @@ FRAMING: dict[str, Callable[[int], Response]] = {
     ),
     "empty deflated blocks": coded("deflate", stored),
     "bytes after deflated data": coded("deflate", lambda size: zlib.compress(END) + b"x" * size),
-    "packed comments": coded("gzip", lambda size: gzip.compress(b":\n\n" * (size * 2) + END)),
+    "packed comments": coded("gzip", lambda size: gzip.compress(b":\n\n" * size + END)),
 }
 
 LINES: dict[str, Callable[[int], Response]] = {
