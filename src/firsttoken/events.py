@@ -54,7 +54,7 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
 class _DeltaEvent(_Event, frozen=True, kw_only=True, dict=True):
     """A piece of a text that grows.
 
-    The text is shared by all its pieces and stands in the instance's dictionary: it is no field, so that it is neither
+    The text is shared by all its pieces and stands in the instance's dictionary. It is not a field: it is neither
     compared, nor shown, nor encoded.
     """
 

@@ -20,7 +20,7 @@ _INTRODUCTION = """# The faults
 What [`firsttoken.testing.FAULTS`](../../src/firsttoken/testing/_faults/catalogue.py) does to a stream, and what a
 caller of firsttoken gets of it: sync and asyncio, iterator and callback alike.
 
-- *Handed out* is the text that the caller had been given by then; the error's `partial` holds it, too.
+- *Yielded* is the text that the caller had by then; the error's `partial` holds it, too.
 - *Again*: the request is sent again by itself, up to `max_retries` times; the caller gets the last attempt's error.
 - Where nothing but a [deadline](../how-to/deadlines.md) ends it, the error is an `APITimeoutError`; `phase` says which.
 
@@ -47,7 +47,7 @@ def answer(client: Client) -> str:  # your code
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_half_an_answer_is_never_taken_for_a_whole_one(fault: Fault) -> None:
+def test_half_an_answer_is_never_taken_for_a_complete_one(fault: Fault) -> None:
     with ScriptedServer(fault) as server:
         client = Client(base_url=server.base_url, timeout=Timeout(first_chunk_s=1, idle_s=1), max_retries=0)
         if fault.is_complete:
@@ -73,7 +73,7 @@ def row(fault: Fault, outcome: Outcome, port: int) -> str:
     """The row of a fault, from what was seen of it."""
     given = "the complete answer" if outcome.failure is None else _given(outcome.failure, port)
     again = "yes" if fault.is_retried else ""
-    return f"| `{fault.name}` | {fault.what} | {given} | {_handed_out(outcome)} | {again} |"
+    return f"| `{fault.name}` | {fault.what} | {given} | {_yielded(outcome)} | {again} |"
 
 
 def _given(failure: ChatCompletionError, port: int) -> str:
@@ -91,7 +91,7 @@ def _given(failure: ChatCompletionError, port: int) -> str:
     return f"{kind}: {_ASIDE.split(_AFTER.sub('', words))[0]}"
 
 
-def _handed_out(outcome: Outcome) -> str:
+def _yielded(outcome: Outcome) -> str:
     text = outcome.text
     if not text:
         partial = None if outcome.failure is None else outcome.failure.partial

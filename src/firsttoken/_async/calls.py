@@ -39,7 +39,7 @@ class AsyncCalls(CopyableClient):
     ) -> list[str]:
         """List the ids of the models that the server has, in its order: `GET /models`.
 
-        Neither the limiter nor the observer is told of it.
+        Neither the limiter nor the observer sees it.
 
         Args:
             timeout: for this call; `response_s` bounds the response.
@@ -47,7 +47,7 @@ class AsyncCalls(CopyableClient):
             headers: for this call, over the client's own.
 
         Raises:
-            ChatCompletionError: there is no answer; which kind says why. `NotFoundError` is a server without a list.
+            ChatCompletionError: the call failed; its class says why. `NotFoundError` means a server without a list.
             ConfigurationError: the call can't be made.
         """
         call = Call(self._pool, self._config.prepare_models(timeout=timeout, max_retries=max_retries, headers=headers))
@@ -133,7 +133,7 @@ class AsyncCalls(CopyableClient):
             **fields: where a model was given: any other field of `ChatCompletionRequest`.
 
         Raises:
-            ChatCompletionError: there is no answer; which kind says why.
+            ChatCompletionError: the call failed; its class says why.
             ConfigurationError: the call can't be made, or `request.stream` is True.
         """
         try:

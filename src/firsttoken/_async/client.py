@@ -47,7 +47,7 @@ class AsyncClient(AsyncCalls):
         require_finish_reason: whether `[DONE]` completes an answer only after a finish reason. False is for servers
             that never send one.
         limiter: bounds how many requests run at once and start in a minute; may be shared with other clients.
-        observer: is told of each call; see `firsttoken.types.Observer`.
+        observer: sees each call; see `firsttoken.types.Observer`.
 
     Raises:
         ConfigurationError: one of them can't be used, or the key for OpenAI's own address is missing.
@@ -157,7 +157,7 @@ class AsyncClient(AsyncCalls):
 
     @property
     def observer(self) -> "Observer | None":
-        """Who is told of the calls that begin from now on; it may be set."""
+        """The observer of the calls that begin from now on; it may be set."""
         return self._config.observer
 
     @observer.setter

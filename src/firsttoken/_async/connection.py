@@ -48,7 +48,7 @@ def _read_buffer() -> memoryview:
 
 
 class ConnectionListener(Protocol):
-    """Who is told what a connection brings."""
+    """Receives what a connection brings."""
 
     def on_data(self, data: bytes) -> None:
         """Bytes were read."""
@@ -68,7 +68,7 @@ class Connection(asyncio.BufferedProtocol):
 
     Attributes:
         is_reused: whether it has served a request before.
-        listener: who is told; None while the connection is idle.
+        listener: receives it; None while the connection is idle.
         is_paused: whether reading has been paused.
     """
 
@@ -96,7 +96,7 @@ class Connection(asyncio.BufferedProtocol):
 
         Raises:
             DeadlineError: the deadline has passed.
-            OSError: there is no connection to be had.
+            OSError: no connection could be made.
             APIStatusError: the proxy refused the tunnel.
             ResponseFormatError: the proxy does not speak HTTP.
         """
@@ -137,7 +137,7 @@ class Connection(asyncio.BufferedProtocol):
                 handshake.exception()  # asyncio complains of one that nobody has seen; whoever was cancelled has not
 
     def _do_handshake(self, tls: "TLSSession", data: memoryview | None) -> None:
-        """Go on with the handshake; whoever waits for it is told of its end."""
+        """Continue the handshake; notify who waits for its end."""
         try:
             tls.do_handshake(data)
         except Exception as error:  # noqa: BLE001 - `ssl` raises more than its own errors: all are for the one who waits
@@ -157,7 +157,7 @@ class Connection(asyncio.BufferedProtocol):
             handshake.set_exception(error)
 
     def send(self, data: bytes) -> None:
-        """Send bytes as the connection takes them; if it is lost, the listener is told."""
+        """Send bytes as the connection takes them; if it is lost, notify the listener."""
         if self._transport is not None:
             self._transport.write(data if self._tls is None else self._tls.encrypt(data))
             self._sent_bytes = 0 if self._transport.is_closing() else len(data)  # it closes where writing fails at once
@@ -197,7 +197,7 @@ class Connection(asyncio.BufferedProtocol):
             return False
 
     def close(self) -> None:
-        """Close the connection at once; nobody is told."""
+        """Close the connection at once; the listener is not notified."""
         self.listener = None
         transport, self._transport = self._transport, None
         if transport is not None:
@@ -211,7 +211,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The transport is ready."""
-        self._transport = cast("asyncio.Transport", transport)  # by protocol: uvloop's is no subclass
+        self._transport = cast("asyncio.Transport", transport)  # by protocol: uvloop's is not a subclass
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's guess is always the same
         """Where the next read goes; what it brings is taken out before anybody else reads."""

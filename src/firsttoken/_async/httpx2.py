@@ -70,7 +70,7 @@ class HTTPX2Connection(Connection):
         self._task = asyncio.get_running_loop().create_task(self._run(request), name="firsttoken-httpx2")
 
     def is_untaken(self, *, at_eof: bool) -> bool | None:
-        """None: httpx2 does not tell."""
+        """None: httpx2 has no such figure."""
 
     def pause(self) -> None:
         """Read no further: the listener has enough."""
@@ -83,7 +83,7 @@ class HTTPX2Connection(Connection):
         self._may_read.set()
 
     def close(self) -> None:
-        """End the request at once; nobody is told."""
+        """End the request at once; the listener is not notified."""
         self.listener = None
         task, self._task = self._task, None
         if task is not None:
@@ -98,7 +98,7 @@ class HTTPX2Connection(Connection):
         except asyncio.CancelledError:
             self._notify(ConnectionAbortedError("the event loop cancelled the reading"))
             raise
-        except Exception as error:  # noqa: BLE001 - the listener is told what it means
+        except Exception as error:  # noqa: BLE001 - the listener receives it as an outcome
             self._notify(map_exception(error, self._machine, self._response, self._connection_trace))
 
     async def _send_request(self, request: httpx2.Request) -> None:

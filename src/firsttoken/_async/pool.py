@@ -25,7 +25,7 @@ _Owner = tuple[int, asyncio.AbstractEventLoop]
 class _LoopShutdownHook:
     """The connections of an event loop, and what is called when it is shut down.
 
-    `loop.shutdown_asyncgens()` is the one call that every runner makes at the end: a generator that waits is told.
+    `loop.shutdown_asyncgens()` is the one call that every runner makes at the end: a generator that waits is notified.
 
     Attributes:
         connections: those that were opened in the loop.
@@ -113,7 +113,7 @@ class ConnectionPool:
         self._schedule_expiry(owner)
 
     async def _watch(self, connection: Connection) -> None:
-        """See to it that a connection ends with its loop; and forget loops that nobody shut down."""
+        """Close a connection when its loop ends; forget loops that ended without a shutdown."""
         for owner in [owner for owner in list(self._loops) if owner[1].is_closed() and owner[0] == os.getpid()]:
             self._forget(owner)
         owner = _owner()
@@ -140,7 +140,7 @@ class ConnectionPool:
 
 
 def _close_expired(pool: "ref[ConnectionPool]", owner: _Owner) -> None:
-    """What a timer calls; it does not keep a client alive that nobody uses any more."""
+    """What a timer calls; it does not keep an unused client alive."""
     alive = pool()
     if alive is not None:
         alive.close_expired(owner)

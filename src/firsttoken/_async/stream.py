@@ -78,7 +78,7 @@ class AsyncChatCompletionStream(StreamBase[Call]):
         A second call goes on where the first has stopped.
 
         Raises:
-            ConfigurationError: when iterated over: a chunk was taken from the stream in another way, and no event tells
+            ConfigurationError: when iterated over: a chunk was taken from the stream in another way, and no event shows
                 of it.
         """
         return _EventIterator(self, self._events())
@@ -97,7 +97,7 @@ class AsyncChatCompletionStream(StreamBase[Call]):
         Raises:
             ConfigurationError: at once: jiter is not installed (extra `structured`).
             ResponseFormatError: when iterated over: the content is not JSON; of what follows the JSON only the
-                end of the stream tells. The stream stays as it is.
+                end of the stream shows. The stream stays as it is.
         """
         return PartialIterator(self)
 

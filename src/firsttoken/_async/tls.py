@@ -41,10 +41,10 @@ class TLSSession:
         return self._outgoing.read()
 
     def do_handshake(self, data: bytes | memoryview | None) -> None:
-        """Take what the server says, None where it says nothing (yet, or any more); `is_established` tells the end.
+        """Go on with bytes of the server, None where there are none yet; `is_established` says when it has ended.
 
         Raises:
-            ssl.SSLError: there will be no session; the server is to be told what `data_to_send` gives.
+            ssl.SSLError: the handshake failed; send the server what `data_to_send` returns.
         """
         if data is not None:
             self._incoming.write(data)

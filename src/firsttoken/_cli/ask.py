@@ -79,7 +79,7 @@ def write_answer(
 
     Raises:
         OutputError: stdout can't be written to.
-        ChatCompletionError: there is no complete answer.
+        ChatCompletionError: the answer is not complete.
         ConfigurationError: the request can't be made.
     """
     stream = client.chat_completion_stream(request)

@@ -25,7 +25,7 @@ from firsttoken.errors import ChatCompletionError
 __all__ = ["BatchOptions", "batch"]
 
 _LINE_EVERY_S: Final = 10.0
-"""Between two lines of progress where stderr is no terminal."""
+"""Between two lines of progress where stderr is not a terminal."""
 
 _BYTES_PER_TOKEN: Final = 4
 
@@ -231,7 +231,7 @@ class _Display:
     def _redraw(self, line: str) -> None:
         blanks = " " * (self._shown - len(line))
         back = "" if line else "\r"
-        with contextlib.suppress(OSError):  # nobody reads it any more
+        with contextlib.suppress(OSError):  # it has no reader any more
             print(f"\r{line}{blanks}{back}", end="", file=sys.stderr, flush=True)
         self._shown = len(line)
 

@@ -1,4 +1,4 @@
-"""Shows retries in the status line, so that nobody waits without knowing what for."""
+"""Shows retries in the status line."""
 
 from firsttoken._cli.terminal import update_status_line
 from firsttoken._client.logs import reason_of

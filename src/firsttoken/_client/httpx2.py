@@ -56,7 +56,7 @@ def request_for(
     Args:
         client: the caller's own.
         request: of the call; its headers win over the client's.
-        trace: is told what httpcore2 does with the request; None where nobody wants to know.
+        trace: receives what httpcore2 does with the request; None if it is not needed.
 
     Raises:
         ConfigurationError: the client is closed, or finds the URL wrong.
@@ -87,7 +87,7 @@ def _limit_s(*limits_s: float | None, margin_s: float = _MARGIN_S) -> float | No
 
 
 class ConnectionTrace:
-    """Whether a request went over a connection that had served another: httpcore2 tells what it does.
+    """Whether a request went over a connection that had served another, by the events of httpcore2.
 
     Attributes:
         is_reused: it did.

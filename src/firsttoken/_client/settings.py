@@ -113,7 +113,7 @@ def check_max_retries(max_retries: int) -> int:
     """The number of retries, if it is one.
 
     Raises:
-        ConfigurationError: it is no int, or below 0.
+        ConfigurationError: it is not an int, or below 0.
     """
     if not isinstance(max_retries, int) or isinstance(max_retries, bool) or max_retries < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError(f"max_retries must be an int of 0 or more: {max_retries!r}")

@@ -84,7 +84,7 @@ def resolve_host(host: str, port: int, flags: int = 0) -> list[Address]:
     """What the system's resolver says; with `AI_NUMERICHOST` at once, and nothing where the host is a name.
 
     Raises:
-        OSError: there is no such host.
+        OSError: the host is unknown.
     """
     try:
         infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)

@@ -110,7 +110,7 @@ class StreamBase(Generic[_Call]):
         return error
 
     def _attach_partial(self, error: ChatCompletionError) -> None:
-        """Set what an error tells of the chunks that were yielded before it."""
+        """Attach to an error the chunks that were yielded before it."""
         if self._call is not None:
             self._call.machine.describe(error)
 

@@ -1,4 +1,4 @@
-"""Who is told what happens to a call: the caller's observer, and the limiter that counts it."""
+"""Notifies the caller's observer, and the limiter, of what happens to a call."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ _logger = logging.getLogger("firsttoken")
 
 
 def watch(request: PreparedRequest) -> "CallWatcher | None":
-    """Begin to watch a call; None where nobody wants to know."""
+    """Begin to watch a call; None if nothing observes it."""
     call_observer = None if request.observer is None else _observe(request.observer, request)
     if call_observer is None and request.limiter is None:
         return None
@@ -121,7 +121,7 @@ def _failed(error: ChatCompletionError) -> limits.Outcome:
 
 
 def _ended(outcome: Outcome, completion: ChatCompletion, sent_after_s: float) -> limits.Outcome:
-    """What a limiter is told: times from the sending of the request, without the wait for a permit."""
+    """What a limiter receives: times from the sending of the request, without the wait for a permit."""
     usage, timing = completion.usage, completion.timing
     first_token_s = None if timing is None else timing.time_to_first_token_s
     return limits.Outcome(

@@ -429,7 +429,7 @@ class ChatCompletion(Received):
             if not is_json_object(call.arguments):
                 raise self._with_context(
                     StreamTruncatedError(
-                        f"the finish reason {choice.finish_reason!r} does not tell whether the answer is complete, and "
+                        f"the finish reason {choice.finish_reason!r} does not say whether the answer is complete, and "
                         f"the arguments of {call.name or 'a nameless function'} are not a JSON object"
                     )
                 )

@@ -1,6 +1,6 @@
 """What a caller wants to send, to JSON: types of any library, and the name of what has no JSON.
 
-An encoder would send some values as something else without a word: NaN as null, bytes as base64. They are refused.
+An encoder would silently send some values as something else: NaN as null, bytes as base64. They are refused.
 Subclasses of str, int and float (NumPy's, those of markup libraries, enums) are sent as what they are.
 """
 

@@ -1,4 +1,4 @@
-"""The one seam to watch a call: what an observer is told."""
+"""The one seam to watch a call: what an observer receives."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -100,4 +100,4 @@ class Observer:
     __slots__ = ()
 
     def call_started(self, call: CallInfo) -> CallObserver | None:
-        """A call begins; give what is to be told of it, or None."""
+        """A call begins; return what observes it, or None."""

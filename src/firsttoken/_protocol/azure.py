@@ -54,7 +54,7 @@ class AzureResource:
         return f"{self._origin.scheme}://{self._origin.authority}{path}"
 
     def __getstate__(self) -> dict[str, object]:
-        """Without what a caller's query may hold: a pickle is no place for a key."""
+        """Without what a caller's query may hold: a pickle must not hold a key."""
         public = [field for field in self._query.split("&") if field.partition("=")[0] in PUBLIC_PARAMETERS]
         return {**vars(self), "_query": "&".join(public)}
 

@@ -54,7 +54,7 @@ class CallMachine(CallProgress[Settings]):
         now: the time, as in all methods: in seconds of one monotonic clock.
         jitter: a random number from 0 to 1, which spreads retries.
         wall_clock: Unix time in seconds; called only where a server names a date.
-        listener: who is told what happens.
+        listener: is notified of what happens.
 
     Attributes:
         state: where the call is.
@@ -142,7 +142,7 @@ class CallMachine(CallProgress[Settings]):
             self._connect(now)
 
     def connected(self, now: float, *, is_reused: bool) -> None:
-        """There is a connection, which the machine tells when to give up."""
+        """There is a connection."""
         self._holds_connection = True
         if self.state is not State.CONNECTING:
             return
@@ -152,7 +152,7 @@ class CallMachine(CallProgress[Settings]):
         self._move("go on")
 
     def connection_failed(self, error: Exception) -> None:
-        """There is no connection to be had, because of an `OSError`, or of what `ssl` and `socket` raise besides."""
+        """No connection could be made, because of an `OSError`, or of what `ssl` and `socket` raise besides."""
         if self.state is State.CONNECTING:
             self._fail(connection_error(error, "no connection to", self.settings.route_address))
 
@@ -197,7 +197,7 @@ class CallMachine(CallProgress[Settings]):
 
         Args:
             now: the time.
-            is_untaken: whether the peer's system has acknowledged no byte of the request; None where nobody knows.
+            is_untaken: whether the peer's system has acknowledged no byte of the request; None if that is unknown.
         """
         self._is_usable = False
         if self._listener is not None and self.state in _RECEIVING:

@@ -136,7 +136,7 @@ class CallProgress(Generic[Settings]):
         return error
 
     def describe(self, error: ChatCompletionError) -> None:
-        """Set what an error tells of the call: what was yielded before it, and the response; without secrets."""
+        """Attach to an error what was yielded before it, and the response; without secrets."""
         reader = self._reader
         error.chunks_received = self.chunks_yielded
         error.partial = self.completion if error.chunks_received else error.partial

@@ -150,7 +150,7 @@ Settings = TypeVar("Settings", bound=CallSettings)
 
 
 class CallListener(Protocol[Settings]):
-    """Who is told what happens to a call; never raises. Times are those that the machine was given."""
+    """Is notified of what happens to a call; never raises. Times are those that the machine was given."""
 
     def attempt_started(self, number: int, settings: Settings) -> Settings:
         """An attempt has all that it needs, and connects; returns the settings that it is to have."""

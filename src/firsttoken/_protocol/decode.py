@@ -176,7 +176,7 @@ def _is_chunk(value: object) -> bool:
 
 
 def _foreign_chunk(event: ServerSentEvent, value: JSONObject | None) -> list[ChatCompletionChunk]:
-    """The chunk of a named event that is no part of the answer: all that it has is in `extra`."""
+    """The chunk of a named event that is not part of the answer: all that it has is in `extra`."""
     if value is None or event.event.lower() in _KEEP_ALIVES:
         return []
     return [ChatCompletionChunk(event=event.event, raw=event.data, extra=value)]

@@ -109,7 +109,7 @@ def _spellings(secret: str) -> Iterator[str]:
     for in_json in (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
         yield from (in_json, in_json.replace("/", "\\/"))  # some servers escape the slash too
     if len(secret) < MIN_RUN:
-        return  # too short to be told from other text
+        return  # too short to be distinguished from other text
     data = _encoded(secret)
     for in_url in (quote(data, safe=""), quote(data), quote_plus(data), "".join(f"%{byte:02X}" for byte in data)):
         yield from (in_url, _PERCENT.sub(lambda found: found[0].lower(), in_url))

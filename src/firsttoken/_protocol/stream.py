@@ -157,7 +157,7 @@ class StreamParser:
         return completion
 
     def attach_partial(self, error: ChatCompletionError) -> None:
-        """Set what an error tells of the chunks that were yielded before it."""
+        """Attach to an error the chunks that were yielded before it."""
         error.chunks_received = self.chunks_yielded
         error.partial = self.completion if error.chunks_received else error.partial
 

@@ -1,4 +1,4 @@
-"""Counts of tokens: what a later chunk tells, and what it leaves open."""
+"""Counts of tokens: what a later chunk adds, and what it leaves open."""
 
 import copy
 from typing import Any, TypeVar

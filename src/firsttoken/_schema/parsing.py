@@ -162,7 +162,8 @@ def _integer_if_whole(text: str) -> float:
 def _validated(text: str, into: object) -> object:
     """The value of one of pydantic's types: strictly, except where strictness is not about the JSON.
 
-    Behind a validator of the user's own pydantic goes on in Python's mode, where a date is no text and a tuple no list.
+    After a validator of the user's own pydantic goes on in Python's mode, where a date is not a text and a tuple not a
+    list.
     """
     import pydantic
 

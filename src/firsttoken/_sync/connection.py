@@ -69,7 +69,7 @@ class Connection:
         Raises:
             DeadlineError: the deadline has passed.
             AbortedError: another thread called `abort`.
-            OSError: there is no connection to be had.
+            OSError: no connection could be made.
             APIStatusError: the proxy refused the tunnel.
             ResponseFormatError: the proxy does not speak HTTP.
         """
@@ -330,7 +330,7 @@ def resolve(host: str, port: int, wait: Callable[[threading.Event], None]) -> li
         wait: waits for an event, and raises when it has waited for long enough.
 
     Raises:
-        OSError: there is no such host.
+        OSError: the host is unknown.
     """
     numeric = resolve_host(host, port, socket.AI_NUMERICHOST)
     if numeric:

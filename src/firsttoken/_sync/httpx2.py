@@ -124,7 +124,7 @@ class HTTPX2Connection(Connection):
         self._requests.put(None)
 
     def is_untaken(self, *, at_eof: bool) -> bool | None:
-        """None: httpx2 does not tell."""
+        """None: httpx2 has no such figure."""
 
     def __del__(self) -> None:
         """Nothing: the thread holds this object until it is closed."""
@@ -165,7 +165,7 @@ class HTTPX2Connection(Connection):
         yield END
 
     def _trace(self, event: str, info: Mapping[str, object]) -> None:
-        """httpcore2 tells what it does: which socket it has, and when it lets go of it."""
+        """Trace httpcore2: which socket it has, and when it releases it."""
         self._is_traced = True
         self._connection_trace.on_event(event)
         if event.endswith(_SOCKET_EVENTS):

@@ -1,4 +1,4 @@
-"""Whether a row is tried again, and when; and when there is no sense in going on with any."""
+"""Whether a row is tried again, and when; and when to give up all of them."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ MAX_FAULTS: Final = 4
 """So often a row may fail in a way that may pass: a truncated answer, a lost connection, a 500, a deadline."""
 
 MAX_REFUSALS: Final = 30
-"""So often a row may meet a server that is overloaded or not there. That is no fault of the row."""
+"""So often a row may meet a server that is overloaded or not there. That is not the row's fault."""
 
 FIRST_DELAY_S: Final = 0.5
 MAX_DELAY_S: Final = 30.0
@@ -115,7 +115,7 @@ def is_transient(error: ChatCompletionError) -> bool:
 
 
 def outcome_of_answer(completion: ChatCompletion) -> Outcome:
-    """What a limiter is told of a complete answer."""
+    """What a limiter receives of a complete answer."""
     usage, timing = completion.usage, completion.timing
     return Outcome(
         "complete",
@@ -126,7 +126,7 @@ def outcome_of_answer(completion: ChatCompletion) -> Outcome:
 
 
 def outcome_of_error(error: ChatCompletionError) -> Outcome:
-    """What a limiter is told of a failure."""
+    """What a limiter receives of a failure."""
     if isinstance(error, APIStatusError):
         return Outcome("failed", status=error.status, retry_after_s=error.retry_after_s)
     return Outcome("failed")

@@ -111,7 +111,7 @@ class Output:
         """Put the lines into the order of the ids.
 
         Raises:
-            OSError: there is no room for a second copy of the file, or the like.
+            OSError: the disk is full, or the like.
         """
         offsets = IdTable()
         at = 0

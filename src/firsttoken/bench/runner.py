@@ -98,7 +98,7 @@ def _new_report(config: Config) -> Report:
 
 @contextmanager
 def _workers(config: Config) -> Generator[list[Connection]]:
-    """A connection to each worker process; at the end they are told to go, and gone."""
+    """A connection to each worker process; at the end they are stopped, and joined."""
     context = multiprocessing.get_context("spawn")
     encoded = msgspec.json.encode(config)
     processes: list[Any] = []

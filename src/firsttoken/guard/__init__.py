@@ -105,7 +105,7 @@ class _Guard:
         timeout: the deadlines; those that the client sets for a request hold where they are shorter.
         proxy: the proxy; "" for none, None for the environment's.
         ssl_context: None for the system's trust store.
-        observer: is told of the guarded calls.
+        observer: sees the guarded calls.
     """
 
     def __init__(
@@ -233,7 +233,7 @@ class GuardTransport(_Guard, _Transport):
         timeout: the deadlines; those that the client sets for a request hold where they are shorter.
         proxy: the proxy; "" for none, None for the environment's.
         ssl_context: None for the system's trust store.
-        observer: is told of the guarded calls, as in `Client(observer=…)`.
+        observer: sees the guarded calls, as in `Client(observer=…)`.
         require_finish_reason: whether `[DONE]` alone does not end an answer, as in `Client(require_finish_reason=…)`.
     """
 

@@ -7,7 +7,7 @@
 
 A script is a list of steps; what is sent is what it says, byte for byte, so a script without `finish()` and `done()`
 is a truncated answer. `reply(text)` gives the steps of a complete answer. `FAULTS` is made for
-`pytest.mark.parametrize`; `server.journal` tells what the client did. With pytest, the fixture `chat_server` is there.
+`pytest.mark.parametrize`; `server.journal` shows what the client did. With pytest, the fixture `chat_server` is there.
 """
 
 from typing import TYPE_CHECKING

@@ -18,7 +18,7 @@ def chat_server(monkeypatch: pytest.MonkeyPatch) -> "Iterator[ChatServer]":
     """A `firsttoken.testing.ChatServer` that is running, and that clients find by the environment.
 
     `OPENAI_BASE_URL` and `OPENAI_API_KEY` lead to it for as long as the test runs, past any proxy. It answers "Hello!"
-    until the test tells it otherwise: `chat_server.set_scripts(...)`. A script that fails, fails the test.
+    until the test sets scripts: `chat_server.set_scripts(...)`. A script that fails, fails the test.
     `chat_server.max_wait_s = 0.2` gives all clients short deadlines.
     """
     from firsttoken.testing._server.fixture import running

@@ -10,7 +10,7 @@ applications, which FastAPI, Starlette and Litestar take as responses. They also
 nothing is being sent, and take streams of either client.
 
 All of them close the stream when they end. An answer that is not complete never looks complete: `sse` sends an error
-and no `[DONE]`, `ui_message_stream` an `error` and no `finish`. What the browser is told of an error is
+and no `[DONE]`, `ui_message_stream` an `error` and no `finish`. What the browser sees of an error is
 `public_error_text`, or a function of your own; the error itself goes to the logger "firsttoken.web".
 """
 

@@ -1,4 +1,4 @@
-"""What both formats share: how an event is written, and what the browser is told of an error."""
+"""What both formats share: how an event is written, and what the browser sees of an error."""
 
 import json
 import logging
@@ -63,7 +63,7 @@ class Encoder(Protocol[_Item]):
 
 
 def encode_json(value: object) -> bytes:
-    """Write JSON; lone surrogates, which are no UTF-8, are escaped."""
+    """Write JSON; lone surrogates, which UTF-8 can't encode, are escaped."""
     try:
         return msgspec.json.encode(value)
     except UnicodeEncodeError:

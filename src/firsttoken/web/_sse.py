@@ -63,7 +63,7 @@ def _as_chunk(item: ChatCompletionChunk) -> bytes:
 
 
 def _without_errors(data: bytes) -> bytes:
-    """A chunk without the error that came with its text: what the client is told of it comes after the chunk."""
+    """A chunk without the error that came with its text: the error event comes after the chunk."""
     value = parse_json(data)
     return encode_json(value) if _drop_errors(value) else data
 

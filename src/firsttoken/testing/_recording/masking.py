@@ -12,7 +12,7 @@ MASK_BYTE = b"*"
 """Stands for a byte that may not be seen."""
 
 _NAMES = ("organization", "project")  # no secrets, but nobody's business
-_PUBLIC_NAME = "ratelimit"  # "x-ratelimit-remaining-tokens" counts what is no secret
+_PUBLIC_NAME = "ratelimit"  # "x-ratelimit-remaining-tokens" counts what is not secret
 
 _HEADER = re.compile(rb"(?m)^([^\s:]+):[ \t]*([^\r\n]*(?:\r?\n[ \t]+[^\r\n]*)*)")
 _QUERY = re.compile(rb"\?([^ #]*)")

@@ -183,7 +183,7 @@ class ServerConnection:
 
     @property
     def taken_bytes(self) -> int:
-        """How many of the bytes the client's machine has taken; `sent_bytes` where the system does not tell."""
+        """How many of the bytes the client's machine has taken; `sent_bytes` where the system has no such figure."""
         with self._counting:
             return self._count_taken() if self._taken_at_close is None else self._taken_at_close
 

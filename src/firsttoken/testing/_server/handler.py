@@ -66,7 +66,7 @@ class ConnectionHandler:
             self._failures.append(RuntimeError("a script's function has not returned: its thread is left behind"))
 
     def take_failure(self) -> BaseException | None:
-        """What was raised first; a note tells of the others."""
+        """What was raised first; a note names the others."""
         if not self._failures:
             return None
         first, *others = self._failures
