@@ -34,11 +34,20 @@ def baseline(port: int) -> Read:
     return read
 
 
-def firsttoken(port: int) -> Read:
-    """The stream as an iterator, and the completion that it makes."""
+def firsttoken(port: int, *, is_observed: bool = False) -> Read:
+    """The stream as an iterator, and the completion that it makes; with or without an observer."""
     from firsttoken import Client, chat_completion_request
 
-    client = Client(base_url=f"http://127.0.0.1:{port}/v1")
+    observer = None
+    if is_observed:
+        from firsttoken.types import CallInfo, CallObserver, Observer
+
+        class Idle(Observer):
+            def call_started(self, call: CallInfo) -> CallObserver:  # noqa: ARG002 - it has to take it
+                return CallObserver()
+
+        observer = Idle()
+    client = Client(base_url=f"http://127.0.0.1:{port}/v1", observer=observer)
 
     def read(model: str) -> tuple[int, int]:
         chunks = characters = 0
@@ -82,9 +91,15 @@ def openai_guarded(port: int) -> Read:
     return openai(port, is_guarded=True)
 
 
+def firsttoken_observed(port: int) -> Read:
+    """Ours with an observer that does nothing."""
+    return firsttoken(port, is_observed=True)
+
+
 READERS: dict[str, Callable[[int], Read]] = {
     "baseline": baseline,
     "firsttoken": firsttoken,
+    "firsttoken+observer": firsttoken_observed,
     "openai": openai,
     "openai+guard": openai_guarded,
 }

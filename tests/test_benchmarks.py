@@ -61,7 +61,7 @@ def test_the_providers_are_measured_side_by_side() -> None:
 def test_an_unknown_case_is_refused_with_the_names_of_those_there_are() -> None:
     done = run("cor")
     assert done.returncode == 2
-    assert "no such case: cor; there are core, bulk, single-chunk, import" in done.stderr
+    assert "no such case: cor; there are core, bulk, single-chunk, opening, blocking" in done.stderr
 
 
 @pytest.mark.parametrize(
