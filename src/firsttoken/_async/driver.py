@@ -5,24 +5,18 @@ What the connection brings goes to the machine in the callback that brings it, w
 
 import asyncio
 import inspect
-import math
-import random
-import time
 from collections.abc import Awaitable, Coroutine
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar, cast
 
 from firsttoken._async.connection import Connection
 from firsttoken._async.pool import ConnectionPool
-from firsttoken._client.call import copy_error, token_provider_error
+from firsttoken._async.waiting import EventWaiter, await_until, noop, running_loop
+from firsttoken._client.call import BaseCall, token_provider_error
 from firsttoken._client.prepared import PreparedRequest
 from firsttoken._client.sockets import AbortedError, DeadlineError, clock
 from firsttoken._models.completion import ChatCompletion
-from firsttoken._protocol.call import CallMachine
 from firsttoken._protocol.call_states import Action
 from firsttoken.errors import ChatCompletionError, ConfigurationError
-
-if TYPE_CHECKING:
-    from firsttoken._client.watching import CallWatcher
 
 _T = TypeVar("_T")
 
@@ -30,42 +24,25 @@ HIGH_WATER_BYTES = 256 * 1024
 """How much may lie unread by the caller before the connection is not read any further."""
 
 
-class Call:
+class Call(BaseCall):
     """A request and its response.
 
     Args:
         pool: gives the connections.
         request: what to send, and the limits.
-
-    Attributes:
-        machine: decides what is done.
-        is_closed: whether the call was ended from outside.
     """
 
-    __slots__ = (
-        *("_connection", "_exception", "_loop", "_pool", "_request", "_task", "_timer", "_timer_at", "_unread_bytes"),
-        *("_waiter", "_watcher", "__weakref__", "is_closed", "machine"),
-    )
+    __slots__ = ("_connection", "_events", "_exception", "_loop", "_pool", "_task", "_unread_bytes")
 
     def __init__(self, pool: ConnectionPool, request: PreparedRequest) -> None:
-        self.is_closed = False
         self._pool = pool
-        self._request = request
-        self._loop = _running_loop()
+        self._loop = running_loop()
+        self._events = EventWaiter(self._loop)
         self._connection: Connection | None = None
         self._unread_bytes = 0
         self._exception: BaseException | None = None  # of the caller's code, in a client of its own
         self._task: asyncio.Task[object] | None = None  # what connects, gets a token or waits for a permit
-        self._waiter: asyncio.Future[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = math.inf
-        self._watcher: CallWatcher | None = None
-        if request.observer is not None or request.limiter is not None:
-            from firsttoken._client.watching import watch
-
-            self._watcher = watch(request)
-        jitter = random.random()  # noqa: S311 - it spreads retries, it guards nothing
-        self.machine = CallMachine(request, clock(), jitter=jitter, wall_clock=time.time, listener=self._watcher)
+        super().__init__(request)
 
     async def wait_for_head(self) -> None:
         """Wait until a response with a success status has begun, or the call was closed.
@@ -153,10 +130,8 @@ class Call:
         self._give_up_connection(Action.CLOSE)  # one that the machine does not know of yet
         if self._task is not None:
             self._task.cancel()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._wake()
+        self._events.cancel_timer()
+        self._events.wake()
 
     # What the connection calls.
 
@@ -167,24 +142,17 @@ class Call:
         self._unread_bytes += len(data)
         if self._unread_bytes > HIGH_WATER_BYTES and machine.has_unread_data and self._connection is not None:
             self._connection.pause()
-        self._wake()
+        self._events.wake()
 
     def on_connection_lost(self, error: Exception | None) -> None:
         """Pass on the end of the connection: by its peer (None), or by an error."""
-        connection, machine = self._connection, self.machine
-        is_untaken = None if connection is None else connection.is_untaken(at_eof=error is None)
-        if connection is not None:
-            machine.is_reused = connection.is_reused
-        if error is None:
-            machine.receive_eof(clock(), is_untaken=is_untaken)
-        else:
-            machine.connection_lost(error, clock(), is_untaken=is_untaken)
-        self._wake()
+        self._lose_connection(self._connection, error, clock())
+        self._events.wake()
 
     def on_exception(self, error: BaseException) -> None:
         """Keep what code of the caller has raised, for whoever waits."""
         self._exception = error
-        self._wake()
+        self._events.wake()
 
     # What is done.
 
@@ -212,7 +180,7 @@ class Call:
                 self._finish()
             case Action.YIELD:
                 pass
-        return _noop()
+        return noop()
 
     def _read(self) -> Awaitable[None]:
         if self._exception is not None:
@@ -223,46 +191,37 @@ class Call:
                 del raised  # its traceback refers to this frame
         self._resume_reading()
         deadline = self.machine.deadline
-        if self._timer is None and (now := clock()) >= deadline:
+        if not self._events.has_timer and (now := clock()) >= deadline:
             self.machine.deadline_passed(now)
-            return _noop()
-        return self._next_event(deadline)
+            return noop()
+        return self._events.next_event(deadline)
 
     async def _sleep(self) -> None:
-        await self._next_event(self.machine.deadline)
+        await self._events.next_event(self.machine.deadline)
         self.machine.deadline_passed(clock())
 
     async def _get_token(self) -> None:
-        machine, provider = self.machine, self._request.token_provider
-        token: object = None
-        try:
-            token = None if provider is None else provider()
-            if inspect.isawaitable(token):
-                try:
-                    given = await self._in_task(_await_until(token, machine.deadline))
-                finally:
-                    if inspect.iscoroutine(token):
-                        token.close()  # or Python complains, if the task was cancelled before it began
-                token = given
-        except DeadlineError:
-            machine.deadline_passed(clock())
-            return
-        except (StopIteration, StopAsyncIteration) as error:
-            raise token_provider_error(error) from error
-        try:
-            machine.token_received(self._request.with_token(token), clock())
-        except ConfigurationError as error:
-            machine.fail(error, clock())
+        token = self._ask_for_token()
+        if inspect.isawaitable(token):
+            try:
+                given = await self._in_task(await_until(cast("Awaitable[object]", token), self.machine.deadline))
+            except DeadlineError:
+                self.machine.deadline_passed(clock())
+                return
+            except (StopIteration, StopAsyncIteration) as error:
+                raise token_provider_error(error) from error
+            finally:
+                if inspect.iscoroutine(token):
+                    token.close()  # or Python complains, if the task was cancelled before it began
+            token = given
+        self._receive_token(token)
 
     async def _acquire_permit(self) -> None:
         machine = self.machine
         if self._watcher is None:
             return
         permit = self._watcher.request_permit(machine.attempts)
-        if await self._in_task(permit.wait_async(machine.deadline)):
-            machine.permit_granted(clock())
-        else:
-            machine.deadline_passed(clock())
+        self._receive_permit(is_granted=await self._in_task(permit.wait_async(machine.deadline)))
 
     async def _connect(self) -> None:
         machine, request = self.machine, self._request
@@ -272,17 +231,8 @@ class Call:
             connection = self._pool.new_connection(machine)
             try:
                 await self._in_task(self._pool.open(connection, request, machine.deadline))
-            except DeadlineError:
-                machine.deadline_passed(clock())
-                return
-            except ChatCompletionError as error:
-                machine.connection_lost(error, clock())
-                return
-            except ConfigurationError as error:  # a ValueError, too
-                machine.fail(error, clock())
-                return
-            except (OSError, ValueError) as error:
-                machine.connection_failed(error)
+            except (DeadlineError, ChatCompletionError, OSError, ValueError) as error:
+                self._fail_to_connect(error)
                 return
             except BaseException:
                 connection.close()  # cancelled in the very turn of the loop in which it was opened
@@ -312,14 +262,8 @@ class Call:
 
     def _finish(self) -> None:
         """The call has ended: raise what it ended with."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        error = self.machine.error
-        if error is not None:
-            raise copy_error(error)
-        if self.machine.outcome == "stopped":
-            raise AbortedError
+        self._events.cancel_timer()
+        self._raise_outcome()
 
     def _resume_reading(self) -> None:
         """All that was read is processed and yielded: more may come."""
@@ -341,55 +285,5 @@ class Call:
         finally:
             self._task = None
 
-    def _next_event(self, deadline: float) -> asyncio.Future[None]:
-        """To be awaited: something has happened, or a moment has come; either may turn out to be nothing."""
-        if self._timer is None or self._timer_at > deadline:
-            self._schedule_timer(deadline)
-        self._waiter = self._loop.create_future()
-        return self._waiter
-
-    def _schedule_timer(self, deadline: float) -> None:
-        """Have a timer that goes off at a moment or before: an early one is set anew when it goes off."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if deadline != math.inf:
-            self._timer_at = deadline
-            self._timer = self._loop.call_later(max(0.0, deadline - clock()), self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
 
 _GIVE_UP = (Action.RELEASE, Action.CLOSE)
-
-
-async def _noop() -> None:
-    pass
-
-
-async def _await_until(work: Awaitable[_T], deadline: float) -> _T:
-    """What the caller's own code gives, if it does before a moment."""
-    limit = asyncio.timeout(None if deadline == math.inf else max(0.0, deadline - clock()))
-    try:
-        async with limit:
-            return await work
-    except TimeoutError:
-        if limit.expired():
-            raise DeadlineError from None
-        raise
-
-
-def _running_loop() -> asyncio.AbstractEventLoop:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError as error:
-        raise ConfigurationError(
-            "AsyncClient needs a running asyncio event loop",
-            hint="under trio use Client in a thread, as in trio.to_thread.run_sync, or anyio on asyncio",
-        ) from error

@@ -1,14 +1,107 @@
-"""What both drivers share: the type of their machine, and what they raise."""
+"""What both drivers do alike: their machine and who watches it, and which event of it a failure is."""
 
 import copy
-from typing import TypeVar
+import random
+import time
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from firsttoken._client.prepared import PreparedRequest
+from firsttoken._client.sockets import AbortedError, DeadlineError, clock
 from firsttoken._protocol.call import CallMachine
-from firsttoken.errors import ConfigurationError
+from firsttoken.errors import ChatCompletionError, ConfigurationError
+
+if TYPE_CHECKING:
+    from firsttoken._client.watching import CallWatcher
 
 Machine = CallMachine[PreparedRequest]
 _Error = TypeVar("_Error", bound=BaseException)
+
+
+class DrivenConnection(Protocol):
+    """What of a connection matters when it is lost."""
+
+    is_reused: bool
+
+    def is_untaken(self, *, at_eof: bool) -> bool | None:
+        """Whether the server has received nothing of the last request; None where that can't be known."""
+        ...
+
+
+class BaseCall:
+    """A request and its response, without the waiting.
+
+    Args:
+        request: what to send, and the limits.
+
+    Attributes:
+        machine: decides what is done.
+        is_closed: whether the call was ended from outside.
+    """
+
+    __slots__ = ("__weakref__", "_request", "_watcher", "is_closed", "machine")
+
+    def __init__(self, request: PreparedRequest) -> None:
+        self.is_closed = False
+        self._request = request
+        self._watcher: CallWatcher | None = None
+        if request.observer is not None or request.limiter is not None:
+            from firsttoken._client.watching import watch
+
+            self._watcher = watch(request)
+        jitter = random.random()  # noqa: S311 - it spreads retries, it guards nothing
+        self.machine = CallMachine(request, clock(), jitter=jitter, wall_clock=time.time, listener=self._watcher)
+
+    def _ask_for_token(self) -> object:
+        """What the token provider gives: a token, or something to await for it. The caller's code, without any lock."""
+        provider = self._request.token_provider
+        try:
+            return None if provider is None else provider()
+        except (StopIteration, StopAsyncIteration) as error:
+            raise token_provider_error(error) from error
+
+    def _receive_token(self, token: object) -> None:
+        try:
+            request = self._request.with_token(token)
+        except ConfigurationError as error:
+            self.machine.fail(error, clock())
+        else:
+            self.machine.token_received(request, clock())
+
+    def _receive_permit(self, *, is_granted: bool) -> None:
+        if is_granted:
+            self.machine.permit_granted(clock())
+        else:
+            self.machine.deadline_passed(clock())
+
+    def _fail_to_connect(self, error: Exception) -> None:
+        machine = self.machine
+        if isinstance(error, DeadlineError):
+            machine.deadline_passed(clock())
+        elif isinstance(error, ChatCompletionError):
+            machine.connection_lost(error, clock())
+        elif isinstance(error, ConfigurationError):
+            machine.fail(error, clock())
+        else:  # an OSError, or the ValueError of an address or a certificate
+            machine.connection_failed(error)
+
+    def _lose_connection(self, connection: DrivenConnection | None, error: Exception | None, now: float) -> None:
+        """Report the end of a connection: by its peer (None), or by an error."""
+        machine = self.machine
+        is_untaken = None if connection is None else connection.is_untaken(at_eof=error is None)
+        if connection is not None:
+            machine.is_reused = connection.is_reused  # a caller's own client knows it late
+        if error is None:
+            machine.receive_eof(now, is_untaken=is_untaken)
+        else:
+            machine.connection_lost(error, now, is_untaken=is_untaken)
+
+    def _raise_outcome(self) -> None:
+        """Raise what the call has ended with, if that is an error or the caller's own doing."""
+        error = self.machine.error
+        if error is not None:
+            raise copy_error(error)
+        if self.machine.outcome == "stopped":
+            raise AbortedError
 
 
 def copy_error(error: _Error) -> _Error:

@@ -1,7 +1,6 @@
 """Keys stay where they are: neither in the frames of an error's traceback nor in pickles."""
 
 import copy
-import pickle
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
@@ -90,6 +89,8 @@ class CopyableClient:
         return self.__copy__()
 
     def __reduce__(self) -> tuple[object, ...]:
+        import pickle  # here, since it takes its time to load
+
         ssl_context, http_client, max_idle = self._connection_settings
         for name, value in (("ssl_context", ssl_context), ("http_client", http_client)):
             if value is not None:

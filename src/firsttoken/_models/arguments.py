@@ -1,6 +1,5 @@
 """What users see who call a type of ours with arguments that it does not have."""
 
-import difflib
 import functools
 from typing import TYPE_CHECKING
 
@@ -40,6 +39,8 @@ def _argument_error(called: str, names: tuple[str, ...], args: tuple[object, ...
             else f"as in {called}({first}=…)",
         )
     name = min(unknown)
+    import difflib  # here, since it takes its time to load
+
     close = difflib.get_close_matches(name, names, n=1)
     hints = [f"did you mean {close[0]}?"] if close else []
     if "extra" in names:

@@ -25,16 +25,25 @@ import math
 from collections.abc import Callable
 from typing import Final
 
-from firsttoken._models.base import Headers
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._protocol.call_progress import CallProgress
-from firsttoken._protocol.call_states import ACTIONS, TRANSITIONS, Action, CallListener, Outcome, Settings, State, Step
+from firsttoken._protocol.call_states import (
+    ACTIONS,
+    BEFORE_END,
+    READING,
+    TRANSITIONS,
+    WAITING_FOR,
+    WITHOUT_CONNECTION,
+    Action,
+    CallListener,
+    Settings,
+    State,
+    Step,
+)
 from firsttoken._protocol.completeness import COMPLETE
 from firsttoken._protocol.connection_error import connection_error
 from firsttoken._protocol.http1 import may_begin_response
-from firsttoken._protocol.limits import OVERLOAD_STATUSES
-from firsttoken._protocol.retry import retry_delay_s
-from firsttoken.errors import APIStatusError, APITimeoutError, ChatCompletionError, ConfigurationError
+from firsttoken.errors import APITimeoutError, ChatCompletionError, ConfigurationError
 
 ERROR_BODY_S: Final = 5.0
 """How long the body of an error response is waited for: its status alone says most."""
@@ -98,7 +107,7 @@ class CallMachine(CallProgress[Settings]):
                 return Action.PROCESS if self._reader.has_pending_data else Action.READ
             self._conclude(now)
             state = self.state
-        if self._holds_connection and state in _WITHOUT_CONNECTION:
+        if self._holds_connection and state in WITHOUT_CONNECTION:
             self._holds_connection = False
             return Action.RELEASE if self._is_reusable() else Action.CLOSE
         return ACTIONS[state]
@@ -120,7 +129,7 @@ class CallMachine(CallProgress[Settings]):
 
     def timeout_error(self) -> APITimeoutError:
         """The error that the passing of the next deadline is."""
-        return self._deadlines.error(_WAITING_FOR.get(self.state))
+        return self._deadlines.error(WAITING_FOR.get(self.state))
 
     # What the driver reports.
 
@@ -160,7 +169,9 @@ class CallMachine(CallProgress[Settings]):
         """The request was given to the system; not all of it, where the server answers or closes before its end."""
         if self.state is State.SENDING:
             self._is_usable = is_complete
-            self._begin_receiving(now)
+            self._move("go on")
+            if self._listener is not None:
+                self._listener.request_sent(now)
 
     def receive_data(self, data: bytes, now: float) -> None:
         """Bytes were read from the connection."""
@@ -200,7 +211,7 @@ class CallMachine(CallProgress[Settings]):
             is_untaken: whether the peer's system has acknowledged no byte of the request; None if that is unknown.
         """
         self._is_usable = False
-        if self._listener is not None and self.state in _RECEIVING:
+        if self._listener is not None and self.state in READING:
             self._listener.data_received(b"", now)
         if self.state is State.DRAINING:
             self._end()
@@ -215,7 +226,7 @@ class CallMachine(CallProgress[Settings]):
         self._is_usable = False
         if self.state is State.DRAINING:
             self._end()
-        elif self.state in _BEFORE_END and isinstance(error, ChatCompletionError):
+        elif self.state in BEFORE_END and isinstance(error, ChatCompletionError):
             self._reader.connection_lost(error)
             self._receive_chunks([], now)
         elif self.state is State.RECEIVING and self._awaiting_first_byte:
@@ -236,7 +247,7 @@ class CallMachine(CallProgress[Settings]):
             self._end()
         elif state is State.RECEIVING:
             self._handle_silence(now)
-        elif state in _BEFORE_END:
+        elif state in BEFORE_END:
             self._fail(self.timeout_error())
 
     def fail(self, error: ConfigurationError, now: float) -> None:
@@ -304,11 +315,6 @@ class CallMachine(CallProgress[Settings]):
         self._deadlines.connecting(now)
         if self._listener is not None:
             self.settings = self._listener.attempt_started(self.attempts, self.settings)
-
-    def _begin_receiving(self, now: float) -> None:
-        self._move("go on")
-        if self._listener is not None:
-            self._listener.request_sent(now)
 
     def _lose_before_response(self, error: Exception, is_untaken: bool | None, now: float) -> None:
         """Replace a connection that went stale while it was idle; else the attempt has failed.
@@ -379,7 +385,7 @@ class CallMachine(CallProgress[Settings]):
 
     def _retry_or_fail(self, error: ChatCompletionError, now: float) -> None:
         self.describe(error)
-        delay_s = self._retry_delay_s(error, now)
+        delay_s = self._retry_delay_s(error, now, self._jitter)
         if self._listener is not None:
             self._listener.attempt_failed(error, delay_s)
         if delay_s is None:
@@ -390,39 +396,5 @@ class CallMachine(CallProgress[Settings]):
             self._wake_at = now if self._limiter_waits_for(error) else now + delay_s
             self._move("retry")
 
-    def _limiter_waits_for(self, error: ChatCompletionError) -> bool:
-        """Whether the limiter pauses for as long as the server asked: then the retry queues at once, as the first."""
-        if not self.settings.needs_permit or not isinstance(error, APIStatusError):
-            return False
-        return error.status in OVERLOAD_STATUSES and error.retry_after_s is not None
-
-    def _retry_delay_s(self, error: ChatCompletionError, now: float) -> float | None:
-        if self.attempts > self.settings.max_retries or self.chunks_yielded:
-            return None
-        response = self.response
-        delay_s = retry_delay_s(
-            error,
-            Headers() if response is None else response.headers,
-            attempt=self.attempts - 1,
-            remaining_s=self._deadlines.remaining_s(now),
-            jitter=self._jitter,
-        )
-        return None if delay_s is None else min(delay_s, self.settings.max_retry_delay_s)
-
-    def _set_outcome(
-        self, outcome: Outcome, error: ChatCompletionError | ConfigurationError | None, now: float
-    ) -> None:
-        self.outcome = outcome
-        self.error = error
-        self._ended_at = now
-        if isinstance(error, ChatCompletionError) and error.partial is not None:
-            error.partial.timing = self.timing
-
     def _is_reusable(self) -> bool:
         return self._is_usable and self.outcome != "stopped" and self._reader.is_reusable
-
-
-_WITHOUT_CONNECTION: Final = frozenset({State.TOKEN, State.PERMIT, State.CONNECTING, State.BACKOFF, State.ENDED})
-_BEFORE_END: Final = frozenset({State.TOKEN, State.PERMIT, State.CONNECTING, State.SENDING, State.RECEIVING})
-_RECEIVING: Final = frozenset({State.RECEIVING, State.CONCLUDING, State.DRAINING})
-_WAITING_FOR: Final = {State.TOKEN: "the token provider", State.PERMIT: "the limiter"}

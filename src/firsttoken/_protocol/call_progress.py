@@ -3,15 +3,17 @@
 from collections.abc import Callable
 from typing import Final, Generic
 
-from firsttoken._models.base import ResponseInfo, Timing
+from firsttoken._models.base import Headers, ResponseInfo, Timing
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
 from firsttoken._protocol.call_states import CallListener, Outcome, Settings
 from firsttoken._protocol.completeness import COMPLETE
 from firsttoken._protocol.deadlines import Deadlines
+from firsttoken._protocol.limits import OVERLOAD_STATUSES
 from firsttoken._protocol.progress import has_token, is_progress, prompt_tokens_processed
 from firsttoken._protocol.redaction import masked_headers, redact
 from firsttoken._protocol.response import ResponseReader
+from firsttoken._protocol.retry import retry_delay_s
 from firsttoken.errors import APIConnectionError, APIStatusError, ChatCompletionError, ConfigurationError, NotFoundError
 
 SILENCE_S: Final = 30.0
@@ -192,6 +194,35 @@ class CallProgress(Generic[Settings]):
         if processed > self._prompt_tokens:
             self._prompt_tokens = processed
             self._deadlines.requesting(now)
+
+    def _limiter_waits_for(self, error: ChatCompletionError) -> bool:
+        """Whether the limiter pauses for as long as the server asked: then the retry queues at once, as the first."""
+        if not self.settings.needs_permit or not isinstance(error, APIStatusError):
+            return False
+        return error.status in OVERLOAD_STATUSES and error.retry_after_s is not None
+
+    def _retry_delay_s(self, error: ChatCompletionError, now: float, jitter: float) -> float | None:
+        """How long to wait before another attempt; None where there is to be none."""
+        if self.attempts > self.settings.max_retries or self.chunks_yielded:
+            return None
+        response = self.response
+        delay_s = retry_delay_s(
+            error,
+            Headers() if response is None else response.headers,
+            attempt=self.attempts - 1,
+            remaining_s=self._deadlines.remaining_s(now),
+            jitter=jitter,
+        )
+        return None if delay_s is None else min(delay_s, self.settings.max_retry_delay_s)
+
+    def _set_outcome(
+        self, outcome: Outcome, error: ChatCompletionError | ConfigurationError | None, now: float
+    ) -> None:
+        self.outcome = outcome
+        self.error = error
+        self._ended_at = now
+        if isinstance(error, ChatCompletionError) and error.partial is not None:
+            error.partial.timing = self.timing
 
     def _silence_s(self) -> float:
         idle_s = self.settings.timeout.idle_s

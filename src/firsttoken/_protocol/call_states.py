@@ -71,6 +71,11 @@ TRANSITIONS: Final[dict[State, dict[Step, State]]] = {
 }
 """How a call goes on. "answered" is also that there will be no answer: the attempt has failed."""
 
+WITHOUT_CONNECTION: Final = frozenset({State.TOKEN, State.PERMIT, State.CONNECTING, State.BACKOFF, State.ENDED})
+BEFORE_END: Final = frozenset({State.TOKEN, State.PERMIT, State.CONNECTING, State.SENDING, State.RECEIVING})
+READING: Final = frozenset({State.RECEIVING, State.CONCLUDING, State.DRAINING})
+WAITING_FOR: Final = {State.TOKEN: "the token provider", State.PERMIT: "the limiter"}
+
 
 class CallSettings(Protocol):
     """What the machine has to know of a call."""

@@ -5,7 +5,6 @@ Which shapes there are, and who sends them, is in the table of `quirks`. Whether
 
 import re
 from collections.abc import Iterator, Mapping
-from http import HTTPStatus
 from typing import TypeVar
 
 from firsttoken._json import as_array, as_object, as_text, excerpt, parse_json
@@ -270,6 +269,8 @@ def _status_in(value: object) -> int | None:
 
 
 def _phrase(status: int) -> str:
+    from http import HTTPStatus  # here and not above: most processes see no error
+
     try:
         return HTTPStatus(status).phrase
     except ValueError:

@@ -6,59 +6,37 @@ call, or does it itself where nobody is.
 """
 
 import os
-import random
 import threading
-import time
-from typing import TYPE_CHECKING
 
-from firsttoken._client.call import concurrency_error, copy_error, token_provider_error
+from firsttoken._client.call import BaseCall, concurrency_error
 from firsttoken._client.prepared import PreparedRequest
 from firsttoken._client.sockets import AbortedError, DeadlineError, Waker, clock, raise_foreign
 from firsttoken._models.completion import ChatCompletion
-from firsttoken._protocol.call import CallMachine
 from firsttoken._protocol.call_states import Action, State
 from firsttoken._sync.connection import Connection
 from firsttoken._sync.pool import ConnectionPool
 from firsttoken.errors import ChatCompletionError, ConfigurationError
 
-if TYPE_CHECKING:
-    from firsttoken._client.watching import CallWatcher
 
-
-class Call:
+class Call(BaseCall):
     """A request and its response.
 
     Args:
         pool: gives the connections.
         request: what to send, and the limits.
-
-    Attributes:
-        machine: decides what is done.
-        is_closed: whether `close` was called.
     """
 
-    __slots__ = (
-        *("_connection", "_driving", "_is_settled", "_lock", "_pool", "_process", "_request", "_waker", "_watcher"),
-        *("__weakref__", "is_closed", "machine"),
-    )
+    __slots__ = ("_connection", "_driving", "_is_settled", "_lock", "_pool", "_process", "_waker")
 
     def __init__(self, pool: ConnectionPool, request: PreparedRequest) -> None:
-        self.is_closed = False
         self._is_settled = False
         self._pool = pool
-        self._request = request
         self._process = os.getpid()
         self._driving = threading.Lock()  # of the thread that is in the call; nobody waits for it
         self._lock = threading.RLock()  # guards the machine and the connection; is never held while waiting
         self._connection: Connection | None = None
         self._waker: Waker | None = None
-        self._watcher: CallWatcher | None = None
-        if request.observer is not None or request.limiter is not None:
-            from firsttoken._client.watching import watch
-
-            self._watcher = watch(request)
-        jitter = random.random()  # noqa: S311 - it spreads retries, it guards nothing
-        self.machine = CallMachine(request, clock(), jitter=jitter, wall_clock=time.time, listener=self._watcher)
+        super().__init__(request)
 
     def wait_for_head(self) -> None:
         """Wait until a response with a success status has begun, or the call was closed.
@@ -178,7 +156,7 @@ class Call:
             elif action is Action.YIELD:
                 return action
             elif action is Action.FINISH:
-                self._finish()
+                self._raise_outcome()
                 return action
             else:
                 self._perform(action)
@@ -200,7 +178,7 @@ class Call:
                 with self._lock:
                     self.machine.process_pending(clock())
             case Action.GET_TOKEN:
-                self._get_token()
+                self._receive_token(self._ask_for_token())
             case Action.ACQUIRE_PERMIT:
                 self._acquire_permit()
             case Action.CONNECT:
@@ -212,7 +190,7 @@ class Call:
             case Action.RELEASE | Action.CLOSE:
                 self._give_up_connection(action)
             case Action.FINISH:
-                self._finish()
+                self._raise_outcome()
             case Action.YIELD:
                 pass
 
@@ -233,30 +211,13 @@ class Call:
                 now = clock()
                 if data:
                     machine.receive_data(data, now)
-                elif error is None:
-                    machine.receive_eof(now, is_untaken=connection.is_untaken(at_eof=True))
                 elif isinstance(error, DeadlineError):
                     machine.deadline_passed(now)
                 else:
-                    machine.is_reused = connection.is_reused
-                    machine.connection_lost(error, now, is_untaken=connection.is_untaken(at_eof=False))
+                    self._lose_connection(connection, error, now)
                 return machine.next_action(now)
         finally:
             del error  # its traceback refers to this frame
-
-    def _get_token(self) -> None:
-        """Get a token for the attempt. The caller's code: it runs without the lock."""
-        provider = self._request.token_provider
-        try:
-            token = None if provider is None else provider()
-        except (StopIteration, StopAsyncIteration) as error:
-            raise token_provider_error(error) from error
-        try:
-            request = self._request.with_token(token)
-        except ConfigurationError as error:
-            self.machine.fail(error, clock())
-            return
-        self.machine.token_received(request, clock())
 
     def _acquire_permit(self) -> None:
         if self._watcher is None:
@@ -264,10 +225,7 @@ class Call:
         permit = self._watcher.request_permit(self.machine.attempts)
         if self.is_closed:
             raise AbortedError
-        if permit.wait(self.machine.deadline):
-            self.machine.permit_granted(clock())
-        else:
-            self.machine.deadline_passed(clock())
+        self._receive_permit(is_granted=permit.wait(self.machine.deadline))
 
     def _connect(self) -> None:
         machine, request = self.machine, self._request
@@ -280,19 +238,12 @@ class Call:
         self._set_connection(connection)
         try:
             self._pool.open(connection, request, machine.deadline)
-        except DeadlineError:
-            machine.deadline_passed(clock())
-        except ChatCompletionError as error:
-            machine.connection_lost(error, clock())
-        except ConfigurationError as error:  # a ValueError, too
-            machine.fail(error, clock())
-        except (OSError, ValueError) as error:
+        except (DeadlineError, ChatCompletionError, OSError, ValueError) as error:
             raise_foreign(error)
-            machine.connection_failed(error)
+            self._fail_to_connect(error)
+            self._give_up_connection(Action.CLOSE)
         else:
             machine.connected(clock(), is_reused=False)
-            return
-        self._give_up_connection(Action.CLOSE)
 
     def _set_connection(self, connection: Connection) -> None:
         with self._lock:
@@ -335,11 +286,3 @@ class Call:
                 self._pool.release(connection, self._request)
             else:
                 connection.close()
-
-    def _finish(self) -> None:
-        """The call has ended: raise what it ended with."""
-        error = self.machine.error
-        if error is not None:
-            raise copy_error(error)
-        if self.machine.outcome == "stopped":
-            raise AbortedError

@@ -122,10 +122,10 @@ class _Reaper:
         with self._lock:
             looks: list[float] = []
             for pool in list(self._pools):
+                self._pools.discard(pool)  # before the look, or what is released behind it would never be watched
                 next_look_at = pool.close_expired()
-                if next_look_at is None:
-                    self._pools.discard(pool)
-                else:
+                if next_look_at is not None:
+                    self._pools.add(pool)
                     looks.append(next_look_at)
             if not looks:
                 self._process = 0
