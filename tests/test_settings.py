@@ -31,7 +31,7 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 def made(**given: Any) -> ClientConfig:
     arguments: dict[str, Any] = dict.fromkeys(("api_key", "base_url", "organization", "project"))
     common: dict[str, Any] = dict.fromkeys(
-        ("default_headers", "ssl_context", "proxy", "http_client", "limiter", "observer")
+        ("default_headers", "ssl_context", "proxy", "http_client", "limiter", "observer", "reasoning_tags")
     )
     common |= {"timeout": Timeout(), "max_retries": 2, "max_idle_connections": 100, "require_finish_reason": True}
     for name, value in given.items():

@@ -28,6 +28,7 @@ class Settings:
     streamed: bool = True
     expected_choices: int = 1
     require_finish_reason: bool = True
+    reasoning_tags: tuple[str, str] | None = None
     timeout: Timeout = Timeout()  # noqa: RUF009 - it is frozen
     max_retries: int = 0
     method: Literal["GET", "POST"] = "POST"

@@ -74,6 +74,7 @@ class ClientConfig:
         self.http_client = common.http_client
         self.proxy = common.proxy if common.http_client is None else ""
         self.require_finish_reason = common.require_finish_reason
+        self.reasoning_tags = common.reasoning_tags
         self.limiter = common.limiter
         self.observer = common.observer
         self.token_provider = token_provider
@@ -153,6 +154,7 @@ class ClientConfig:
             streamed=streamed,
             expected_choices=_check_n(extra.get("n", request.n)),
             require_finish_reason=self.require_finish_reason,
+            reasoning_tags=self.reasoning_tags,
             timeout=limited_timeout(self.timeout if timeout is None else check_timeout(timeout), longest_s),
             max_retries=self.max_retries if max_retries is None else check_max_retries(max_retries),
             max_retry_delay_s=math.inf if longest_s is None else longest_s / 10,

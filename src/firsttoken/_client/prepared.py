@@ -121,7 +121,7 @@ class PreparedRequest:
 
     __slots__ = (
         *("body", "expected_choices", "limiter", "max_retries", "max_retry_delay_s", "observer", "request"),
-        *("require_finish_reason", "response_type", "route", "streamed", "timeout", "token_provider"),
+        *("reasoning_tags", "require_finish_reason", "response_type", "route", "streamed", "timeout", "token_provider"),
     )
 
     def __init__(
@@ -138,6 +138,7 @@ class PreparedRequest:
         max_retry_delay_s: float = math.inf,
         token_provider: TokenProvider | None = None,
         response_type: ResponseType | None = None,
+        reasoning_tags: tuple[str, str] | None = None,
         limiter: "Limiter | None" = None,
         observer: "Observer | None" = None,
     ) -> None:
@@ -147,6 +148,7 @@ class PreparedRequest:
         self.streamed = streamed
         self.expected_choices = expected_choices
         self.require_finish_reason = require_finish_reason
+        self.reasoning_tags = reasoning_tags
         self.timeout = timeout
         self.max_retries = max_retries
         self.max_retry_delay_s = max_retry_delay_s

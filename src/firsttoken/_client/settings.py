@@ -47,6 +47,7 @@ class CommonSettings:
         http_client: HTTPClient | None,
         max_idle_connections: int,
         require_finish_reason: bool,
+        reasoning_tags: tuple[str, str] | None,
         limiter: "Limiter | None",
         observer: "Observer | None",
     ) -> None:
@@ -58,6 +59,7 @@ class CommonSettings:
         self.proxy = proxy
         self.http_client = http_client
         self.require_finish_reason = require_finish_reason
+        self.reasoning_tags = check_reasoning_tags(reasoning_tags)
         self.limiter = limiter
         self.observer = observer
         self.ssl_context = check_ssl_context(ssl_context)
@@ -129,6 +131,24 @@ def check_max_idle(max_idle: int) -> int:
     if not isinstance(max_idle, int) or isinstance(max_idle, bool) or max_idle < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError(f"max_idle_connections must be an int of 0 or more: {max_idle!r}")
     return max_idle
+
+
+def check_reasoning_tags(tags: object) -> tuple[str, str] | None:
+    """The opening and the closing tag of reasoning, if they can be told apart.
+
+    Raises:
+        ConfigurationError: they are not two texts, or one is blank.
+    """
+    if tags is None:
+        return None
+    match tags:
+        case (str() as opening, str() as closing) if opening.strip() and closing.strip() and opening != closing:
+            return opening, closing
+        case _:
+            raise ConfigurationError(
+                f"reasoning_tags must be two different texts, not {tags!r:.80}",
+                hint='as in reasoning_tags=("<think>", "</think>")',
+            )
 
 
 def check_ssl_context(ssl_context: "ssl.SSLContext | None") -> "ssl.SSLContext | None":

@@ -160,6 +160,7 @@ class CallProgress(Generic[Settings]):
             is_model_list=settings.method == "GET",
             expected_choices=settings.expected_choices,
             require_finish_reason=settings.require_finish_reason,
+            reasoning_tags=settings.reasoning_tags,
             wall_clock=self._wall_clock,
         )
         self.pending = self._reader.parser.pending

@@ -106,6 +106,11 @@ class CallSettings(Protocol):
         ...
 
     @property
+    def reasoning_tags(self) -> tuple[str, str] | None:
+        """The tags of reasoning in the content."""
+        ...
+
+    @property
     def timeout(self) -> Timeout:
         """The deadlines."""
         ...

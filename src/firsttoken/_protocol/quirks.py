@@ -297,7 +297,7 @@ QUIRKS = (
     Quirk("delta", "reasoning-details-alone", "blocks",
         "`reasoning_details` without another field, and without types", "MiniMax"),
     Quirk("delta", "reasoning-own-name", "extra_fields",
-        "reasoning as `cot_summary`, or in `<think>` tags; it stays in `extra`, or in the content",
+        "reasoning as `cot_summary`, in `extra`, or in `<think>` tags, content without `reasoning_tags`",
         "GitHub Copilot; DeepSeek-R1 on Fireworks"),
     Quirk("delta", "reasoning-text", "extra_fields",
         "reasoning as `reasoning_text`, and `reasoning_opaque` at its end; they are in `extra`", "GitHub Copilot"),

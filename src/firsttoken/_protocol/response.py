@@ -13,6 +13,7 @@ from firsttoken._models.completion import ChatCompletion
 from firsttoken._protocol.completeness import COMPLETE
 from firsttoken._protocol.decode import decode_completion, decode_models, decode_streamed_body
 from firsttoken._protocol.http1 import ResponseParser, request_id_of
+from firsttoken._protocol.reasoning_tags import ReasoningTags, split_completion
 from firsttoken._protocol.server_error import status_error
 from firsttoken._protocol.sse import MAX_EVENT_BYTES
 from firsttoken._protocol.stream import NoStream, StreamParser
@@ -33,6 +34,7 @@ class ResponseReader:
         is_model_list: whether the list of models is wanted instead.
         expected_choices: the request's `n`.
         require_finish_reason: whether `[DONE]` ends an answer only after a finish reason.
+        reasoning_tags: the tags of reasoning in the content; None leaves the content as it is.
         wall_clock: Unix time in seconds; called only where a server names a date.
 
     Attributes:
@@ -46,7 +48,7 @@ class ResponseReader:
 
     __slots__ = (
         *("_blank_bytes", "_body_error", "_buffer", "_http", "_events", "_is_kind_known", "_is_model_list"),
-        *("_stream", "_wall_clock", "completion", "has_pending_data", "models", "parser"),
+        *("_reasoning_tags", "_stream", "_wall_clock", "completion", "has_pending_data", "models", "parser"),
     )
 
     def __init__(
@@ -56,10 +58,15 @@ class ResponseReader:
         expected_choices: int,
         wall_clock: Callable[[], float],
         require_finish_reason: bool = True,
+        reasoning_tags: ReasoningTags | None = None,
         is_model_list: bool = False,
     ) -> None:
         self._stream = (
-            StreamParser(expected_choices=expected_choices, require_finish_reason=require_finish_reason)
+            StreamParser(
+                expected_choices=expected_choices,
+                require_finish_reason=require_finish_reason,
+                reasoning_tags=reasoning_tags,
+            )
             if streamed
             else None
         )
@@ -68,6 +75,7 @@ class ResponseReader:
         self.models: list[str] = []
         self.has_pending_data = False
         self._is_model_list = is_model_list
+        self._reasoning_tags = reasoning_tags
         self._wall_clock = wall_clock
         self._http = ResponseParser()
         self._is_kind_known = False
@@ -242,6 +250,8 @@ class ResponseReader:
         if self._stream is not None:
             return self._stream.receive_body(decode_streamed_body(body))
         self.completion = decode_completion(body)
+        if self._reasoning_tags is not None:
+            split_completion(self.completion, self._reasoning_tags)
         self.parser.set_end(COMPLETE)
         return []
 

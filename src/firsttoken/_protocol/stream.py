@@ -13,6 +13,7 @@ from firsttoken._models.completion import ChatCompletion
 from firsttoken._protocol.accumulator import Accumulator
 from firsttoken._protocol.completeness import COMPLETE, Completeness, End
 from firsttoken._protocol.decode import ChunkDecoder, DecodeResult
+from firsttoken._protocol.reasoning_tags import ReasoningTags, StreamTags
 from firsttoken._protocol.server_error import without_traceback
 from firsttoken._protocol.sse import MAX_EVENT_BYTES, SSEDecoder
 from firsttoken.errors import ChatCompletionError, ResponseFormatError
@@ -31,6 +32,7 @@ class StreamParser:
         max_event_bytes: the size above which an event is an error, in bytes.
         expected_choices: the request's `n`; None where it is not known.
         require_finish_reason: whether `[DONE]` ends an answer only after a finish reason.
+        reasoning_tags: the tags between which reasoning stands in the content; None leaves the content as it is.
 
     Attributes:
         pending: the chunks that are decoded and not yet yielded; `next_chunk` takes from it.
@@ -38,8 +40,8 @@ class StreamParser:
     """
 
     __slots__ = (
-        *("_accumulated_count", "_accumulator", "_completeness", "_decoder", "_has_dropped", "_sse", "_unaccumulated"),
-        *("end", "pending"),
+        *("_accumulated_count", "_accumulator", "_completeness", "_decoder", "_has_dropped", "_sse"),
+        *("_tags", "_unaccumulated", "end", "pending"),
     )
 
     def __init__(
@@ -48,12 +50,14 @@ class StreamParser:
         max_event_bytes: int = MAX_EVENT_BYTES,
         expected_choices: int | None = None,
         require_finish_reason: bool = True,
+        reasoning_tags: ReasoningTags | None = None,
     ) -> None:
         self.pending: deque[ChatCompletionChunk] = deque()
         self.end: End | None = None
         self._sse = SSEDecoder(max_event_bytes=max_event_bytes)
         self._decoder = ChunkDecoder()
         self._completeness = Completeness(expected_choices, require_finish_reason=require_finish_reason)
+        self._tags = None if reasoning_tags is None else StreamTags(reasoning_tags)
         self._accumulator = Accumulator()
         self._unaccumulated: list[ChatCompletionChunk] = []  # those yielded since the last time, then those pending
         self._accumulated_count = 0
@@ -119,6 +123,8 @@ class StreamParser:
     def set_end(self, end: End) -> None:
         """Set what follows the pending chunks; the first end stands."""
         if self.end is None:
+            if self._tags is not None:
+                self._flush_tags(self._tags)
             self.end = end
             if isinstance(end, ChatCompletionError):
                 without_traceback(end)
@@ -179,10 +185,19 @@ class StreamParser:
         refused = None if accepted is None else chunks[accepted]
         if refused is not None:
             del chunks[accepted:]
+        if self._tags is not None:
+            self._tags.apply(chunks)
         self._unaccumulated += chunks
         self.pending.extend(chunks)
         if refused is not None:
             self.set_end(ResponseFormatError(f"{self._completeness.items.excess}: {excerpt(refused.raw)}"))
+
+    def _flush_tags(self, tags: StreamTags) -> None:
+        """Enqueue what waited for the rest of a tag, which does not come."""
+        chunk = tags.flush()
+        if chunk is not None:
+            self._unaccumulated.append(chunk)
+            self.pending.append(chunk)
 
     def _accumulate(self) -> None:
         """Accumulate what was yielded. Taken out first: an interrupted call must not add a chunk twice."""

@@ -45,6 +45,8 @@ class Client(Calls):
         max_idle_connections: how many idle connections are kept for each server. They are closed after 60 s.
         require_finish_reason: whether `[DONE]` completes an answer only after a finish reason. False is for servers
             that never send one.
+        reasoning_tags: the tags between which the model writes its reasoning into the content, as in
+            `("<think>", "</think>")`: what is between them becomes `reasoning_content`. None changes nothing.
         limiter: bounds how many requests run at once and start in a minute; may be shared with other clients.
         observer: sees each call; see `firsttoken.types.Observer`.
 
@@ -68,6 +70,7 @@ class Client(Calls):
         http_client: "httpx2.Client | None" = None,
         max_idle_connections: int = MAX_IDLE,
         require_finish_reason: bool = True,
+        reasoning_tags: tuple[str, str] | None = None,
         limiter: "Limiter | None" = None,
         observer: "Observer | None" = None,
     ) -> None:
@@ -81,6 +84,7 @@ class Client(Calls):
             http_client=http_client,
             max_idle_connections=max_idle_connections,
             require_finish_reason=require_finish_reason,
+            reasoning_tags=reasoning_tags,
             limiter=limiter,
             observer=observer,
         )
@@ -105,6 +109,7 @@ class Client(Calls):
         http_client: "httpx2.Client | None" = None,
         max_idle_connections: int = MAX_IDLE,
         require_finish_reason: bool = True,
+        reasoning_tags: tuple[str, str] | None = None,
         limiter: "Limiter | None" = None,
         observer: "Observer | None" = None,
     ) -> Self:
@@ -136,6 +141,7 @@ class Client(Calls):
             http_client=http_client,
             max_idle_connections=max_idle_connections,
             require_finish_reason=require_finish_reason,
+            reasoning_tags=reasoning_tags,
             limiter=limiter,
             observer=observer,
         )

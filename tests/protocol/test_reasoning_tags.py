@@ -1,0 +1,111 @@
+"""Reasoning between tags in the content, cut anywhere."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from firsttoken.sansio import StreamParser
+from tests.support.core import Outcome, drive, every_split
+from tests.support.server import DONE, chunk, completion, event
+
+TAGS = ("<think>", "</think>")
+TEXTS = [
+    ("<think>Hm.</think>Hi", "Hi", "Hm."),
+    ("\n<think>\nHm.\n</think>\n\nHi", "\n\n\nHi", "\nHm.\n"),
+    ("Hi", "Hi", None),
+    ("<think></think>Hi", "Hi", None),
+    ("<think>Hm.</think>", None, "Hm."),
+    ("<think>Hm.", None, "Hm."),
+    ("<think>Hm.</thi", None, "Hm.</thi"),
+    ("a<think>b</think>c<think>d</think>e", "ace", "bd"),
+    ("1 < 2, <thin ice, <<think>x<</think>>", "1 < 2, <thin ice, <>", "x<"),
+    ("Hm.</think>Hi", "Hm.</think>Hi", None),
+    ("<think>a<think>b</think>c", "c", "a<think>b"),
+    ("So <thi", "So <thi", None),
+    ("<", "<", None),
+    ("<Think>Hm.</Think>", "<Think>Hm.</Think>", None),
+]
+
+
+def outcome(pieces: Iterable[str], *rest: Any, tags: tuple[str, str] | None = TAGS) -> Outcome:
+    events = [event(chunk(piece)) for piece in pieces]
+    return drive(StreamParser(reasoning_tags=tags), [*events, *map(event, rest or [chunk(finish="stop"), "[DONE]"])])
+
+
+@pytest.mark.parametrize(("text", "content", "reasoning"), TEXTS)
+def test_the_text_between_the_tags_is_reasoning_wherever_it_is_cut(
+    text: str, content: str | None, reasoning: str | None
+) -> None:
+    for pieces in every_split(text.encode()):
+        made = outcome(piece.decode() for piece in pieces)
+        message = made.completion.choices[0].message
+        assert (message.content, message.reasoning_content) == (content, reasoning)
+        assert made.complete
+        assert "".join(chunk.text for chunk in made.chunks) == (content or "")
+        assert "".join(chunk.choices[0].delta.reasoning_text for chunk in made.chunks) == (reasoning or "")
+
+
+def test_without_tags_the_content_is_left_alone() -> None:
+    assert outcome(["<think>Hm.</think>Hi"], tags=None).completion.text == "<think>Hm.</think>Hi"
+
+
+def test_other_tags() -> None:
+    made = outcome(["[THI", "NK]Hm.[/TH", "INK]Hi"], tags=("[THINK]", "[/THINK]")).completion
+    assert (made.message.content, made.message.reasoning_content) == ("Hi", "Hm.")
+
+
+def test_each_choice_has_tags_of_its_own() -> None:
+    pieces = [[(0, "<think>a"), (1, "<thi")], [(1, "nk>b"), (0, "</think>x")], [(1, "</think>y")]]
+    chunks = [
+        chunk(choices=[{"index": index, "delta": {"content": text}} for index, text in piece]) for piece in pieces
+    ]
+    ends = chunk(choices=[{"index": index, "delta": {}, "finish_reason": "stop"} for index in (0, 1)])
+    made = outcome([], *chunks, ends, "[DONE]").completion
+    assert [(choice.message.reasoning_content, choice.message.content) for choice in made.choices] == [
+        ("a", "x"),
+        ("b", "y"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        [],  # the body ends: truncated
+        [{"error": {"message": "overloaded"}}],
+        [{"choices": 5}],
+        ["[DONE]"],
+    ],
+)
+def test_what_waits_for_the_rest_of_a_tag_is_not_lost_when_the_stream_fails(end: list[Any]) -> None:
+    made = drive(StreamParser(reasoning_tags=TAGS), [event(chunk("Hi <th")), *map(event, end)])
+    assert made.failure is not None
+    assert made.failure.partial is not None
+    assert made.failure.partial.text == made.completion.text == "Hi <th"
+    assert made.failure.chunks_received == len(made.chunks) == 2
+    assert made.chunks[1].id == made.chunks[0].id
+
+
+def test_a_finish_reason_beside_the_last_piece() -> None:
+    made = outcome(["<think>Hm.</think"], chunk(">Hi <", "stop"), "[DONE]").completion
+    assert (made.message.content, made.message.reasoning_content) == ("Hi <", "Hm.")
+
+
+def test_reasoning_in_a_field_stays_beside_that_in_tags() -> None:
+    piece = chunk(choices=[{"index": 0, "delta": {"reasoning_content": "A", "content": "<think>B</think>C"}}])
+    made = outcome([], piece, chunk(finish="stop"), "[DONE]").completion
+    assert (made.message.content, made.message.reasoning_content) == ("C", "AB")
+
+
+def test_content_in_parts_is_left_alone() -> None:
+    parts = [{"type": "text", "text": "<think>a</think>b"}]
+    made = outcome([], chunk(choices=[{"index": 0, "delta": {"content": parts}}]), chunk(finish="stop"), "[DONE]")
+    assert made.completion.text == "<think>a</think>b"
+
+
+def test_a_complete_message_at_the_end_is_split_too() -> None:
+    last = completion("<think>Hm.</think>Hi")
+    made = outcome(["<think>Hm.</th", "ink>Hi"], last, "[DONE]").completion
+    assert (made.message.content, made.message.reasoning_content) == ("Hi", "Hm.")
+    alone = drive(StreamParser(reasoning_tags=TAGS), [event(last) + DONE]).completion
+    assert (alone.message.content, alone.message.reasoning_content) == ("Hi", "Hm.")
