@@ -25,7 +25,7 @@ def example() -> Callable[[Fault], None]:
     (code,) = _EXAMPLE.findall(page.PAGE.read_text(encoding="utf-8"))
     namespace: dict[str, Callable[[Fault], None]] = {}
     exec(code, namespace)
-    return namespace["test_half_an_answer_is_never_taken_for_a_whole_one"]
+    return namespace["test_half_an_answer_is_never_taken_for_a_complete_one"]
 
 
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if not fault.needs_deadline or fault.name == "stall"])
