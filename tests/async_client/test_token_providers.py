@@ -1,6 +1,8 @@
 """Token providers that are awaited."""
 
 import asyncio
+import gc
+import warnings
 
 import pytest
 
@@ -111,6 +113,30 @@ def test_cancelling_the_caller_cancels_it(run: Run) -> None:
         assert provider.cancelled
 
     run(scenario())
+
+
+def test_cancelling_the_caller_before_it_begins_leaves_nothing_that_was_never_awaited(run: Run) -> None:
+    """At each turn of the loop; a coroutine that nobody awaits is what Python warns of when it is dropped."""
+
+    async def scenario(turns: int) -> None:
+        provider = Hanging()
+        asking = asyncio.create_task(AsyncClient(provider, "http://127.0.0.1:9/v1").chat_completion(REQUEST))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        begun.append(provider.begun.is_set())
+
+    begun: list[bool] = []
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        for turns in range(4):
+            run(scenario(turns))
+            gc.collect()
+    assert [str(warning.message) for warning in warned] == []
+    assert begun[0] is False
+    assert begun[-1] is True
 
 
 def test_the_sync_client_takes_none_that_is_awaited() -> None:
