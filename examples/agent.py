@@ -71,7 +71,12 @@ def run(question: str, button: StopButton) -> str:
 def main(question: str) -> int:
     """Run it, with Enter as the stop button."""
     button = StopButton()
-    threading.Thread(target=lambda: sys.stdin.readline() and button.press(), daemon=True).start()
+
+    def wait_for_enter() -> None:
+        if sys.stdin.readline():
+            button.press()
+
+    threading.Thread(target=wait_for_enter, daemon=True).start()
     try:
         outcome = run(question, button)
     except APITimeoutError as error:
