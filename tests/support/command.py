@@ -58,7 +58,7 @@ def read_exactly(process: "subprocess.Popen[bytes]", size: int) -> bytes:
 
 
 # Not by `pty.fork`: to fork a process that has threads is a warning, and with it an error, since Python 3.12.
-_TAKE_THE_TERMINAL = """
+TAKE_THE_TERMINAL = """
 import fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execvp(sys.argv[1], sys.argv[1:])
@@ -71,7 +71,7 @@ class Terminal:
     def __init__(self, *arguments: str, **variables: str) -> None:
         self._fd, inner = os.openpty()
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _TAKE_THE_TERMINAL, *COMMAND, *arguments],
+            [sys.executable, "-c", TAKE_THE_TERMINAL, *COMMAND, *arguments],
             stdin=inner,
             stdout=inner,
             stderr=inner,

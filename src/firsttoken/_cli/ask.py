@@ -18,7 +18,7 @@ from firsttoken._cli.terminal import Answer, OutputError, log_stderr, message_of
 from firsttoken.errors import APIStatusError
 from firsttoken.types import Message
 
-__all__ = ["Question", "ask", "report", "write_answer"]
+__all__ = ["Question", "ask", "print_notes", "report", "stats_line", "write_answer"]
 
 
 class Question(NamedTuple):
@@ -93,8 +93,8 @@ def write_answer(
         raise
     finally:
         if stats:
-            log_stderr(_stats(stream))
-    _print_notes(stream.completion)
+            log_stderr(stats_line(stream))
+    print_notes(stream.completion)
     return status_of_reason(stream.completion.finish_reason)
 
 
@@ -131,7 +131,7 @@ def _write_texts(stream: ChatCompletionStream, answer: Answer) -> None:
     answer.end()
 
 
-def _print_notes(completion: ChatCompletion) -> None:
+def print_notes(completion: ChatCompletion) -> None:
     """Write what the text alone does not show."""
     for choice in completion.choices[:1]:
         if choice.message.refusal:
@@ -146,7 +146,8 @@ def _print_notes(completion: ChatCompletion) -> None:
             log_stderr(f"firsttoken: the answer ends with the finish reason {choice.finish_reason!r}")
 
 
-def _stats(stream: ChatCompletionStream) -> str:
+def stats_line(stream: ChatCompletionStream) -> str:
+    """The line of `--stats`."""
     completion, timing = stream.completion, stream.timing
     first_s, duration_s = timing.time_to_first_token_s, timing.duration_s
     unit, count = "chunks", timing.chunks

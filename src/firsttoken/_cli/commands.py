@@ -4,7 +4,7 @@ import click
 
 from firsttoken import __version__
 from firsttoken._cli.bench_options import bench
-from firsttoken._cli.chat_options import config, models
+from firsttoken._cli.chat_options import chat, config, models
 from firsttoken._cli.options import attach_option, connection_options, require_text
 from firsttoken._cli.status import HELP
 
@@ -253,7 +253,7 @@ def batch(
     )
 
 
-for _subcommand in (bench, config, models):
+for _subcommand in (bench, chat, config, models):
     command.add_command(_subcommand)
 
 

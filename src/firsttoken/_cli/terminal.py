@@ -19,6 +19,7 @@ __all__ = [
     "Answer",
     "OutputError",
     "harmless",
+    "is_terminal",
     "log_stderr",
     "message_of",
     "read_stdin",
@@ -64,9 +65,12 @@ class Answer:
     def write(self, text: str) -> None:
         """Write a piece of the answer."""
         if text:
-            self._at_line_start = text.endswith("\n")
-            stdout = _stdout()
-            _write_bytes(stdout, (harmless(text) if stdout.isatty() else text).encode(errors="replace"))
+            self.draw(harmless(text) if _stdout().isatty() else text)
+
+    def draw(self, text: str) -> None:
+        """Write text with the command's own control sequences, in which what a server sent is `harmless`."""
+        self._at_line_start = text.endswith("\n")
+        _write_bytes(_stdout(), text.encode(errors="replace"))
 
     def end(self) -> None:
         """End the last line, if the answer did not."""
@@ -107,7 +111,7 @@ def log_stderr(text: str) -> None:
 @contextmanager
 def status_line(text: str) -> Generator[None]:
     """Show a line on a terminal's stderr while the block runs, then erase it; `update_status_line` changes it."""
-    if not _is_open(sys.stderr) or not sys.stderr.isatty():
+    if not is_terminal(sys.stderr):
         yield
         return
     _shown.append(text)
@@ -136,7 +140,7 @@ def read_stdin() -> str:
     Raises:
         click.UsageError: stdin can't be read, or is not UTF-8.
     """
-    if not _is_open(sys.stdin) or sys.stdin.isatty():
+    if not _is_open(sys.stdin) or is_terminal(sys.stdin):
         return ""
     try:
         _log_if_silent()
@@ -150,6 +154,11 @@ def read_stdin() -> str:
 def _log_if_silent() -> None:
     if sys.platform != "win32" and not select.select([sys.stdin], [], [], _SILENT_WAIT_S)[0]:
         log_stderr("firsttoken: waiting for standard input to end (< /dev/null says that there is none)")
+
+
+def is_terminal(stream: IO[str] | None) -> bool:
+    """Whether a standard stream is there, and a terminal."""
+    return stream is not None and stream.isatty()
 
 
 def _is_open(stream: object) -> bool:

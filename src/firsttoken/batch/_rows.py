@@ -9,6 +9,7 @@ import msgspec
 
 from firsttoken._json import as_array, as_object
 from firsttoken._protocol.request import encode_body
+from firsttoken.batch._transcript import Transcript
 from firsttoken.errors import ConfigurationError
 from firsttoken.types import ChatCompletionRequest
 
@@ -64,7 +65,8 @@ class RowReader:
 
     A value is one of: a line of OpenAI's Batch API (`custom_id`, `method`, `url`, `body`), an object with `messages`,
     one with `prompt`, one with the fields of the template, a `str`, which is a prompt, or a `ChatCompletionRequest`. Of
-    an object the fields of a request are sent, and what stands in its `extra`.
+    an object the fields of a request are sent, and what stands in its `extra`. Lines of a transcript of `firsttoken
+    chat` make a row for each question that counts.
 
     Args:
         model: for all rows, whatever they name.
@@ -94,9 +96,13 @@ class RowReader:
         self._defaults = dict(defaults or {})
 
     def read(self, values: "Iterable[tuple[int, Value | InvalidRow]]") -> Iterator[Row]:
-        """The rows of numbered values."""
+        """The rows of numbered values; the questions of a transcript, each with what was said before it."""
+        transcript = Transcript()
         for number, value in values:
-            yield self.row(number, value)
+            if self._template is not None or not isinstance(value, Mapping) or not transcript.add(number, value):
+                yield self.row(number, value)
+        for number, messages in transcript.rows():
+            yield self.row(number, messages)
 
     def row(self, number: int, value: "Value | InvalidRow") -> Row:
         """The row of one value; one that nothing can be made of has a `problem`."""
