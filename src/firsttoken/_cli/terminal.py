@@ -16,6 +16,7 @@ import click
 from firsttoken._cli.status import Status
 
 __all__ = [
+    "ERASE_ROW",
     "Answer",
     "OutputError",
     "harmless",
@@ -29,6 +30,9 @@ __all__ = [
 
 _SILENT_WAIT_S: Final = 1.0
 _ECHO_OF_CTRL_C: Final = len("^C")
+
+ERASE_ROW: Final = "\r\x1b[K"
+"""Erases the row that the cursor is in, of a terminal that knows more than `TERM=dumb`."""
 
 
 class OutputError(Exception):
@@ -69,7 +73,7 @@ class Answer:
 
     def draw(self, text: str) -> None:
         """Write text with the command's own control sequences, in which what a server sent is `harmless`."""
-        self._at_line_start = text.endswith("\n")
+        self._at_line_start = text.endswith(("\n", ERASE_ROW))
         _write_bytes(_stdout(), text.encode(errors="replace"))
 
     def end(self) -> None:

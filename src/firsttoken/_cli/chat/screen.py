@@ -5,7 +5,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
-from firsttoken._cli.terminal import Answer, harmless, is_terminal
+from firsttoken._cli.terminal import ERASE_ROW, Answer, harmless, is_terminal
 
 if TYPE_CHECKING:
     from firsttoken._cli.chat.markdown import MarkdownWriter
@@ -98,14 +98,14 @@ class Screen:
             return
         self._row = _last_cells(" ".join(harmless(text).split()), terminal_width() - 1)
         self._drawn_at = time.monotonic()
-        self._answer.draw(f"\r\x1b[K{self._dimmed(self._row)}")
+        self._answer.draw(f"{ERASE_ROW}{self._dimmed(self._row)}")
 
     def _end_row(self) -> None:
         """Replace the row by what remains of it: nothing, or for how long the model was thinking."""
         if not self._row:
             return
         self._row = ""
-        self._answer.draw("\r\x1b[K")
+        self._answer.draw(ERASE_ROW)
         if self._reasoned_since is not None:
             self._answer.draw(f"{self._dimmed(f'thought for {time.monotonic() - self._reasoned_since:.1f} s')}\n")
 
