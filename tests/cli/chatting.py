@@ -35,7 +35,7 @@ class Chatting:
         columns: int = 80,
         rows: int = 50,
         command: list[str] | None = None,
-        **variables: str,
+        variables: dict[str, str] | None = None,
     ) -> None:
         self.folder = folder
         self.screen = pyte.Screen(columns, rows)
@@ -49,7 +49,7 @@ class Chatting:
             stdout=inner,
             stderr=inner,
             start_new_session=True,
-            env=environment(**(usual | variables)),
+            env=environment(**(usual | (variables or {}))),
         )
         os.close(inner)
 

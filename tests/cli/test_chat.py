@@ -36,7 +36,7 @@ def said(folder: Path) -> list[tuple[str, str, str]]:
     return [
         (
             line["role"],
-            line.get("content") or line.get("reasoning_content"),
+            str(line.get("content") or line.get("reasoning_content")),
             line["firsttoken"].get("state", "complete"),
         )
         for line in transcript(folder)
@@ -168,7 +168,10 @@ def test_the_editor_writes_the_message(tmp_path: Path) -> None:
     editor = tmp_path / "editor"
     editor.write_text('#!/bin/sh\nprintf " in the editor" >> "$1"\n', encoding="utf-8")
     editor.chmod(0o700)
-    with ScriptedServer("So.") as server, Chatting(tmp_path, "--base-url", server.base_url, VISUAL=str(editor)) as chat:
+    with (
+        ScriptedServer("So.") as server,
+        Chatting(tmp_path, "--base-url", server.base_url, variables={"VISUAL": str(editor)}) as chat,
+    ):
         chat.wait_for_prompt()
         chat.type("Written\x07")
         chat.wait_for("Written in the editor")

@@ -163,7 +163,7 @@ def test_how_it_is_shown_is_the_users_choice(
 ) -> None:
     with (
         ScriptedServer("So **bold**.\n\n1. a") as server,
-        Chatting(tmp_path, "--base-url", server.base_url, *arguments, **variables) as chat,
+        Chatting(tmp_path, "--base-url", server.base_url, *arguments, variables=variables) as chat,
     ):
         chat.wait_until(lambda rows: rows[-1].startswith(">>>"))
         chat.send("Why?")
