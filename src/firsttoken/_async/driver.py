@@ -10,12 +10,12 @@ from typing import TypeVar, cast
 
 from firsttoken._async.connection import Connection
 from firsttoken._async.pool import ConnectionPool
-from firsttoken._async.waiting import EventWaiter, await_until, noop, running_loop
+from firsttoken._async.waiting import EventWaiter, await_until, running_loop
 from firsttoken._client.call import BaseCall, token_provider_error
 from firsttoken._client.prepared import PreparedRequest
 from firsttoken._client.sockets import AbortedError, DeadlineError, clock
 from firsttoken._models.completion import ChatCompletion
-from firsttoken._protocol.call_states import Action
+from firsttoken._protocol.call_states import Action, State
 from firsttoken.errors import ChatCompletionError, ConfigurationError
 
 _T = TypeVar("_T")
@@ -52,7 +52,8 @@ class Call(BaseCall):
         """
         try:
             while not self.machine.is_open(clock()):
-                await self._perform(self.machine.next_action(clock()))
+                if (waiting := self._perform(self.machine.next_action(clock()))) is not None:
+                    await waiting
         except AbortedError:
             pass
         except BaseException:
@@ -70,7 +71,8 @@ class Call(BaseCall):
             machine.resume(clock())
             self._resume_reading()
             while (action := machine.next_action(clock())) is not Action.YIELD:
-                await self._perform(action)
+                if (waiting := self._perform(action)) is not None:
+                    await waiting
                 if action is Action.FINISH:
                     return False
         except AbortedError:
@@ -90,7 +92,8 @@ class Call(BaseCall):
             action = None
             while action is not Action.FINISH:
                 action = self.machine.next_action(clock())
-                await self._perform(action)
+                if (waiting := self._perform(action)) is not None:
+                    await waiting
             return self.machine.completion
         finally:
             self.close()
@@ -124,10 +127,11 @@ class Call(BaseCall):
     def _end(self, *, keep_pending: bool) -> None:
         self.is_closed = True
         machine = self.machine
-        machine.close(clock(), keep_pending=keep_pending)
-        while (action := machine.next_action(clock())) in _GIVE_UP:
-            self._give_up_connection(action)
-        self._give_up_connection(Action.CLOSE)  # one that the machine does not know of yet
+        if machine.state is not State.ENDED or self._connection is not None or machine.pending:
+            machine.close(clock(), keep_pending=keep_pending)
+            while (action := machine.next_action(clock())) in _GIVE_UP:
+                self._give_up_connection(action)
+            self._give_up_connection(Action.CLOSE)  # one that the machine does not know of yet
         if self._task is not None:
             self._task.cancel()
         self._events.cancel_timer()
@@ -156,8 +160,8 @@ class Call(BaseCall):
 
     # What is done.
 
-    def _perform(self, action: Action) -> Awaitable[None]:
-        """Do what the machine asks for; to be awaited. What is done at once has no frame of its own."""
+    def _perform(self, action: Action) -> Awaitable[None] | None:
+        """Do what the machine asks for; returns what to await, None where it is done."""
         match action:
             case Action.READ:
                 return self._read()
@@ -180,9 +184,9 @@ class Call(BaseCall):
                 self._finish()
             case Action.YIELD:
                 pass
-        return noop()
+        return None
 
-    def _read(self) -> Awaitable[None]:
+    def _read(self) -> Awaitable[None] | None:
         if self._exception is not None:
             raised, self._exception = self._exception, None
             try:
@@ -193,7 +197,7 @@ class Call(BaseCall):
         deadline = self.machine.deadline
         if not self._events.has_timer and (now := clock()) >= deadline:
             self.machine.deadline_passed(now)
-            return noop()
+            return None
         return self._events.next_event(deadline)
 
     async def _sleep(self) -> None:
@@ -223,23 +227,30 @@ class Call(BaseCall):
         permit = self._watcher.request_permit(machine.attempts)
         self._receive_permit(is_granted=await self._in_task(permit.wait_async(machine.deadline)))
 
-    async def _connect(self) -> None:
-        machine, request = self.machine, self._request
-        connection = self._pool.acquire_idle(request) if machine.allows_idle_connection else None
-        is_reused = connection is not None
+    def _connect(self) -> Awaitable[None] | None:
+        machine = self.machine
+        connection = self._pool.acquire_idle(self._request) if machine.allows_idle_connection else None
         if connection is None:
-            connection = self._pool.new_connection(machine)
-            try:
-                await self._in_task(self._pool.open(connection, request, machine.deadline))
-            except (DeadlineError, ChatCompletionError, OSError, ValueError) as error:
-                self._fail_to_connect(error)
-                return
-            except BaseException:
-                connection.close()  # cancelled in the very turn of the loop in which it was opened
-                raise
+            return self._open()
+        self._use(connection, is_reused=True)
+        return None
+
+    async def _open(self) -> None:
+        connection = self._pool.new_connection(self.machine)
+        try:
+            await self._in_task(self._pool.open(connection, self._request, self.machine.deadline))
+        except (DeadlineError, ChatCompletionError, OSError, ValueError) as error:
+            self._fail_to_connect(error)
+        except BaseException:
+            connection.close()  # cancelled in the very turn of the loop in which it was opened
+            raise
+        else:
+            self._use(connection, is_reused=False)
+
+    def _use(self, connection: Connection, *, is_reused: bool) -> None:
         self._connection = connection
         connection.listener = self
-        machine.connected(clock(), is_reused=is_reused)
+        self.machine.connected(clock(), is_reused=is_reused)
 
     def _send(self) -> None:
         machine, connection = self.machine, self._connection

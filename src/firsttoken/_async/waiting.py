@@ -57,10 +57,6 @@ class EventWaiter:
         self.wake()
 
 
-async def noop() -> None:
-    """To be awaited where there is nothing to wait for."""
-
-
 async def await_until(work: Awaitable[_T], deadline: float) -> _T:
     """What the caller's own code gives, if it does before a moment.
 
