@@ -119,11 +119,11 @@ def test_the_frames_of_a_refused_configuration_of_azure_have_no_key(kind: Any) -
     assert BEGINNING not in everything(caught.value)
 
 
-@pytest.mark.parametrize("method", ["chat_completion", "chat_completion_stream"])
+@pytest.mark.parametrize("method", ["chat_completion", "chat_completion_stream", "models"])
 def test_the_frames_of_a_refused_call_have_no_key(make_client: MakeClient, method: str) -> None:
     client = make_client("http://x/v1")
     with pytest.raises(ConfigurationError) as caught:
-        list(getattr(client, method)(REQUEST, headers={"x-key": f"{KEY}\n"}))
+        list(getattr(client, method)(*(() if method == "models" else (REQUEST,)), headers={"x-key": f"{KEY}\n"}))
     assert BEGINNING not in everything(caught.value)
 
 

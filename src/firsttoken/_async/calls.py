@@ -50,7 +50,11 @@ class AsyncCalls(CopyableClient):
             ChatCompletionError: the call failed; its class says why. `NotFoundError` means a server without a list.
             ConfigurationError: the call can't be made.
         """
-        call = Call(self._pool, self._config.prepare_models(timeout=timeout, max_retries=max_retries, headers=headers))
+        try:
+            prepared = self._config.prepare_models(timeout=timeout, max_retries=max_retries, headers=headers)
+        finally:
+            del headers  # crash reporters show the variables of a frame
+        call = Call(self._pool, prepared)
         try:
             await call.wait_for_completion()
             return call.machine.models

@@ -4,6 +4,7 @@ from decimal import Decimal
 from importlib import import_module
 from typing import Protocol, cast
 
+from firsttoken._version import install_hint
 from firsttoken.errors import ConfigurationError
 from firsttoken.types import ChatCompletion
 
@@ -33,9 +34,7 @@ class Prices:
         try:
             self._library = cast("_Library", import_module("genai_prices"))
         except ModuleNotFoundError as error:
-            raise ConfigurationError(
-                "prices need the package genai-prices", hint="pip install 'firsttoken[batch]'"
-            ) from error
+            raise ConfigurationError("prices need the package genai-prices", hint=install_hint("batch")) from error
         self._url = base_url
         self._is_known: dict[str, bool] = {}
 
