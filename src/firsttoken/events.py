@@ -106,7 +106,9 @@ class RefusalEvent(_DeltaEvent, frozen=True, kw_only=True, tag="refusal"):
 
 
 class ToolCallStartedEvent(_Event, frozen=True, kw_only=True, tag="tool_call_started"):
-    """The model has begun to call a tool: its name is known, or its arguments have begun.
+    """The model has begun to call a tool: its arguments have begun, or something else has followed its name.
+
+    Some servers send a name in pieces; this event has all of it.
 
     Attributes:
         choice_index: the choice whose message the call is in.

@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
 
 import pytest
 
 from firsttoken.errors import StreamTruncatedError
 from firsttoken.events import TextEvent
+from firsttoken.sansio import Accumulator
 from tests.support.clients import REQUEST, MakeClient
 from tests.support.server import Peer, Server, chunk, event, respond_sequentially
 
@@ -78,3 +81,56 @@ def test_pieces_that_are_numbered_are_all_shown(make_client: MakeClient) -> None
         events = client.chat_completion_stream(REQUEST).iter_events()
         assert [found.snapshot for found in events if isinstance(found, TextEvent)] == ["The", "The sky", "The sky is"]
         assert client.chat_completion_stream(REQUEST).final_completion().text == "The sky is"
+
+
+FIELDS: dict[str, Callable[[str], dict[str, object]]] = {
+    "content": lambda text: {"content": text},
+    "reasoning_content": lambda text: {"reasoning_content": text},
+    "reasoning": lambda text: {"reasoning": text},
+    "refusal": lambda text: {"refusal": text},
+    "arguments": lambda text: {"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": text}}]},
+    "input": lambda text: {"tool_calls": [{"index": 0, "custom": {"name": "f", "input": text}}]},
+}
+
+
+def pieces_of(field: str, *texts: str, finish: bool = True) -> list[bytes]:
+    values = [chunk(choices=[{"index": 0, "delta": FIELDS[field](text)}]) for text in texts]
+    if finish:
+        values.append(chunk(choices=[{"index": 0, "delta": {}, "finish_reason": "stop"}]))
+    return [b"data: " + json.dumps(value).encode() + b"\n\n" for value in values]
+
+
+def text_of(message: Any) -> str:
+    calls = message.tool_calls
+    return (calls[0].arguments if calls else "") or message.refusal or message.reasoning_text or message.content
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_no_chunk_and_no_event_has_half_a_character(make_client: MakeClient, field: str) -> None:
+    texts = ("a" + HIGH, "", LOW + "b" + HIGH, LOW)
+    with server_of(*[[*pieces_of(field, *texts), DONE]] * 3) as server:
+        client = make_client(server)
+        stream = client.chat_completion_stream(REQUEST)
+        whole = Accumulator()
+        for piece in stream:
+            repr(piece).encode()
+            whole.add(piece)
+        assert text_of(stream.completion.message) == text_of(whole.completion.message) == f"a{EMOJI}b{EMOJI}"
+        events: list[Any] = [*client.chat_completion_stream(REQUEST).iter_events()]
+        growing = [found for found in events if hasattr(found, "snapshot")]
+        assert [found.delta for found in growing] == ["a", EMOJI + "b", EMOJI]
+        assert growing[-1].snapshot == f"a{EMOJI}b{EMOJI}"
+        seen: list[str] = []
+        client.chat_completion_stream(REQUEST, lambda piece: seen.append(piece.text))
+        assert "".join(seen) == (f"a{EMOJI}b{EMOJI}" if field == "content" else "")
+
+
+@pytest.mark.parametrize("field", FIELDS)
+@pytest.mark.parametrize("finish", [True, False])
+def test_a_half_without_the_other_is_kept(make_client: MakeClient, field: str, finish: bool) -> None:
+    with server_of([*pieces_of(field, "a", HIGH, finish=finish), *[DONE] * finish]) as server:
+        stream = make_client(server).chat_completion_stream(REQUEST)
+        with nullcontext() if finish else pytest.raises(StreamTruncatedError):
+            list(stream)
+        assert text_of(stream.completion.message) == "a" + HIGH
+        assert stream.timing.chunks == 3

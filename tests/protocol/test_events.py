@@ -130,6 +130,36 @@ def test_a_call_waits_for_its_name_before_it_starts() -> None:
     assert made[0] == ToolCallStartedEvent(choice_index=0, call_index=0, id="c", name="f")
 
 
+def named(index: int, name: str, **fields: Any) -> dict[str, Any]:
+    return {"index": index, "function": {"name": name, "arguments": "", **fields}}
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        [called({"index": 0, "function": {"arguments": "{}"}})],
+        [called(named(1, "g", arguments="{}"))],
+        [said(finish="stop")],
+        [called(named(0, "", arguments="{}"), finish="stop")],
+    ],
+)
+def test_a_call_starts_with_all_of_a_name_that_comes_in_pieces(rest: list[dict[str, Any]]) -> None:
+    pieces = [called(named(0, "get_") | {"id": "c"}), called(named(0, "wea")), called(named(0, "ther"))]
+    made = events(*pieces, *rest, *[said(finish="stop")] * (rest != [said(finish="stop")]))
+    started = [piece for piece in made if isinstance(piece, ToolCallStartedEvent) and piece.call_index == 0]
+    assert started == [ToolCallStartedEvent(choice_index=0, call_index=0, id="c", name="get_weather")]
+    assert made[0] == started[0]
+    assert {getattr(piece, "name", "") for piece in made} <= {"", "get_weather", "g"}
+
+
+def test_calls_of_one_chunk_start_in_order_with_its_finish_reason() -> None:
+    made = events(called(named(0, "f"), named(1, "g"), finish="tool_calls"))
+    assert [(piece.type, getattr(piece, "name", "")) for piece in made[:2]] == [
+        ("tool_call_started", "f"),
+        ("tool_call_started", "g"),
+    ]
+
+
 def test_a_call_without_a_name_starts_with_its_arguments_or_at_the_end() -> None:
     made = events(
         called({"index": 0, "id": "c", "function": {"arguments": "{}"}}), called({"index": 1, "id": "d"}, finish="stop")

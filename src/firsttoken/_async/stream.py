@@ -12,7 +12,6 @@ from firsttoken._client.prepared import PreparedRequest
 from firsttoken._client.stream import PartialBase, StreamBase, check_no_gap
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
-from firsttoken._protocol.text_buffer import SurrogateJoiner
 from firsttoken.errors import ChatCompletionError
 
 if TYPE_CHECKING:
@@ -159,31 +158,20 @@ class AsyncChatCompletionStream(StreamBase[Call]):
 
 
 class _TextIterator:
-    """The non-empty text of choice 0, chunk by chunk; a half of a surrogate pair waits for the other."""
+    """The non-empty text of choice 0, chunk by chunk."""
 
-    __slots__ = ("_failure", "_joiner", "_stream")
+    __slots__ = ("_stream",)
 
     def __init__(self, stream: AsyncChatCompletionStream) -> None:
         self._stream = stream
-        self._joiner = SurrogateJoiner()
-        self._failure: ChatCompletionError | None = None  # to be raised after what was held back
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> str:
-        if self._failure is not None:
-            failure, self._failure = self._failure, None
-            raise failure
         while True:
-            try:
-                text = (await anext(self._stream)).text
-            except (StopAsyncIteration, ChatCompletionError) as end:
-                if not self._joiner.is_holding:
-                    raise
-                self._failure = end if isinstance(end, ChatCompletionError) else None
-                return self._joiner.flush()
-            if text and (text := self._joiner.feed(text)):
+            text = (await anext(self._stream)).text
+            if text:
                 return text
 
 

@@ -18,6 +18,7 @@ from firsttoken._protocol.item_count import ItemCount
 from firsttoken._protocol.learned_fields import DecodeChunk, LearnedFields, build_decoder
 from firsttoken._protocol.progress import has_content
 from firsttoken._protocol.server_error import body_error, error_object, stream_error
+from firsttoken._protocol.split_pairs import has_half
 from firsttoken._protocol.sse import ServerSentEvent, SSEDecoder
 from firsttoken._protocol.struct_fields import JSONObject
 from firsttoken._protocol.usage import has_total, with_total
@@ -40,15 +41,17 @@ class DecodeResult:
         failure: what came after them instead: an error of the server, or data that is not a chunk.
         has_replacements: whether a chunk has a complete message instead of a delta, so that it is to be seen whether
             deltas came before it (`Accumulator.resolve_replacements`).
+        has_halves: whether a text ends in half a character, whose other half is to follow (`SplitPairs`).
     """
 
-    __slots__ = ("chunks", "done", "failure", "has_replacements")
+    __slots__ = ("chunks", "done", "failure", "has_halves", "has_replacements")
 
     def __init__(self, chunks: list[ChatCompletionChunk], *, done: bool = False) -> None:
         self.chunks = chunks
         self.done = done
         self.failure: ChatCompletionError | None = None
         self.has_replacements = False
+        self.has_halves = False
 
 
 class ChunkDecoder:
@@ -142,6 +145,7 @@ class ChunkDecoder:
             chunk = _chunk_of(node, event)
             decoded.chunks.append(chunk)
             decoded.has_replacements |= any(choice.replacement is not None for choice in chunk.choices)
+            decoded.has_halves |= _HALF.search(event.data) is not None and has_half(chunk)
 
     def _learn(self, value: JSONObject) -> None:
         """Learn the fields that made a chunk take the lenient path; a second such chunk builds a decoder."""
@@ -151,6 +155,7 @@ class ChunkDecoder:
             self._decode = build_decoder(self._learned)
 
 
+_HALF = re.compile(rb"\\u[dD][89abAB]")  # the first half of a pair, as JSON has it
 _OWN_EVENTS = frozenset({"message", "error"})
 _KEEP_ALIVES = frozenset({"ping", "pong", "heartbeat", "keepalive", "keep-alive", "keep_alive"})
 _TIMESTAMP = re.compile(rb"\d{10,19}(\.\d+)?|\d{4}-\d\d-\d\d[T ][\d:.,+Z -]*", re.ASCII)

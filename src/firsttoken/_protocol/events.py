@@ -69,7 +69,7 @@ class EventBuilder:
 class _ChoiceEvents:
     """Builds the events of one choice."""
 
-    __slots__ = ("_calls", "_index", "_ready", "_reasoning", "_refusal", "_text", "_written")
+    __slots__ = ("_calls", "_index", "_ready", "_reasoning", "_refusal", "_text", "_waiting", "_written")
 
     def __init__(self, index: int, ready: deque[StreamEvent]) -> None:
         self._index = index
@@ -79,6 +79,7 @@ class _ChoiceEvents:
         self._refusal = _GrowingText()
         self._calls = ToolCalls()
         self._written: list[int | None] = []  # characters of each call's arguments; None for one that has not started
+        self._waiting: list[ToolCallBuilder] = []  # calls that have not started: more of the name may come
 
     def add(self, choice: ChunkChoice) -> None:
         delta = choice.delta
@@ -91,20 +92,31 @@ class _ChoiceEvents:
             self._ready.append(self._refusal.extended_by(RefusalEvent(choice_index=self._index, delta=delta.refusal)))
         for piece in delta.tool_calls or ():
             self._add_piece(piece)
+        if choice.finish_reason:
+            self._start_waiting()
 
     def _add_piece(self, piece: ToolCallDelta) -> None:
         call = self._calls.add(piece)
         if call.position == len(self._written):
+            self._start_waiting()
             self._written.append(None)
+            self._waiting.append(call)
         part = piece.custom.input if piece.custom else piece.function.arguments if piece.function else None
         arguments = part or ""
-        written = self._written[call.position]
-        if written is None and (call.name or arguments):
-            written = self._written[call.position] = 0
-            self._ready.append(self._started(call.position, call.id, call.name))
-        if written is not None and arguments:
-            self._written[call.position] = written = written + len(arguments)
+        if arguments:
+            self._start_waiting(call)
+            self._written[call.position] = written = (self._written[call.position] or 0) + len(arguments)
             self._ready.append(self._arguments(call, arguments, written))
+
+    def _start_waiting(self, written: ToolCallBuilder | None = None) -> None:
+        """Start the calls whose names are complete: other calls or the end have followed, or arguments of `written`."""
+        waiting, self._waiting = self._waiting, []
+        for call in waiting:
+            if call.name or call is written:
+                self._written[call.position] = 0
+                self._ready.append(self._started(call.position, call.id, call.name))
+            else:
+                self._waiting.append(call)
 
     def _started(self, position: int, call_id: str, name: str) -> ToolCallStartedEvent:
         return ToolCallStartedEvent(choice_index=self._index, call_index=position, id=call_id, name=name)

@@ -54,17 +54,15 @@ def _length_of_beginning(text: str, start: int, tag: str) -> int:
 class StreamTags:
     """The tags in all choices of a stream."""
 
-    __slots__ = ("_last", "_splitters", "_tags")
+    __slots__ = ("_splitters", "_tags")
 
     def __init__(self, tags: ReasoningTags) -> None:
         self._tags = tags
         self._splitters: dict[int, TagSplitter] = {}
-        self._last = ChatCompletionChunk()
 
     def apply(self, chunks: Iterable[ChatCompletionChunk]) -> None:
         """Take the reasoning out of the content of chunks."""
         for chunk in chunks:
-            self._last = chunk
             for choice in chunk.choices:
                 if choice.replacement is not None:
                     split_message(choice.replacement, self._tags)
@@ -76,18 +74,12 @@ class StreamTags:
                 if choice.finish_reason and choice.index in self._splitters:
                     _add_texts(choice.delta, self._splitters[choice.index].flush())
 
-    def flush(self) -> ChatCompletionChunk | None:
-        """A chunk of what waits when the stream has ended, None where nothing does."""
-        deltas = {index: ChoiceDelta() for index in self._splitters}
-        for index, delta in deltas.items():
-            _add_texts(delta, self._splitters[index].flush())
-        choices = [ChunkChoice(index=index, delta=delta) for index, delta in deltas.items() if delta != ChoiceDelta()]
-        last = self._last
-        return (
-            ChatCompletionChunk(id=last.id, created=last.created, model=last.model, choices=choices)
-            if choices
-            else None
-        )
+    def flush(self) -> list[ChunkChoice]:
+        """What waits when the stream has ended."""
+        choices = [ChunkChoice(index=index) for index in self._splitters]
+        for choice in choices:
+            _add_texts(choice.delta, self._splitters[choice.index].flush())
+        return [choice for choice in choices if choice.delta != ChoiceDelta()]
 
 
 def split_completion(completion: ChatCompletion, tags: ReasoningTags) -> None:

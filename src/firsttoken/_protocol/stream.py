@@ -15,6 +15,7 @@ from firsttoken._protocol.completeness import COMPLETE, Completeness, End
 from firsttoken._protocol.decode import ChunkDecoder, DecodeResult
 from firsttoken._protocol.reasoning_tags import ReasoningTags, StreamTags
 from firsttoken._protocol.server_error import without_traceback
+from firsttoken._protocol.split_pairs import SplitPairs
 from firsttoken._protocol.sse import MAX_EVENT_BYTES, SSEDecoder
 from firsttoken.errors import ChatCompletionError, ResponseFormatError
 
@@ -40,8 +41,8 @@ class StreamParser:
     """
 
     __slots__ = (
-        *("_accumulated_count", "_accumulator", "_completeness", "_decoder", "_has_dropped", "_sse"),
-        *("_tags", "_unaccumulated", "end", "pending"),
+        *("_accumulated_count", "_accumulator", "_completeness", "_decoder", "_has_dropped", "_pairs"),
+        *("_sse", "_tags", "_unaccumulated", "end", "pending"),
     )
 
     def __init__(
@@ -57,6 +58,7 @@ class StreamParser:
         self._sse = SSEDecoder(max_event_bytes=max_event_bytes)
         self._decoder = ChunkDecoder()
         self._completeness = Completeness(expected_choices, require_finish_reason=require_finish_reason)
+        self._pairs: SplitPairs | None = None
         self._tags = None if reasoning_tags is None else StreamTags(reasoning_tags)
         self._accumulator = Accumulator()
         self._unaccumulated: list[ChatCompletionChunk] = []  # those yielded since the last time, then those pending
@@ -123,8 +125,7 @@ class StreamParser:
     def set_end(self, end: End) -> None:
         """Set what follows the pending chunks; the first end stands."""
         if self.end is None:
-            if self._tags is not None:
-                self._flush_tags(self._tags)
+            self._flush()
             self.end = end
             if isinstance(end, ChatCompletionError):
                 without_traceback(end)
@@ -169,6 +170,8 @@ class StreamParser:
 
     def _receive(self, decoded: DecodeResult) -> list[ChatCompletionChunk]:
         chunks = decoded.chunks
+        if decoded.has_halves and self._pairs is None:
+            self._pairs = SplitPairs()
         self._enqueue(chunks)
         if decoded.has_replacements:
             self._accumulate()
@@ -185,6 +188,8 @@ class StreamParser:
         refused = None if accepted is None else chunks[accepted]
         if refused is not None:
             del chunks[accepted:]
+        if self._pairs is not None:
+            self._pairs.apply(chunks)
         if self._tags is not None:
             self._tags.apply(chunks)
         self._unaccumulated += chunks
@@ -192,12 +197,16 @@ class StreamParser:
         if refused is not None:
             self.set_end(ResponseFormatError(f"{self._completeness.items.excess}: {excerpt(refused.raw)}"))
 
-    def _flush_tags(self, tags: StreamTags) -> None:
-        """Enqueue what waited for the rest of a tag, which does not come."""
-        chunk = tags.flush()
-        if chunk is not None:
-            self._unaccumulated.append(chunk)
-            self.pending.append(chunk)
+    def _flush(self) -> None:
+        """Enqueue what waited for the rest of a character or of a tag, which does not come."""
+        for waiting in (self._pairs, self._tags):
+            choices = None if waiting is None else waiting.flush()
+            if choices:
+                self._accumulate()
+                head = self._unaccumulated[-1] if self._unaccumulated else self._accumulator.completion
+                chunk = ChatCompletionChunk(id=head.id, created=head.created, model=head.model, choices=choices)
+                self._unaccumulated.append(chunk)
+                self.pending.append(chunk)
 
     def _accumulate(self) -> None:
         """Accumulate what was yielded. Taken out first: an interrupted call must not add a chunk twice."""

@@ -10,7 +10,6 @@ from firsttoken._client.prepared import PreparedRequest
 from firsttoken._client.stream import PartialBase, StreamBase, check_no_gap
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
-from firsttoken._protocol.text_buffer import SurrogateJoiner
 from firsttoken._sync.driver import Call
 from firsttoken._sync.pool import ConnectionPool
 from firsttoken.errors import ChatCompletionError
@@ -71,7 +70,7 @@ class ChatCompletionStream(StreamBase[Call]):
 
         A character that the server cut in two surrogates comes complete, with the later piece.
         """
-        return _joined(filter(None, map(_text_of, self)))
+        return filter(None, map(_text_of, self))
 
     def iter_events(self) -> "Iterator[StreamEvent]":
         """Iterate over what happens, as the events of `firsttoken.events`, of all choices.
@@ -142,27 +141,6 @@ class ChatCompletionStream(StreamBase[Call]):
         if self._is_closed:  # another thread closed the stream this moment, and found no call to close
             call.close()
         return call
-
-
-def _joined(texts: Iterator[str]) -> Iterator[str]:
-    """The texts, with surrogate pairs joined across them; what is held back at the end is given before any error."""
-    for text in texts:
-        if not "\ud800" <= text[-1] <= "\udbff":
-            yield text
-            continue
-        joiner = SurrogateJoiner()
-        try:
-            while True:
-                if joined := joiner.feed(text):
-                    yield joined
-                if not joiner.is_holding:
-                    break
-                text = next(texts)
-        except (StopIteration, ChatCompletionError) as end:
-            yield joiner.flush()
-            if isinstance(end, ChatCompletionError):
-                raise
-            return
 
 
 class _EventIterator:
