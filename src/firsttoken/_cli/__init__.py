@@ -1,4 +1,4 @@
-"""The command `firsttoken`: `ask`, `models`, `config`, `batch`, `bench`, `replay` and `serve`.
+"""The command `firsttoken`: `ask`, `chat`, `models`, `config`, `batch`, `bench`, `replay` and `serve`.
 
 ::
 
@@ -6,6 +6,7 @@
     commands.py   names, options and help, by click
     options.py    those that several subcommands have
     ask.py        sends a prompt, writes the answer to stdout
+    chat/         a conversation in the terminal
     attachments.py  files beside a prompt
     json_output.py  the events of an answer as lines of JSON
     models.py     the models that a server has

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from firsttoken import audio_part, file_part, image_part, text_part, user_message
+from firsttoken import audio_part, file_part, image_part, text_part
 from firsttoken.errors import ConfigurationError
-from firsttoken.types import UserMessage
+
+if TYPE_CHECKING:
+    from firsttoken.types import UserMessage
 
 __all__ = ["attachment_part", "message_with"]
 
@@ -33,8 +36,10 @@ def attachment_part(source: str) -> dict[str, object]:
     return _text_part(path)
 
 
-def message_with(text: str, parts: Sequence[dict[str, object]]) -> UserMessage:
+def message_with(text: str, parts: Sequence[dict[str, object]]) -> "UserMessage":
     """A user's message: the attachments first, then what is asked of them; plain text where all of it is text."""
+    from firsttoken import user_message  # here, since its module takes longer than all others before the first prompt
+
     if all(part["type"] == "text" for part in parts):
         return user_message("\n\n".join([*(str(part["text"]) for part in parts), text]))
     return user_message([*parts, text_part(text)])

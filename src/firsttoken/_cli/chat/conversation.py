@@ -1,16 +1,12 @@
 """The conversation: what was said, what is sent of it, and what is taken back."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from firsttoken._cli.chat.transcript import Entry, Transcript, read_transcript
-from firsttoken.types import (
-    AssistantMessage,
-    ChatCompletion,
-    Message,
-    UserMessage,
-    message_from_dict,
-    system_message,
-)
+
+if TYPE_CHECKING:  # firsttoken.types is imported for the first question, not for the first prompt
+    from firsttoken.types import ChatCompletion, Message, UserMessage
 
 __all__ = ["Conversation"]
 
@@ -69,13 +65,13 @@ class Conversation:
         self.system = text
         self._system_is_saved = False
 
-    def ask(self, message: UserMessage) -> None:
+    def ask(self, message: "UserMessage") -> None:
         """Add a question; one before it that has no answer is taken back, since servers want roles to alternate."""
         if self._entries and _has_no_answer(self._entries[-1]):
             self.undo()
         self._append(Entry(message.to_dict()))
 
-    def answer(self, completion: ChatCompletion, model: str, state: str) -> None:
+    def answer(self, completion: "ChatCompletion", model: str, state: str) -> None:
         """Add what came of an answer; nothing, where nothing came."""
         if not completion.choices:
             return
@@ -84,12 +80,16 @@ class Conversation:
             self.model = model
             self._append(Entry({"role": "assistant"} | fields, state, model))
 
-    def undo(self) -> UserMessage | None:
+    def undo(self) -> "UserMessage | None":
         """Take the last question and its answer back; gives the question, None where there is none."""
         count = self._count_since_question()
         question = self._entries[-count].message if count else None
         self._take_back(count)
-        return None if question is None else UserMessage.from_dict(question)
+        if question is None:
+            return None
+        from firsttoken.types import UserMessage
+
+        return UserMessage.from_dict(question)
 
     def retry(self) -> None:
         """Take back what answers the last question."""
@@ -107,8 +107,10 @@ class Conversation:
         if self._transcript is not None:
             self._transcript.close()
 
-    def messages(self) -> list[Message]:
+    def messages(self) -> "list[Message]":
         """What is sent. Of an answer that is not complete, the text: reasoning that was cut off is refused by some."""
+        from firsttoken.types import system_message
+
         said = [_sent(entry) for entry in self._entries]
         return [system_message(self.system), *said] if self.system else said
 
@@ -146,7 +148,9 @@ def _has_no_answer(last: Entry) -> bool:
     return last.message["role"] == "user"
 
 
-def _sent(entry: Entry) -> Message:
+def _sent(entry: Entry) -> "Message":
+    from firsttoken.types import AssistantMessage, message_from_dict
+
     message = message_from_dict(entry.message)
     if entry.state != "complete" and isinstance(message, AssistantMessage):
         return AssistantMessage(content=message.content)
