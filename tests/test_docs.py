@@ -109,7 +109,7 @@ def test_the_recipes_that_are_named_exist() -> None:
 
 def test_the_page_of_the_command_has_its_options_and_statuses() -> None:
     page = (ROOT / "docs" / "reference" / "command.md").read_text(encoding="utf-8")
-    helps = "".join(command.run(name, "--help").stdout for name in ("ask", "batch", "replay", "serve"))
+    helps = "".join(command.run(name, "--help").stdout for name in ("ask", "chat", "batch", "replay", "serve"))
     options = set(re.findall(r"--[a-z-]+", helps)) - {"--help"}
     assert options == set(re.findall(r"`(?:-\w`, `)?(--[a-z-]+)", page))
     statuses = re.findall(r"^    (\d+)  +(.+)$", helps, re.MULTILINE)
