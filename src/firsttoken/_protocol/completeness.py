@@ -57,9 +57,22 @@ class Completeness:
             How many chunks precede the one that has too many items, None where none has.
         """
         seen, finished = self._seen, self._finished
+        is_under_way = self._is_only_choice_under_way()
         for position, chunk in enumerate(chunks):
             self._count += 1
             choices = chunk.choices
+            if is_under_way and len(choices) == 1:  # nearly every chunk, and nothing in it that is not known
+                choice = choices[0]
+                delta = choice.delta
+                if not (
+                    choice.index
+                    or choice.finish_reason
+                    or delta.tool_calls is not None
+                    or delta.reasoning_details is not None
+                    or delta.content_parts is not None
+                    or delta.extra
+                ):
+                    continue
             if not choices:
                 self._goes_on = self._goes_on or (bool(finished) and chunk.usage is None)
             elif len(choices) > 1:
@@ -89,7 +102,12 @@ class Completeness:
                     self.items.add(choice.index, delta)
                     if self.items.excess:
                         return position
+            is_under_way = self._is_only_choice_under_way()
         return None
+
+    def _is_only_choice_under_way(self) -> bool:
+        """Whether more text of choice 0 says nothing new."""
+        return self._last_index == 0 and 0 in self._seen and not self._finished
 
     @property
     def may_end_in_silence(self) -> bool:
