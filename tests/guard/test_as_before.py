@@ -12,7 +12,7 @@ from openai.types.chat import ChatCompletionMessageParam
 
 from firsttoken import Timeout
 from firsttoken.guard import AsyncGuardTransport, GuardTransport, partial_of
-from firsttoken.testing import ScriptedServer, close, done, event, finish, respond, role, stall
+from firsttoken.testing import FAULTS, ScriptedServer, close, done, event, finish, respond, role, stall
 
 MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Why is the sky blue?"}]
 WHOLE = [role(), "It scat", "ters.", finish(), done()]
@@ -108,6 +108,18 @@ def test_other_endpoints_pass() -> None:
         assert [item.type for item in events] == ["response.output_text.delta"]
         with pytest.raises(openai.NotFoundError):
             client.models.list()
+
+
+@pytest.mark.parametrize("name", ["no-choices", "nulls", "other-types"])
+def test_what_clients_trip_over_is_written_as_they_know_it(name: str) -> None:
+    """openai's accumulating stream raises TypeError or AttributeError of null for a list or an object."""
+    fault = next(fault for fault in FAULTS if fault.name == name)
+    with (
+        ScriptedServer(fault) as server,
+        sync_client(server) as client,
+        client.chat.completions.stream(model="m", messages=MESSAGES) as stream,
+    ):
+        assert "".join(item.delta for item in stream if item.type == "content.delta") == fault.text
 
 
 def test_fifty_tasks_share_a_guard() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from firsttoken._client.prepared import PreparedRequest, Route
+from firsttoken._json import as_array, as_object
 from firsttoken._models.base import ResponseInfo
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
@@ -23,6 +24,25 @@ from firsttoken.errors import APIConnectionError, APIStatusError, APITimeoutErro
 _FRAMING = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding"})
 _RESPONSE_FRAMING = frozenset({"content-length", "transfer-encoding", "content-encoding", "connection", "content-type"})
 
+
+class _Delta(msgspec.Struct):
+    role: str | None = None
+    content: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+
+
+class _Choice(msgspec.Struct):
+    delta: _Delta
+    index: int = 0
+    finish_reason: str | None = None
+
+
+class _Chunk(msgspec.Struct):
+    choices: list[_Choice]
+    usage: dict[str, Any] | None = None
+
+
+_require_usual_types = msgspec.json.Decoder(_Chunk).decode
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -78,22 +98,45 @@ def _shorter(timeout: Timeout, limits: dict[str, float | None]) -> Timeout:
 
 
 def event(chunk: ChatCompletionChunk, *, is_event_stream: bool) -> bytes:
-    """The event of a chunk: its exact bytes, or what it is as a chunk where the server did not send one.
+    """The event of a chunk: its exact bytes; where the server sent no chunk, or one that clients trip over, its fields.
+
+    Clients trip over null where OpenAI has a list or an object, and over other types, which firsttoken reads.
 
     b"" for an event of another name, which is not part of the answer: clients take its data for a chunk, or an error.
     """
     if chunk.event not in ("", "message"):
         return b""
-    data = chunk.raw if is_event_stream and chunk.raw else _as_chunk(chunk)
+    data = chunk.raw
+    try:
+        _require_usual_types(data)
+    except (ValueError, RecursionError):
+        is_event_stream = False
+    if not is_event_stream:
+        data = _as_chunk(chunk)
     if b"\n" in data:
         data = data.replace(b"\n", b"\ndata: ")
     return b"data: %b\n\n" % data
 
 
 def _as_chunk(chunk: ChatCompletionChunk) -> bytes:
+    """All fields of a chunk; those that have another type than OpenAI's as firsttoken has read them, or not at all."""
     fields = chunk.to_dict()
-    fields["object"] = "chat.completion.chunk"
+    fields |= {"object": "chat.completion.chunk", "id": chunk.id, "model": chunk.model}
+    written = as_array(fields.get("choices")) or []
+    fields["choices"] = [
+        _usual_choice(choice.index, as_object(found) or {})
+        for choice, found in zip(chunk.choices, written, strict=False)
+    ]
+    for name, kind in (("created", int), ("usage", dict)):
+        if not isinstance(fields.get(name), kind):
+            fields.pop(name, None)
     return json.dumps(fields).encode()
+
+
+def _usual_choice(index: int, fields: dict[str, Any]) -> dict[str, Any]:
+    delta = as_object(fields.get("delta")) or {}
+    usual = {name: value for name, value in delta.items() if name != "role" or isinstance(value, str)}
+    return fields | {"index": index, "delta": usual}
 
 
 def is_event_stream(response: ResponseInfo | None) -> bool:

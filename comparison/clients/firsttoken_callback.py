@@ -1,0 +1,7 @@
+from firsttoken import Client, Timeout
+
+
+def answer(question, emit):
+    timeout = Timeout(first_chunk_s=question.timeout_s, idle_s=question.timeout_s)
+    with Client(question.key, question.base_url, timeout=timeout, max_retries=0) as client:
+        client.chat_completion_stream("m", question.text, on_chunk=lambda chunk: emit(chunk.text), **question.options)
