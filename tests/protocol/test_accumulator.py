@@ -101,3 +101,20 @@ def test_a_million_chunks_are_a_few_texts() -> None:
         accumulator.add(made(**chunk("c")))
     assert accumulator.completion.text == "ab" * (50 * COMPACT_AFTER) + "c" * (COMPACT_AFTER + 1)
     assert len(accumulator._choices[0]._content) < 10
+
+
+def test_details_of_usage_are_merged_and_zeros_wipe_nothing() -> None:
+    first = {"prompt_tokens": 5, "completion_tokens_details": {"reasoning_tokens": 3}}
+    last = {"prompt_tokens": 0, "completion_tokens": 7, "completion_tokens_details": {"audio_tokens": 1}}
+    usage = fold(*(made(choices=[], usage=counts) for counts in (first, last))).usage
+    assert usage is not None
+    assert usage.completion_tokens_details is not None
+    details = usage.completion_tokens_details
+    assert (usage.prompt_tokens, usage.completion_tokens) == (5, 7)
+    assert (details.reasoning_tokens, details.audio_tokens) == (3, 1)
+
+
+def test_a_list_that_a_server_sends_again_as_far_as_it_has_grown_is_the_last_one() -> None:
+    extras: list[dict[str, object]] = [{"citations": ["a"]}, {"citations": ["a", "b"]}, {"citations": ["c"]}]
+    assert fold(*(ChatCompletionChunk(extra=extra) for extra in extras[:2])).extra == {"citations": ["a", "b"]}
+    assert fold(*(ChatCompletionChunk(extra=extra) for extra in extras)).extra == {"citations": ["a", "b", "c"]}

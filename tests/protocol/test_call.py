@@ -2,6 +2,7 @@
 
 import json
 import math
+import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -769,3 +770,76 @@ def test_no_order_of_events_breaks_a_call(given: Settings, steps: list[int | flo
             EVENTS[int(step)](driven)
         driven.check()
     driven.finish()
+
+
+# What the outcome says of the call
+
+
+def test_silence_after_finish_reasons_without_a_token_ends_nothing() -> None:
+    """It is asked for when silence would end an answer; this one had no token yet."""
+    machine = opened(body=ROLE + STOP)
+    take_all(machine)
+    machine.deadline_passed(NOW_S + SILENCE_S)
+    assert machine.next_action(NOW_S + SILENCE_S) is Action.READ
+    assert machine.deadline > NOW_S + SILENCE_S
+
+
+@pytest.mark.parametrize("status", [404, 503])
+def test_an_error_names_the_proxy_that_answered_and_the_address_that_was_not_found(status: int) -> None:
+    machine = receiving(Settings(url="http://test/v1/chat/completions", route_address="proxy:3128"))
+    machine.receive_data(response(status, {}, b"no"), NOW_S)
+    take_all(machine)
+    where = " to POST http://test/v1/chat/completions" if status == 404 else ""
+    phrase = {404: "Not Found", 503: "Service Unavailable"}[status]
+    assert str(machine.error).startswith(f"proxy:3128 answered {status} {phrase}{where}: ")
+
+
+def test_a_head_that_repeats_a_secret_is_masked() -> None:
+    machine = receiving(Settings(secrets=("sk-0123456789",)))
+    machine.receive_data(response(200, SSE | {"x-key": "sk-0123456789"}, HELLO + STOP + DONE), NOW_S)
+    assert machine.response is not None
+    assert machine.response.headers["x-key"] == "[redacted]"
+
+
+def test_the_models_of_a_list() -> None:
+    machine = receiving(Settings(streamed=False, method="GET", url="http://test/v1/models"))
+    machine.receive_data(response(200, {}, b'{"data": [{"id": "a"}]}'), NOW_S)
+    take_all(machine)
+    assert (machine.outcome, machine.models) == ("complete", ["a"])
+
+
+def test_a_body_in_place_of_a_list_of_models() -> None:
+    machine = receiving(Settings(streamed=False, method="GET", url="http://test/v1/models"))
+    machine.receive_data(response(200, {}, b"{}"), NOW_S)
+    take_all(machine)
+    assert isinstance(machine.error, ResponseFormatError)
+    assert str(machine.error).startswith("expected a list of models")
+
+
+def test_the_limiter_keeps_the_wait_that_the_server_asked_for() -> None:
+    machine = new_machine(replace(RETRYING, needs_permit=True))
+    machine.permit_granted(NOW_S)
+    machine.connected(NOW_S, is_reused=False)
+    machine.sent(NOW_S)
+    machine.receive_data(response(503, {"retry-after": "30"}, b"busy"), NOW_S)
+    assert take_all(machine)[-1] is Action.SLEEP
+    assert machine.deadline == NOW_S  # at once, to the end of the limiter's own queue
+
+
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [
+        (ConnectionRefusedError(111, "refused"), "is the server running on this port?"),
+        (ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong"), "the server does not speak TLS there; does base_url"),
+        (ssl.SSLCertVerificationError(1, "no"), "the certificate is not trusted; SSL_CERT_FILE can name a file"),
+        (OSError(5, "no"), None),
+    ],
+)
+def test_the_hint_for_a_connection_that_was_not_made(error: Exception, hint: str | None) -> None:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        error.verify_message, error.verify_code = "self-signed certificate", 18
+    machine = new_machine()
+    machine.connection_failed(error)
+    take_all(machine)
+    assert isinstance(machine.error, APIConnectionError)
+    assert machine.error.hint == hint or (hint is not None and str(machine.error.hint).startswith(hint))

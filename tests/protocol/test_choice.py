@@ -16,6 +16,7 @@ from firsttoken.types import (
     FunctionCall,
     TokenLogprob,
 )
+from tests.support.lenient_helpers import read_delta
 
 EXTRA = "$firsttoken.extra"
 
@@ -173,3 +174,26 @@ def test_long_texts_are_compacted() -> None:
     folded = parts.snapshot().message
     assert (folded.content, folded.refusal, folded.thinking) == ("a" * 5000, "b" * 5000, "c" * 5000)
     assert len(parts._content) < 1100
+
+
+PART = {"type": "text", "text": "Hel"}
+IMAGE = {"type": "image_url", "image_url": {"url": "data:,"}}
+
+
+@pytest.mark.parametrize(
+    ("deltas", "parts"),
+    [
+        ([{"content": [PART]}, {"content": "lo"}], [{"type": "text", "text": "Hello"}]),
+        ([{"content": "Oh, "}, {"content": [PART]}], [{"type": "text", "text": "Oh, "}, PART]),
+        ([{"content": [PART, IMAGE]}, {"content": "lo"}], [PART, IMAGE, {"type": "text", "text": "lo"}]),
+        (
+            [{"content": [PART]}, {"content": "lo"}, {"content": [IMAGE]}, {"content": [PART]}],
+            [IMAGE, {"type": "text", "text": "HelloHel"}],
+        ),
+    ],
+)
+def test_text_beside_content_parts_is_kept_in_them(deltas: list[dict[str, Any]], parts: list[object]) -> None:
+    accumulator = ChoiceAccumulator(0)
+    for delta in deltas:
+        accumulator.add(ChunkChoice(index=0, delta=read_delta(**delta)))
+    assert accumulator.snapshot().message.content_parts == parts

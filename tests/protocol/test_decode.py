@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 
+from firsttoken._models.base import MAX_ITEMS
 from firsttoken._protocol.decode import (
     DONE,
     MAX_LEARNED_CHUNKS,
     ChunkDecoder,
     DecodeResult,
     decode_completion,
+    decode_models,
 )
 from firsttoken._protocol.sse import ServerSentEvent, SSEDecoder
 from firsttoken.errors import APIStatusError, BadRequestError, ResponseFormatError
@@ -255,3 +257,42 @@ def test_a_whole_answer_becomes_one_chunk() -> None:
     assert made.choices[0].delta.role == "assistant"
     assert made.usage is not None
     assert made.raw == body
+
+
+@pytest.mark.parametrize(
+    ("body", "models"),
+    [
+        ({"data": [{"id": "a"}, {"id": ""}, {"name": "b"}, "c", {"id": "d"}]}, ["a", "d"]),
+        ([{"id": "a"}], ["a"]),
+        ({"data": "a"}, None),
+        (b"<html>", None),
+    ],
+)
+def test_a_list_of_models(body: Any, models: list[str] | None) -> None:
+    assert decode_models(body if isinstance(body, bytes) else json.dumps(body).encode()) == models
+
+
+def test_an_error_in_place_of_a_list_of_models() -> None:
+    with pytest.raises(APIStatusError, match="no models today"):
+        decode_models(b'{"error": {"message": "no models today", "code": 503}}')
+
+
+def test_more_calls_than_an_answer_may_have() -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    body = completion()
+    body["choices"][0]["message"]["tool_calls"] = [call] * (MAX_ITEMS // 2 + 1)
+    body["choices"].append(body["choices"][0] | {"index": 1})
+    with pytest.raises(ResponseFormatError, match=r"too many tool calls in an answer \(more than 4096\)"):
+        decode_completion(payload(body))
+
+
+def test_the_error_of_a_complete_answer_holds_what_came_of_it_where_that_can_be_read() -> None:
+    error = {"message": "no", "code": 500}
+    readable = completion("Half") | {"error": error}
+    with pytest.raises(APIStatusError) as failed:
+        decode_completion(json.dumps(readable).encode())
+    assert failed.value.partial is not None
+    assert (failed.value.partial.text, failed.value.partial.complete) == ("Half", False)
+    with pytest.raises(APIStatusError) as failed:
+        decode_completion(json.dumps({"choices": [{"index": -1}], "error": error}).encode())
+    assert failed.value.partial is None

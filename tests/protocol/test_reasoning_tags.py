@@ -1,10 +1,13 @@
 """Reasoning between tags in the content, cut anywhere."""
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
+from firsttoken._protocol.decode import decode_completion
+from firsttoken._protocol.reasoning_tags import split_completion
 from firsttoken.sansio import StreamParser
 from tests.support.core import Outcome, drive, every_split
 from tests.support.server import DONE, chunk, completion, event
@@ -109,3 +112,13 @@ def test_a_complete_message_at_the_end_is_split_too() -> None:
     assert (made.message.content, made.message.reasoning_content) == ("Hi", "Hm.")
     alone = drive(StreamParser(reasoning_tags=TAGS), [event(last) + DONE]).completion
     assert (alone.message.content, alone.message.reasoning_content) == ("Hi", "Hm.")
+
+
+@pytest.mark.parametrize(
+    ("content", "text", "reasoning"),
+    [("<think>Hm.</think>Hi", "Hi", "Hm."), ("Hi", "Hi", None), ("<think>Hm", None, "Hm"), ("<thi", "<thi", None)],
+)
+def test_the_completion_of_a_blocking_call(content: str, text: str | None, reasoning: str | None) -> None:
+    made = decode_completion(json.dumps(completion(content)).encode())
+    split_completion(made, ("<think>", "</think>"))
+    assert (made.message.content, made.message.reasoning_content) == (text, reasoning)

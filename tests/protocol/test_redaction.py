@@ -185,3 +185,23 @@ def test_other_errors_have_a_message_alone() -> None:
     redact(error, (SECRET,))
     assert message_of(error) == "no secret"
     assert not hasattr(error, "body")
+
+
+@pytest.mark.parametrize(
+    ("value", "secrets"),
+    [
+        ("Basic dXNlcjpwYXNz", ["user", "pass", "dXNlcjpwYXNz"]),
+        ("Basic not-base64!", ["not-base64!"]),
+        ("Basic dXNlcjpwYXNz more", ["dXNlcjpwYXNz", "more"]),
+    ],
+)
+def test_the_user_and_the_password_behind_basic_authorization(value: str, secrets: list[str]) -> None:
+    assert secrets_of_headers({"authorization": value}) == secrets
+
+
+def test_a_secret_of_bytes_that_are_no_text_is_masked() -> None:
+    """As the environment gives them, and as JSON can spell them."""
+    for secret in ("\udcff-secret-0123", "\ud800-secret-0123"):
+        error = status_error(400, {}, json.dumps({"error": {"message": f"no: {secret}"}}).encode(), wall_clock_s=0)
+        redact(error, (secret,))
+        assert message_of(error) == "the server answered 400 Bad Request: no: [redacted]"

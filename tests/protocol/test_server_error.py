@@ -268,3 +268,18 @@ def test_what_is_no_error(value: dict[str, object]) -> None:
 )
 def test_the_server_says_whether_its_refusal_may_pass(status: int, told: str, retryable: bool) -> None:
     assert status_error(status, {"x-should-retry": told}, b"", 0.0).retryable is retryable
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "hint"),
+    [
+        (422, b'{"detail": "extra field: stream_options"}', 'stream_options={"include_usage": False} leaves it out'),
+        (
+            400,
+            b"Client sent an HTTP request to an HTTPS server.",
+            "this port wants TLS: base_url must begin with https://",
+        ),
+    ],
+)
+def test_the_hint_for_what_the_server_says(status: int, body: bytes, hint: str) -> None:
+    assert status_error(status, {}, body, 0.0).hint == hint
