@@ -21,7 +21,8 @@ from typing import ClassVar, Literal, Self, TypeVar
 import msgspec
 
 from firsttoken._json import encode_json
-from firsttoken._models.completion import CompletionUsage, ToolCall
+from firsttoken._models.completion import CompletionUsage
+from firsttoken._models.tool_call import ToolCall
 from firsttoken._models.value import rich_repr, short_repr, to_plain, wire_names
 
 __all__ = [

@@ -20,11 +20,8 @@ from firsttoken._models.completion import (
     ChoiceLogprobs,
     CompletionTokensDetails,
     CompletionUsage,
-    CustomToolCall,
-    FunctionCall,
     PromptTokensDetails,
     TokenLogprob,
-    ToolCall,
     TopLogprob,
 )
 from firsttoken._models.messages import (
@@ -50,6 +47,7 @@ from firsttoken._models.request import (
     Tool,
     chat_completion_request,
 )
+from firsttoken._models.tool_call import CustomToolCall, FunctionCall, ToolCall
 from firsttoken._schema.json_schema import json_schema_format
 from firsttoken._schema.tools import function_tool
 

@@ -11,10 +11,10 @@ from firsttoken._models.completion import (
     ChatCompletionMessage,
     Choice,
     ChoiceLogprobs,
-    FunctionCall,
     TokenLogprob,
 )
 from firsttoken._models.reasoning import parts_text
+from firsttoken._models.tool_call import FunctionCall
 from firsttoken._protocol.blocks import BlockList
 from firsttoken._protocol.extra_fields import ExtraFields, add_extra, plain
 from firsttoken._protocol.text_buffer import TextBuffer

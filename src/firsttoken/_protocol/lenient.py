@@ -19,10 +19,10 @@ from firsttoken._models.completion import (
     Choice,
     CompletionUsage,
     Reasoning,
-    ToolCall,
 )
 from firsttoken._models.finish_reasons import finish_class
 from firsttoken._models.reasoning import parts_text
+from firsttoken._models.tool_call import ToolCall
 from firsttoken._models.value import check_object
 from firsttoken._protocol.quirks import Part, normalize
 from firsttoken._protocol.struct_fields import (

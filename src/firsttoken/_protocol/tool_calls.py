@@ -6,7 +6,7 @@ index, some repeat the id with every piece, some send an id of "" with later one
 
 from firsttoken._json import is_json_object
 from firsttoken._models.chunk import ToolCallDelta
-from firsttoken._models.completion import CustomToolCall, FunctionCall, ToolCall
+from firsttoken._models.tool_call import CustomToolCall, FunctionCall, ToolCall
 from firsttoken._protocol.extra_fields import add_extra, plain
 from firsttoken._protocol.text_buffer import TextBuffer
 
