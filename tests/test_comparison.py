@@ -34,6 +34,17 @@ def test_ours_take_no_half_for_the_whole_and_never_hang() -> None:
         assert missed == {}, client["name"]
 
 
+@pytest.mark.parametrize("path", ["README.md", "docs/index.md"])
+def test_the_first_figures_that_a_visitor_reads_are_those_of_the_results(path: str) -> None:
+    broken = {name: fault["is_broken"] for name, fault in DATA["faults"].items()}
+    (client,) = [client for client in DATA["clients"] if client["name"] == "openai"]
+    counts = page.counted(client, broken)["broken"]
+    text = " ".join((page.PAGE.parents[2] / path).read_text(encoding="utf-8").split())
+    assert f"Of [{sum(broken.values())} broken streams](" in text
+    assert f"takes {counts['silent']} for complete answers and hangs on {counts['hang']};" in text
+    assert f"`openai` {client['versions']['openai'].rpartition('.')[0]} takes" in text
+
+
 def test_every_client_has_a_driver_and_results() -> None:
     assert {path.name for path in DRIVERS.iterdir() if path.is_file()} == {client.driver for client in CLIENTS}
     assert {client["name"] for client in DATA["clients"]} <= {client.name for client in CLIENTS}
