@@ -22,7 +22,7 @@ def test_the_pages_are_those_of_the_results() -> None:
     assert page.table(DATA) in guide
 
 
-def test_ours_take_no_half_for_the_whole_and_never_hang() -> None:
+def test_ours_take_no_half_for_the_complete_and_never_hang() -> None:
     broken = {name: fault["is_broken"] for name, fault in DATA["faults"].items()}
     ours = [client for client in DATA["clients"] if client["is_ours"]]
     assert len(ours) > 5

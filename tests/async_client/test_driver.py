@@ -227,7 +227,7 @@ def test_ten_thousand_cancellations_leave_nothing(run: Run) -> None:
     chance = random.Random(1)
 
     async def one(client: AsyncClient) -> bool:
-        """Whether the stream was whole; all but a few are cancelled at a random moment."""
+        """Whether the stream was complete; all but a few are cancelled at a random moment."""
         task = asyncio.create_task(read(client.chat_completion_stream(REQUEST)))
         if chance.random() > KEPT:
             for _ in range(chance.randrange(30)):
@@ -249,7 +249,7 @@ def test_ten_thousand_cancellations_leave_nothing(run: Run) -> None:
                 memory_kib.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
         assert (
             10_000 * KEPT * 0.8 < wholes < 9_900
-        )  # how many are whole when they are cancelled is the machine's to say
+        )  # how many are complete when they are cancelled is the machine's to say
         assert memory_kib[-1] - memory_kib[2] < 20 * 1024, memory_kib
 
     before = open_sockets()

@@ -298,7 +298,7 @@ def test_a_refusal_on_opening(run: Run) -> None:
         run(scenario(server))
 
 
-def test_a_cancellation_behind_the_last_chunk_leaves_a_whole_answer(run: Run) -> None:
+def test_a_cancellation_behind_the_last_chunk_leaves_a_complete_answer(run: Run) -> None:
     """`[DONE]` was there, and only the end of the body is waited for."""
 
     def serve(peer: Peer) -> None:

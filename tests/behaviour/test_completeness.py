@@ -68,7 +68,7 @@ WHOLE: dict[str, Answer] = {
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_a_whole_stream_is_complete(make_client: MakeClient, name: str) -> None:
+def test_a_complete_stream_is_complete(make_client: MakeClient, name: str) -> None:
     with Server(WHOLE[name]) as server:
         stream = make_client(server).chat_completion_stream(REQUEST)
         texts, failure = drain(stream)

@@ -27,7 +27,7 @@ def two_texts_in_a_chunk(peer: Peer) -> None:
     peer.wait_for_disconnect()
 
 
-def test_the_events_of_a_whole_stream(make_client: MakeClient) -> None:
+def test_the_events_of_a_complete_stream(make_client: MakeClient) -> None:
     with Server(respond_sequentially(hello)) as server:
         stream = make_client(server).chat_completion_stream(REQUEST)
         assert list(stream.iter_events()) == HELLO
@@ -66,7 +66,7 @@ def test_a_second_loop_goes_on_where_the_first_was_left(make_client: MakeClient)
         assert last.snapshot == "0lo"
 
 
-def test_a_stopped_stream_ends_without_saying_that_it_is_whole(make_client: MakeClient) -> None:
+def test_a_stopped_stream_ends_without_saying_that_it_is_complete(make_client: MakeClient) -> None:
     with Server(respond_sequentially(two_texts_in_a_chunk)) as server:
         stream = make_client(server).chat_completion_stream(REQUEST)
         events = stream.iter_events()

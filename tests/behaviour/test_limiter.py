@@ -127,7 +127,7 @@ def test_a_hundred_questions_at_once_to_a_server_that_takes_forty_a_second(
     assert window.refused < 150
 
 
-def test_the_wait_counts_for_the_whole_call_alone(make_client: MakeClient) -> None:
+def test_the_wait_counts_for_the_complete_call_alone(make_client: MakeClient) -> None:
     limiter = Limiter(concurrency=1)
     permit = limiter.request()
     with ScriptedServer("So.") as server:

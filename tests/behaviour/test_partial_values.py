@@ -61,7 +61,7 @@ def is_grown(earlier: Any, later: Any) -> bool:
     return earlier == later
 
 
-def test_the_values_grow_into_the_whole(make_client: MakeClient) -> None:
+def test_the_values_grow_into_the_complete(make_client: MakeClient) -> None:
     with Server(respond_sequentially(streaming(*TEXT))) as server:
         stream = make_client(server).chat_completion_stream(REQUEST)
         values = values_of(stream)

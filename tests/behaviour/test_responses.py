@@ -171,7 +171,7 @@ def test_failures_pickle(make_client: MakeClient) -> None:
 # --- a 200 without a stream ----------------------------------------------------------------------------------------
 
 
-def test_a_whole_completion_is_one_chunk(make_client: MakeClient) -> None:
+def test_a_complete_completion_is_one_chunk(make_client: MakeClient) -> None:
     with Server(respond_sequentially(*[respond(200, json.dumps(completion()).encode())] * 2)) as server:
         client = make_client(server)
         stream = client.chat_completion_stream(REQUEST)

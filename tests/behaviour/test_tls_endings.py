@@ -41,7 +41,7 @@ def break_a_record(peer: Peer) -> None:
 
 
 @pytest.mark.parametrize("leave", [take_leave, just_close])
-def test_a_stream_that_is_whole_may_end_either_way(make_client: MakeClient, leave: Callable[[Peer], None]) -> None:
+def test_a_stream_that_is_complete_may_end_either_way(make_client: MakeClient, leave: Callable[[Peer], None]) -> None:
     def serve(peer: Peer) -> None:
         peer.read_request()
         peer.send_head(200, EVENT_STREAM | {"connection": "close"})

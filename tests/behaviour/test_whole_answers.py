@@ -83,7 +83,7 @@ def reset(peer: Peer) -> None:
 
 
 @pytest.mark.parametrize("answer", [whole, whole_without_done])
-def test_the_calls_of_a_whole_stream(make_client: MakeClient, answer: Callable[[Peer], None]) -> None:
+def test_the_calls_of_a_complete_stream(make_client: MakeClient, answer: Callable[[Peer], None]) -> None:
     with Server(respond_sequentially(answer, answer)) as server:
         client = make_client(server)
         final = client.chat_completion_stream(REQUEST).final_completion()
@@ -184,7 +184,7 @@ def half(peer: Peer) -> None:
     peer.socket.close()
 
 
-def test_a_value_that_is_not_whole_is_kept_back(make_client: MakeClient) -> None:
+def test_a_value_that_is_not_complete_is_kept_back(make_client: MakeClient) -> None:
     with Server(respond_sequentially(half)) as server:
         stream = make_client(server).chat_completion_stream(CITY)
         with pytest.raises(ChatCompletionError) as caught:

@@ -37,7 +37,7 @@ class Asking:
 
 
 def answered(peer: Peer, *arguments: str, stdin: str | None = None, **variables: str) -> ResponseReader:
-    """Runs the command against a whole answer, and gives the request."""
+    """Runs the command against a complete answer, and gives the request."""
     with subprocess.Popen(
         [*COMMAND, "ask", *arguments],
         stdin=subprocess.PIPE,

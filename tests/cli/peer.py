@@ -57,7 +57,7 @@ class ResponseReader:
         self._connection.close()
 
     def respond(self, status: str, body: str, *headers: str, content_type: str = "application/json") -> None:
-        """Sends a whole response that ends the connection."""
+        """Sends a complete response that ends the connection."""
         data = body.encode()
         lines = [f"HTTP/1.1 {status}", f"Content-Type: {content_type}", f"Content-Length: {len(data)}", *headers]
         self._connection.sendall("\r\n".join([*lines, "Connection: close", "", ""]).encode() + data)

@@ -1,4 +1,4 @@
-"""The command as a whole: its names, its help, and its first instructions."""
+"""The command as one: its names, its help, and its first instructions."""
 
 import subprocess
 import sys

@@ -220,7 +220,7 @@ def test_a_missing_file_and_an_odd_speed_are_matters_of_usage(tape: str) -> None
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_recording_that_finds_no_place_leaves_the_answer_whole() -> None:
+def test_a_recording_that_finds_no_place_leaves_the_answer_complete() -> None:
     assert recorded("/dev/full", "It scatters.") == (
         "It scatters.\n",
         "firsttoken: the recording is incomplete: can't write /dev/full: No space left on device\n",

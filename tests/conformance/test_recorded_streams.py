@@ -145,7 +145,7 @@ def test_a_recorded_stream_cut_short_is_an_error_or_complete_by_the_rule(entry: 
         if not cut.complete:
             assert isinstance(cut.failure, APIStatusError | StreamTruncatedError)
             assert cut.failure.chunks_received == len(cut.chunks)
-            assert cut.failure.partial == (folded(cut.chunks) if cut.chunks else None)
+            assert cut.failure.partial == (accumulated(cut.chunks) if cut.chunks else None)
 
 
 def ended_by_rule(outcome: Outcome) -> bool:
@@ -155,7 +155,7 @@ def ended_by_rule(outcome: Outcome) -> bool:
     return bool(begun) and begun == finished and not isinstance(outcome.failure, APIStatusError)
 
 
-def folded(chunks: list[ChatCompletionChunk]) -> ChatCompletion:
+def accumulated(chunks: list[ChatCompletionChunk]) -> ChatCompletion:
     accumulator = Accumulator()
     accumulator.add_all(chunks)
     return accumulator.completion
@@ -204,11 +204,11 @@ def test_both_clients_give_what_the_index_says(entry: dict[str, Any], server: Se
     for pieces in splits + [cut_every(data, 1)] * (len(data) <= TINY):
         outcome = through(client, entry, pieces)
         assert as_indexed(outcome) == expected_of(entry)
-        assert outcome.completion == folded(outcome.chunks)
+        assert outcome.completion == accumulated(outcome.chunks)
 
 
 @each_stream
-def test_both_clients_take_no_stream_that_is_cut_short_for_whole(
+def test_both_clients_take_no_stream_that_is_cut_short_for_complete(
     entry: dict[str, Any], server: Server, make_client: MakeClient
 ) -> None:
     data, client = body_of(entry), make_client(server)

@@ -43,7 +43,7 @@ def check_failure(fault: Fault, wanted: Expected, outcome: Outcome, port: int) -
     assert (failure.partial is None) == (not outcome.chunks)
     if failure.partial is not None:
         assert failure.partial.text == fault.text
-        assert failure.partial.choices == folded(outcome.chunks).choices
+        assert failure.partial.choices == accumulated(outcome.chunks).choices
     if isinstance(failure, APIStatusError):
         assert (failure.status, failure.in_stream) == (fault.status, wanted.in_stream)
     if isinstance(failure, APITimeoutError):
@@ -51,7 +51,7 @@ def check_failure(fault: Fault, wanted: Expected, outcome: Outcome, port: int) -
         assert outcome.elapsed_s >= DEADLINE_S * 0.99
 
 
-def folded(chunks: list[ChatCompletionChunk]) -> ChatCompletion:
+def accumulated(chunks: list[ChatCompletionChunk]) -> ChatCompletion:
     accumulator = Accumulator()
     for chunk in chunks:
         accumulator.add(chunk)

@@ -107,7 +107,7 @@ def test_each_fault_is_what_it_is(fault: Fault, read: Read) -> None:
     partial = partial_of(error) if error is not None else None
     assert (partial.text if partial is not None else "") == ("" if fault.is_complete else fault.text)
     if not fault.name.startswith("redirect"):  # which openai follows
-        assert requests <= (2 if fault.is_retried else 1)  # one that was never read whole is in no journal
+        assert requests <= (2 if fault.is_retried else 1)  # one that was never read complete is in no journal
     if fault.text or fault.is_complete:
         assert requests == 1
 

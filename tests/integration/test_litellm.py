@@ -104,7 +104,7 @@ def test_a_callback_stops_it(client: Client, local_server: LocalServer) -> None:
     assert wait_until_idle(local_server) < 2000
 
 
-def test_a_stopped_stream_is_no_whole_answer(client: Client) -> None:
+def test_a_stopped_stream_is_no_complete_answer(client: Client) -> None:
     stream = client.chat_completion_stream(question())
     next(stream.iter_text())
     stream.close()

@@ -40,7 +40,7 @@ def read_first(stream: ChatCompletionStream) -> str:
     return next(chunk.text for chunk in stream if chunk.text)
 
 
-def test_a_whole_stream(client: Client) -> None:
+def test_a_complete_stream(client: Client) -> None:
     with Server(respond_sequentially(lambda peer: peer.stream("Hel", "lo"))) as upstream:
         answered = client.chat_completion_stream(asking(upstream)).final_completion()
     assert (answered.text, answered.choices[0].finish_reason) == ("Hello", "stop")

@@ -35,7 +35,7 @@ def test_the_three_styles_give_the_same_text(client: Client, local_server: Local
     assert iterated == "".join(pieces) == called_back.text == blocking.text
 
 
-def test_a_whole_stream_is_the_blocking_completion(client: Client, local_server: LocalServer) -> None:
+def test_a_complete_stream_is_the_blocking_completion(client: Client, local_server: LocalServer) -> None:
     request = ask(local_server, seed=3)
     blocking = client.chat_completion(request)
     stream = client.chat_completion_stream(request)
@@ -112,7 +112,7 @@ def test_a_prompt_that_is_too_long_is_refused(client: Client, local_server: Loca
     assert (caught.value.partial, caught.value.in_stream, caught.value.retryable) == (None, False, False)
 
 
-def test_a_stopped_stream_is_no_whole_answer(client: Client, local_server: LocalServer) -> None:
+def test_a_stopped_stream_is_no_complete_answer(client: Client, local_server: LocalServer) -> None:
     stream = client.chat_completion_stream(ask(local_server, max_tokens=200))
     texts = [text for _, text in zip(range(5), stream.iter_text(), strict=False)]
     stream.close()

@@ -27,7 +27,7 @@ def test_the_styles_give_the_same_text_as_the_sync_client(local_server: LocalSer
 
 
 def test_eight_streams_at_once_and_one_is_cancelled(local_server: LocalServer) -> None:
-    """Each is whole but the one that is cancelled, which does the others no harm."""
+    """Each is complete but the one that is cancelled, which does the others no harm."""
     started = asyncio.Event()
 
     async def read(stream: AsyncChatCompletionStream) -> ChatCompletion:

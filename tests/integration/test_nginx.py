@@ -1,4 +1,4 @@
-"""Behind nginx, streams arrive whole and in time; what its upstream does wrong is in `test_nginx_cuts`."""
+"""Behind nginx, streams arrive complete and in time; what its upstream does wrong is in `test_nginx_cuts`."""
 
 import re
 import threading
@@ -43,7 +43,7 @@ def until_close(peer: Peer) -> None:
 
 
 @pytest.mark.parametrize("serve", [chunked, until_close])
-def test_streams_arrive_whole(
+def test_streams_arrive_complete(
     make_client: MakeClient, tmp_path: Path, nginx_config: NginxConfig, serve: Callable[[Peer], None]
 ) -> None:
     with (
@@ -60,7 +60,7 @@ def test_streams_arrive_whole(
     assert stream.response.headers.get("content-encoding") == ("gzip" if nginx_config.coding == "gzip" else None)
 
 
-def test_a_whole_answer_is_packed(make_client: MakeClient, tmp_path: Path) -> None:
+def test_a_complete_answer_is_packed(make_client: MakeClient, tmp_path: Path) -> None:
     """Where nothing is written bit by bit, firsttoken asks for it."""
     answer = respond_sequentially(lambda peer: peer.answer_json(200, completion("Hello " * 1000)))
     with Server(answer) as server, behind_nginx(server, tmp_path, GZIP) as base_url:

@@ -114,7 +114,7 @@ def test_an_upstream_that_dies(make_client: MakeClient, tmp_path: Path, nginx_co
 
 
 def test_a_cut_that_nginx_can_not_see(make_client: MakeClient, tmp_path: Path, nginx_config: NginxConfig) -> None:
-    """It takes the cut for the end, and ends its own body: only the answer itself says that it is not whole."""
+    """It takes the cut for the end, and ends its own body: only the answer itself says that it is not complete."""
 
     def serve(peer: Peer) -> None:
         begin_until_close(peer)

@@ -107,7 +107,9 @@ def test_half_an_answer_has_no_value(client: Client, local_server: LocalServer) 
         completion.parse()
 
 
-def test_a_stream_that_is_left_has_partial_values_and_no_whole_one(client: Client, local_server: LocalServer) -> None:
+def test_a_stream_that_is_left_has_partial_values_and_no_complete_one(
+    client: Client, local_server: LocalServer
+) -> None:
     with client.chat_completion_stream(asking(local_server, City)) as stream:
         values = stream.iter_partial()
         while not (value := next(values)):

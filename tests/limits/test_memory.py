@@ -122,7 +122,7 @@ def test_an_answer_without_an_end(name: str, style: str, shell: str) -> None:
 
 
 def stream_of(parts: Iterable[bytes], headers: dict[str, str] | None = None) -> Answer:
-    """A whole stream, whose body ends with the connection."""
+    """A complete stream, whose body ends with the connection."""
 
     def answer(peer: Peer) -> None:
         peer.read_request()

@@ -1,4 +1,4 @@
-"""firsttoken._models.completion: tool calls and values, given only where the answer is whole."""
+"""firsttoken._models.completion: tool calls and values, given only where the answer is complete."""
 
 import copy
 import pickle
@@ -61,7 +61,7 @@ def test_arguments_that_are_no_object_are_refused(arguments: str) -> None:
     assert repr(arguments) in message_of(caught.value)
 
 
-def test_no_prefix_of_arguments_is_taken_for_the_whole() -> None:
+def test_no_prefix_of_arguments_is_taken_for_the_complete() -> None:
     for end in range(len(CALL.arguments)):
         with pytest.raises(ResponseFormatError, match="Input data was truncated"):
             ToolCall(function=FunctionCall(name="f", arguments=CALL.arguments[:end])).parse()
@@ -74,7 +74,7 @@ def test_a_custom_tools_input_is_text() -> None:
             parse()
 
 
-def test_the_calls_of_a_whole_answer_are_those_of_choice_0() -> None:
+def test_the_calls_of_a_complete_answer_are_those_of_choice_0() -> None:
     assert answer("tool_calls", tool_calls=[CALL]).tool_calls == [CALL]
     assert answer("stop", tool_calls=[CALL]).tool_calls == [CALL]
     assert answer(None, tool_calls=[CALL]).tool_calls == [CALL]  # [DONE] ended it, and no finish reason came
@@ -100,7 +100,7 @@ CUTS = [
 
 
 @pytest.mark.parametrize(("finish", "complete", "why"), CUTS)
-def test_calls_of_an_answer_that_is_not_whole_are_kept_back(
+def test_calls_of_an_answer_that_is_not_complete_are_kept_back(
     finish: str | None, complete: bool | None, why: str
 ) -> None:
     completion = answer(finish, complete=complete, tool_calls=[CALL])
@@ -117,7 +117,7 @@ def test_calls_of_an_answer_that_is_not_whole_are_kept_back(
 
 
 @pytest.mark.parametrize(("finish", "complete", "why"), CUTS)
-def test_a_value_of_an_answer_that_is_not_whole_is_kept_back(
+def test_a_value_of_an_answer_that_is_not_complete_is_kept_back(
     finish: str | None, complete: bool | None, why: str
 ) -> None:
     completion = answer(finish, complete=complete, content='{"name":"Rome"}')
@@ -178,7 +178,7 @@ def test_without_a_type_there_is_nothing_to_parse_into() -> None:
     )
 
 
-def test_whether_it_is_whole_and_its_type_are_outside_equality_and_are_pickled() -> None:
+def test_whether_it_is_complete_and_its_type_are_outside_equality_and_are_pickled() -> None:
     one, other = answer(content="{}", complete=True), answer(content="{}", complete=None)
     one._response_type = ResponseType(City)
     assert one == other
@@ -207,16 +207,16 @@ def test_no_server_can_name_the_type() -> None:
 
 
 def test_of_what_was_folded_by_hand_the_finish_reason_is_believed() -> None:
-    def folded(finish: str | None) -> ChatCompletion:
+    def accumulated(finish: str | None) -> ChatCompletion:
         delta = {"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}}]}
         accumulator = Accumulator()
         accumulator.add(msgspec.convert({"choices": [{"delta": delta, "finish_reason": finish}]}, ChatCompletionChunk))
         return accumulator.completion
 
-    assert folded("tool_calls").complete is None
-    assert [call.parse() for call in folded("tool_calls").tool_calls] == [{}]
+    assert accumulated("tool_calls").complete is None
+    assert [call.parse() for call in accumulated("tool_calls").tool_calls] == [{}]
     with pytest.raises(StreamTruncatedError, match="it has no finish reason"):
-        _ = folded(None).tool_calls
+        _ = accumulated(None).tool_calls
 
 
 def test_what_is_decoded_again_is_what_it_was() -> None:

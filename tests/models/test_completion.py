@@ -1,4 +1,4 @@
-"""firsttoken._models.completion: a whole completion."""
+"""firsttoken._models.completion: a complete completion."""
 
 import pickle
 

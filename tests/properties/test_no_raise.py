@@ -54,7 +54,7 @@ def test_any_value_in_any_field_of_a_chunk(completion: JSON, rng: random.Random,
 
 
 @given(completions(), randoms, odd_values)
-def test_any_value_in_any_field_of_a_whole_answer(completion: JSON, rng: random.Random, value: Any) -> None:
+def test_any_value_in_any_field_of_a_complete_answer(completion: JSON, rng: random.Random, value: Any) -> None:
     body = as_json(with_value_at(completion, value, rng))
     for decode in (decode_completion, decode_body_as_chunk):
         try:

@@ -1,4 +1,4 @@
-"""Law: a stream that is cut is an error, or complete by the rule, and never says more than the whole one did."""
+"""Law: a stream that is cut is an error, or complete by the rule, and never says more than the complete one did."""
 
 import random
 

@@ -15,7 +15,7 @@ def made(**fields: Any) -> ChatCompletionChunk:
     return msgspec.convert(fields, ChatCompletionChunk)
 
 
-def fold(*chunks: ChatCompletionChunk) -> ChatCompletion:
+def accumulate(*chunks: ChatCompletionChunk) -> ChatCompletion:
     accumulator = Accumulator()
     for one in chunks:
         accumulator.add(one)
@@ -23,20 +23,24 @@ def fold(*chunks: ChatCompletionChunk) -> ChatCompletion:
 
 
 def test_nothing_folds_into_an_empty_completion() -> None:
-    assert fold() == ChatCompletion()
+    assert accumulate() == ChatCompletion()
     assert Accumulator().completion.choices == []
 
 
 @pytest.mark.parametrize(("name", "blank", "value"), [("id", "", "a"), ("model", "", "m"), ("created", 0, 5)])
 def test_the_head_is_that_of_the_first_chunk_that_has_one(name: str, blank: Any, value: Any) -> None:
     later = "other" if isinstance(value, str) else 9
-    assert getattr(fold(made(), made(**{name: blank}), made(**{name: value}), made(**{name: later})), name) == value
+    assert (
+        getattr(accumulate(made(), made(**{name: blank}), made(**{name: value}), made(**{name: later})), name) == value
+    )
 
 
 @pytest.mark.parametrize("name", ["service_tier", "system_fingerprint"])
 def test_the_last_word_about_the_server_wins(name: str) -> None:
     assert (
-        getattr(fold(made(), made(**{name: "a"}), made(**{name: "b"}), made(**{name: None}), made(**{name: ""})), name)
+        getattr(
+            accumulate(made(), made(**{name: "a"}), made(**{name: "b"}), made(**{name: None}), made(**{name: ""})), name
+        )
         == "b"
     )
 
@@ -44,27 +48,27 @@ def test_the_last_word_about_the_server_wins(name: str) -> None:
 def test_the_last_usage_wins_and_nothing_is_summed() -> None:
     first, last = CompletionUsage(total_tokens=3), CompletionUsage(total_tokens=5)
     chunks = [ChatCompletionChunk(usage=usage) for usage in (first, last, None)]
-    assert fold(*chunks).usage == last
+    assert accumulate(*chunks).usage == last
 
 
 def test_unknown_fields_are_folded_and_the_last_value_wins() -> None:
     extras: list[dict[str, object]] = [{"a": 1, "b": 1}, {}, {"b": 2}]
     chunks = [ChatCompletionChunk(extra=extra) for extra in extras]
-    assert fold(*chunks).extra == {"a": 1, "b": 2}
+    assert accumulate(*chunks).extra == {"a": 1, "b": 2}
 
 
 def test_obfuscation_and_object_are_not_of_the_completion() -> None:
-    assert fold(made(obfuscation="xyz", object="text_completion")) == ChatCompletion()
+    assert accumulate(made(obfuscation="xyz", object="text_completion")) == ChatCompletion()
 
 
 def test_choices_come_in_any_order() -> None:
     pieces = [(2, "c"), (0, "a"), (1, "b"), (0, "A"), (2, "C")]
     chunks = [made(choices=[{"index": index, "delta": {"content": text}}]) for index, text in pieces]
-    completion = fold(*chunks)
+    completion = accumulate(*chunks)
     assert [choice.index for choice in completion.choices] == [0, 1, 2]
     assert [choice.message.content for choice in completion.choices] == ["aA", "b", "cC"]
     together = made(choices=[{"index": index, "delta": {"content": text}} for index, text in pieces])
-    assert fold(together) == completion
+    assert accumulate(together) == completion
 
 
 def test_begun_and_finished_choices() -> None:
@@ -106,7 +110,7 @@ def test_a_million_chunks_are_a_few_texts() -> None:
 def test_details_of_usage_are_merged_and_zeros_wipe_nothing() -> None:
     first = {"prompt_tokens": 5, "completion_tokens_details": {"reasoning_tokens": 3}}
     last = {"prompt_tokens": 0, "completion_tokens": 7, "completion_tokens_details": {"audio_tokens": 1}}
-    usage = fold(*(made(choices=[], usage=counts) for counts in (first, last))).usage
+    usage = accumulate(*(made(choices=[], usage=counts) for counts in (first, last))).usage
     assert usage is not None
     assert usage.completion_tokens_details is not None
     details = usage.completion_tokens_details
@@ -116,5 +120,5 @@ def test_details_of_usage_are_merged_and_zeros_wipe_nothing() -> None:
 
 def test_a_list_that_a_server_sends_again_as_far_as_it_has_grown_is_the_last_one() -> None:
     extras: list[dict[str, object]] = [{"citations": ["a"]}, {"citations": ["a", "b"]}, {"citations": ["c"]}]
-    assert fold(*(ChatCompletionChunk(extra=extra) for extra in extras[:2])).extra == {"citations": ["a", "b"]}
-    assert fold(*(ChatCompletionChunk(extra=extra) for extra in extras)).extra == {"citations": ["a", "b", "c"]}
+    assert accumulate(*(ChatCompletionChunk(extra=extra) for extra in extras[:2])).extra == {"citations": ["a", "b"]}
+    assert accumulate(*(ChatCompletionChunk(extra=extra) for extra in extras)).extra == {"citations": ["a", "b", "c"]}

@@ -51,11 +51,11 @@ def test_another_block_is_begun(other: Any) -> None:
     assert blocks([before], [other], [after]) == [before, other, after]
 
 
-def test_a_signed_block_is_whole() -> None:
+def test_a_signed_block_is_complete() -> None:
     assert blocks([piece("a", signature="s")], [piece("b")]) == [piece("a", signature="s"), piece("b")]
 
 
-def test_encrypted_blocks_are_whole() -> None:
+def test_encrypted_blocks_are_complete() -> None:
     block = {"type": "reasoning.encrypted", "data": "x", "index": 0}
     assert blocks([block], [block]) == [block, block]
 

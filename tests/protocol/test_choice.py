@@ -21,7 +21,7 @@ from tests.support.lenient_helpers import read_delta
 EXTRA = "$firsttoken.extra"
 
 
-def fold(*choices: dict[str, Any]) -> Choice:
+def accumulate(*choices: dict[str, Any]) -> Choice:
     parts = ChoiceAccumulator(0)
     for choice in choices:
         parts.add(msgspec.convert(choice, ChunkChoice))
@@ -30,11 +30,11 @@ def fold(*choices: dict[str, Any]) -> Choice:
 
 
 def message(*deltas: dict[str, Any]) -> ChatCompletionMessage:
-    return fold(*({"delta": delta} for delta in deltas)).message
+    return accumulate(*({"delta": delta} for delta in deltas)).message
 
 
 def test_nothing() -> None:
-    assert fold() == fold({}) == Choice()
+    assert accumulate() == accumulate({}) == Choice()
 
 
 @pytest.mark.parametrize("name", ["content", "refusal", "reasoning_content", "reasoning", "thinking"])
@@ -54,10 +54,10 @@ def test_text_grows(name: str) -> None:
     ],
 )
 def test_reasoning_has_one_accessor_and_keeps_its_names(deltas: list[dict[str, Any]], text: str) -> None:
-    folded = message(*deltas)
-    assert folded.reasoning_text == text
-    assert (folded.reasoning is None) == ("reasoning" not in deltas[0])
-    assert (folded.reasoning_content is None) == ("reasoning_content" not in deltas[0])
+    made = message(*deltas)
+    assert made.reasoning_text == text
+    assert (made.reasoning is None) == ("reasoning" not in deltas[0])
+    assert (made.reasoning_content is None) == ("reasoning_content" not in deltas[0])
 
 
 def test_the_role_is_set_once() -> None:
@@ -67,27 +67,25 @@ def test_the_role_is_set_once() -> None:
 
 def test_the_last_finish_reason_wins() -> None:
     reasons = [None, "tool_calls", "stop", "", None]
-    assert fold(*({"finish_reason": reason} for reason in reasons)).finish_reason == "stop"
+    assert accumulate(*({"finish_reason": reason} for reason in reasons)).finish_reason == "stop"
 
 
 def test_lists_are_joined() -> None:
-    folded = message(
-        {"annotations": [1]}, {"annotations": None}, {"annotations": [2]}, {"reasoning_details": [{"a": 1}]}
-    )
-    assert folded.annotations == [1, 2]
-    assert folded.reasoning_details == [{"a": 1}]
+    made = message({"annotations": [1]}, {"annotations": None}, {"annotations": [2]}, {"reasoning_details": [{"a": 1}]})
+    assert made.annotations == [1, 2]
+    assert made.reasoning_details == [{"a": 1}]
     assert message({"refusal": "x"}).annotations is None
 
 
 def test_logprobs_are_joined() -> None:
     token = {"token": "a", "logprob": -1.0}
-    folded = fold(
+    made = accumulate(
         {"logprobs": {"content": [token], EXTRA: {"x": 1}}},
         {"logprobs": None},
         {"logprobs": {"content": [token], "refusal": [token], EXTRA: {"x": 2}}},
     )
     one = TokenLogprob(token="a", logprob=-1.0)
-    assert folded.logprobs == ChoiceLogprobs(content=[one, one], refusal=[one], extra={"x": 2})
+    assert made.logprobs == ChoiceLogprobs(content=[one, one], refusal=[one], extra={"x": 2})
 
 
 def test_a_legacy_function_call() -> None:
@@ -140,16 +138,18 @@ def test_audio() -> None:
 
 
 def test_tool_calls() -> None:
-    folded = message({"tool_calls": []}, {"tool_calls": [{"index": 0, "id": "a"}, {"index": 1, "id": "b"}]})
-    assert folded.tool_calls
-    assert [call.id for call in folded.tool_calls] == ["a", "b"]
+    made = message({"tool_calls": []}, {"tool_calls": [{"index": 0, "id": "a"}, {"index": 1, "id": "b"}]})
+    assert made.tool_calls
+    assert [call.id for call in made.tool_calls] == ["a", "b"]
     assert message({"tool_calls": []}).tool_calls is None
 
 
 def test_unknown_fields_are_folded_and_the_last_value_wins() -> None:
-    folded = fold({EXTRA: {"a": 1}, "delta": {EXTRA: {"b": 1}}}, {EXTRA: {"a": 2}, "delta": {EXTRA: {"b": 2, "c": 3}}})
-    assert folded.extra == {"a": 2}
-    assert folded.message.extra == {"b": 2, "c": 3}
+    made = accumulate(
+        {EXTRA: {"a": 1}, "delta": {EXTRA: {"b": 1}}}, {EXTRA: {"a": 2}, "delta": {EXTRA: {"b": 2, "c": 3}}}
+    )
+    assert made.extra == {"a": 2}
+    assert made.message.extra == {"b": 2, "c": 3}
 
 
 def test_what_was_given_does_not_change_later() -> None:
@@ -171,8 +171,8 @@ def test_long_texts_are_compacted() -> None:
     for _ in range(5000):
         parts.add(step)
         parts.compact()
-    folded = parts.snapshot().message
-    assert (folded.content, folded.refusal, folded.thinking) == ("a" * 5000, "b" * 5000, "c" * 5000)
+    made = parts.snapshot().message
+    assert (made.content, made.refusal, made.thinking) == ("a" * 5000, "b" * 5000, "c" * 5000)
     assert len(parts._content) < 1100
 
 

@@ -72,7 +72,7 @@ def test_the_typed_decode_keeps_the_bytes() -> None:
 
 
 @pytest.mark.parametrize("data", [ODD, b"[DONE]", b"{", b""])
-def test_what_the_types_do_not_know_whole_is_for_the_longer_way(data: bytes) -> None:
+def test_what_the_types_do_not_know_complete_is_for_the_longer_way(data: bytes) -> None:
     assert ChunkDecoder().try_decode(data) is None
 
 
@@ -161,7 +161,7 @@ def test_a_read_of_learned_chunks_keeps_the_bytes_and_its_end() -> None:
 NO_COMPLETION = "expected a chat completion: "
 
 
-def test_a_whole_completion() -> None:
+def test_a_complete_completion() -> None:
     made = decode_completion(payload(completion("Hello")))
     assert made.text == "Hello"
     assert made.usage is not None
@@ -169,7 +169,7 @@ def test_a_whole_completion() -> None:
     assert made.extra == {}
 
 
-def test_a_whole_completion_with_fields_that_the_types_do_not_know() -> None:
+def test_a_complete_completion_with_fields_that_the_types_do_not_know() -> None:
     made = decode_completion(payload(completion("Hello", provider="x")))
     assert made.text == "Hello"
     assert made.extra == {"provider": "x"}
@@ -206,7 +206,7 @@ def test_several_answers_stay_several() -> None:
     assert len(decode_completion(payload({"choices": choices})).choices) == 2
 
 
-def test_a_whole_completion_may_be_a_chunk_in_disguise() -> None:
+def test_a_complete_completion_may_be_a_chunk_in_disguise() -> None:
     assert decode_completion(payload(chunk("Hello"))).text == "Hello"
 
 
@@ -249,7 +249,7 @@ def test_deep_nesting_in_a_body() -> None:
     assert str(caught.value).startswith("the server sent JSON that is nested too deeply: ")
 
 
-def test_a_whole_answer_becomes_one_chunk() -> None:
+def test_a_complete_answer_becomes_one_chunk() -> None:
     body = payload(completion("Hello"))
     made = decode_body_as_chunk(body)
     assert made.text == "Hello"

@@ -34,7 +34,7 @@ randoms = st.integers(0, 2**32).map(random.Random)
 
 
 def events(*chunks: dict[str, Any]) -> list[StreamEvent]:
-    """Those of a whole stream."""
+    """Those of a complete stream."""
     outcome = drive(StreamParser(require_finish_reason=False), [b"".join(map(event, chunks)) + DONE])
     assert outcome.complete
     maker = EventBuilder()
@@ -91,7 +91,7 @@ def test_each_choice_has_its_own_texts_and_its_own_end() -> None:
     assert [piece.snapshot for piece in made if isinstance(piece, TextEvent)] == ["b", "a", "bB"]
 
 
-def test_a_call_starts_grows_and_is_whole_only_at_the_end() -> None:
+def test_a_call_starts_grows_and_is_complete_only_at_the_end() -> None:
     made = events(
         called({"index": 0, "id": "c1", "type": "function", "function": {"name": "f", "arguments": ""}}),
         called({"index": 0, "function": {"arguments": '{"a":'}}),
@@ -118,7 +118,7 @@ def test_a_call_starts_grows_and_is_whole_only_at_the_end() -> None:
 
 
 @pytest.mark.parametrize("reason", ["length", "content_filter"])
-def test_the_calls_of_a_choice_that_was_cut_off_are_never_whole(reason: str) -> None:
+def test_the_calls_of_a_choice_that_was_cut_off_are_never_complete(reason: str) -> None:
     made = events(called({"index": 0, "id": "c", "function": {"name": "f", "arguments": '{"a'}}), said(finish=reason))
     assert [piece.type for piece in made] == ["tool_call_started", "tool_call_arguments", "finished"]
     assert made[-1] == finished(reason)

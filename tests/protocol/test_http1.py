@@ -67,7 +67,7 @@ WHOLE: dict[str, tuple[bytes, Parsed]] = {
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_a_whole_response_at_every_split(name: str) -> None:
+def test_a_complete_response_at_every_split(name: str) -> None:
     data, expected = WHOLE[name]
     for pieces in every_split(data):
         assert parse(pieces) == expected
@@ -354,7 +354,7 @@ def test_a_body_that_is_ignored_is_not_decoded() -> None:
     assert parser.reusable
 
 
-def test_a_whole_body_has_no_more_and_no_coding() -> None:
+def test_a_complete_body_has_no_more_and_no_coding() -> None:
     parser = ResponseParser()
     assert parser.receive_data(OK + b"content-length: 1\r\n\r\nx") == b"x"
     assert not parser.has_pending_data

@@ -175,7 +175,7 @@ def test_delta_goes_before_message_and_the_message_is_kept() -> None:
     assert made.choices[0].extra == {"message": {"content": "abc"}}
 
 
-def test_a_whole_answer_with_deviations() -> None:
+def test_a_complete_answer_with_deviations() -> None:
     body = {"created": 1.5, "choices": [{"index": "0", "message": {"content": [{"type": "text", "text": "Hi"}]}}]}
     assert decode_completion(json.dumps(body).encode()) == ChatCompletion(
         created=1,

@@ -145,7 +145,7 @@ def cpu_s(size: int) -> float:
     return time.process_time() - started
 
 
-def test_the_whole_work_is_linear() -> None:
+def test_the_complete_work_is_linear() -> None:
     cpu_s(ALWAYS_PARSE_BYTES)
     small, large = min(cpu_s(512 * 1024) for _ in range(3)), min(cpu_s(4096 * 1024) for _ in range(3))
     assert large < small * 8 * 3

@@ -43,7 +43,7 @@ def failure_of(exchange: Exchange) -> ChatCompletionError:
     return failure
 
 
-# A whole answer
+# A complete answer
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked", "eof"])
@@ -59,7 +59,7 @@ def test_a_streamed_answer(framing: str, content_type: str | None) -> None:
     assert exchange.reader.body_ended == exchange.reader.is_reusable == (framing != "eof")
 
 
-def test_an_answer_may_be_whole_before_its_response_is() -> None:
+def test_an_answer_may_be_complete_before_its_response_is() -> None:
     data = response(200, SSE, BODY, framing="chunked")
     exchange = received(data[:-5])
     assert exchange.is_complete
@@ -70,7 +70,7 @@ def test_an_answer_may_be_whole_before_its_response_is() -> None:
     assert exchange.reader.is_reusable
 
 
-def test_an_answer_that_was_whole_stays_so_when_the_connection_breaks() -> None:
+def test_an_answer_that_was_complete_stays_so_when_the_connection_breaks() -> None:
     exchange = received(response(200, SSE, BODY, framing="chunked")[:-5], eof=True)
     assert exchange.is_complete
     assert exchange.failure is None
@@ -88,7 +88,7 @@ def test_a_stream_that_was_answered_in_one_piece_is_one_chunk() -> None:
         assert exchange.machine.timing.time_to_first_token_s == 0
 
 
-def test_a_whole_answer_in_many_reads() -> None:
+def test_a_complete_answer_in_many_reads() -> None:
     exchange = new_exchange(streamed=False)
     for piece in cut_every(response(200, {}, json.dumps(completion("Hello")).encode()), 50):
         exchange.receive_data(piece, NOW_S)

@@ -421,7 +421,7 @@ def test_a_stopped_stream_hands_out_nothing_more() -> None:
     assert core.chunks_yielded == 1
 
 
-def test_an_answer_may_be_taken_as_whole_before_its_end() -> None:
+def test_an_answer_may_be_taken_as_complete_before_its_end() -> None:
     core = StreamParser()
     core.receive_data(HELLO)
     core.set_end(COMPLETE)
@@ -429,7 +429,7 @@ def test_an_answer_may_be_taken_as_whole_before_its_end() -> None:
     assert [made.text for made in drain(core)] == ["Hello"]
 
 
-def test_a_whole_answer_is_one_chunk() -> None:
+def test_a_complete_answer_is_one_chunk() -> None:
     core = StreamParser()
     core.receive_body(DecodeResult(run(STOP).chunks[:1], done=True))
     assert core.complete
@@ -447,7 +447,7 @@ def test_raw_is_the_exact_bytes_of_the_event() -> None:
 # What a completion says of itself
 
 
-def test_a_completion_is_complete_when_all_of_a_whole_answer_was_handed_out() -> None:
+def test_a_completion_is_complete_when_all_of_a_complete_answer_was_handed_out() -> None:
     core = StreamParser()
     assert core.completion.complete is False
     core.receive_data(HELLO + STOP + DONE)

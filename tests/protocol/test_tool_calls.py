@@ -16,7 +16,7 @@ def piece(
     return msgspec.convert({"index": index, "id": call_id, "function": function}, ToolCallDelta)
 
 
-def folded(*pieces: ToolCallDelta) -> list[tuple[str, str | None, str | None]]:
+def accumulated(*pieces: ToolCallDelta) -> list[tuple[str, str | None, str | None]]:
     calls = ToolCalls()
     for delta in pieces:
         calls.add(delta)
@@ -118,7 +118,7 @@ RULES: dict[str, tuple[list[ToolCallDelta], list[tuple[str, str, str]]]] = {
 @pytest.mark.parametrize("rule", RULES)
 def test_the_rule(rule: str) -> None:
     pieces, calls = RULES[rule]
-    assert folded(*pieces) == calls
+    assert accumulated(*pieces) == calls
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_the_page_in_the_docs_shows_the_table() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "python -m tests.quirks writes it"
 
 
-def folded(chunks: Iterable[ChatCompletionChunk], failure: ChatCompletionError | None) -> Seen:
+def accumulated(chunks: Iterable[ChatCompletionChunk], failure: ChatCompletionError | None) -> Seen:
     """What is seen in chunks that were yielded."""
     accumulator = Accumulator()
     accumulator.add_all(chunks)
@@ -73,7 +73,7 @@ def test_at_every_split(name: str) -> None:
         exchange.receive_eof(NOW_S)
         chunks += drain_all(exchange)
         assert seen(exchange.parser.completion, exchange.failure) == example.seen
-        assert folded(chunks, exchange.failure) == example.seen
+        assert accumulated(chunks, exchange.failure) == example.seen
         assert exchange.is_complete is not bool(example.seen.failure)
 
 
@@ -104,13 +104,13 @@ def test_through_both_clients(name: str, size: int, server: Server, make_client:
     iterated: list[ChatCompletionChunk] = []
     stream = client.chat_completion_stream(request)
     failure = failure_in(lambda: iterated.extend(stream))
-    assert folded(iterated, failure) == expected
+    assert accumulated(iterated, failure) == expected
     assert seen(stream.completion, failure) == expected
 
     called: list[ChatCompletionChunk] = []
     returned: list[ChatCompletion] = []
     failure = failure_in(lambda: returned.append(client.chat_completion_stream(request, called.append)))
-    assert folded(called, failure) == expected
+    assert accumulated(called, failure) == expected
     assert [seen(completion, None) for completion in returned] == [expected] * (failure is None)
 
     stream = client.chat_completion_stream(request)

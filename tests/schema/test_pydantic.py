@@ -1,4 +1,4 @@
-"""pydantic's types: alone, within others, with validators of the user's own; and numbers that are whole."""
+"""pydantic's types: alone, within others, with validators of the user's own; and numbers that are complete."""
 
 import datetime as dt
 import json
@@ -140,7 +140,7 @@ class CountedModel(pydantic.BaseModel):
     n: int
 
 
-def test_a_whole_number_is_an_integer_however_it_is_written() -> None:
+def test_a_complete_number_is_an_integer_however_it_is_written() -> None:
     """JSON Schema, "integer": any number with a zero fractional part."""
     assert parsed('{"n": 3.0, "x": 1, "items": [1e2]}', Counted) == Counted(3, 1.0, [100])
     assert parsed('{"n": 3.0}', CountedModel) == CountedModel(n=3)

@@ -52,7 +52,7 @@ class Scenario:
 
     @property
     def text(self) -> str:
-        """What a whole answer says: up to sixty words, which nobody else's answer has."""
+        """What a complete answer says: up to sixty words, which nobody else's answer has."""
         words = random.Random(self.number).randrange(1, 60)
         return " ".join(f"{self.number}.{word}" for word in range(words))
 

@@ -12,7 +12,7 @@ from tests.support.tls import authority, server_context
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 BUSY = b"HTTP/1.1 503 Busy\r\nretry-after-ms: 2\r\ncontent-length: 0\r\n\r\n"
 CALM = b"x-calm:"
-"""A request with this header gets a whole stream at once."""
+"""A request with this header gets a complete stream at once."""
 
 MAX_PAUSE_S = 0.002
 rng = random.Random(0)

@@ -68,7 +68,7 @@ def cut_every(data: bytes, size: int) -> list[bytes]:
 
 
 def every_split(data: bytes) -> Iterator[list[bytes]]:
-    """The data whole, byte by byte, and cut once at every place."""
+    """The data complete, byte by byte, and cut once at every place."""
     yield [data]
     yield cut_every(data, 1)
     for place in range(1, len(data)):

@@ -46,7 +46,7 @@ def chunk(content: str | None = None, finish: str | None = None, **fields: Any) 
 
 
 def completion(content: str = "Hello", finish: str = "stop", **fields: Any) -> dict[str, Any]:
-    """A whole completion as OpenAI sends it."""
+    """A complete completion as OpenAI sends it."""
     message = {"role": "assistant", "content": content, "refusal": None}
     return {
         "id": "chatcmpl-1",
@@ -134,7 +134,7 @@ class Peer:
         self.send(tail + b"0\r\n\r\n")
 
     def answer(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
-        """Send a whole response."""
+        """Send a complete response."""
         self.send_head(status, {"content-length": str(len(body))} | dict(headers or {}))
         self.send(body)
 
@@ -142,7 +142,7 @@ class Peer:
         self.answer(status, json.dumps(value).encode(), {"content-type": "application/json"} | dict(headers or {}))
 
     def stream(self, *texts: str, finish: str = "stop") -> None:
-        """Send a whole stream."""
+        """Send a complete stream."""
         self.begin_stream()
         for text in texts:
             self.send_event(chunk(text))

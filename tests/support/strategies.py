@@ -101,7 +101,7 @@ _choices: st.SearchStrategy[JSON] = st.builds(
 
 @st.composite
 def completions(draw: st.DrawFn) -> JSON:
-    """A whole completion, as the blocking call gets it."""
+    """A complete completion, as the blocking call gets it."""
     choices = draw(st.lists(_choices, min_size=1, max_size=3))
     for index, choice in enumerate(choices):
         choice["index"] = index

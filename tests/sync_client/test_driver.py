@@ -116,7 +116,7 @@ def test_ctrl_c_while_entering(make_client: MakeClient) -> None:
 
 
 def test_ctrl_c_while_the_end_of_the_body_is_awaited(make_client: MakeClient) -> None:
-    """Behind `[DONE]`: the answer is whole, and the interrupt is not swallowed."""
+    """Behind `[DONE]`: the answer is complete, and the interrupt is not swallowed."""
 
     def serve(peer: Peer) -> None:
         peer.read_request()

@@ -143,7 +143,7 @@ def test_headers_that_hold_secrets_lose_their_values_and_keep_their_lengths() ->
 
 
 @pytest.mark.parametrize("word", [SECRET, "another"])
-def test_a_compressed_body_that_holds_a_secret_is_masked_as_a_whole(word: str) -> None:
+def test_a_compressed_body_that_holds_a_secret_is_masked_as_a_complete(word: str) -> None:
     body = gzip.compress(b"y" * 100_000 + SECRET.encode())
     head = b"HTTP/1.1 401 No\r\ncontent-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(body)
     said = [head[:20], head[20:] + body[:40], body[40:]]

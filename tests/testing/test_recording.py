@@ -50,7 +50,7 @@ def real(client: Any) -> Client:
     return getattr(client, "_client", client)
 
 
-def fold(exchange: RecordedExchange) -> str:
+def accumulate(exchange: RecordedExchange) -> str:
     outcome = run((read.data for read in exchange.body_reads()), eof=False)
     assert outcome.complete
     return outcome.completion.text
@@ -252,7 +252,7 @@ def test_a_client_of_ones_own_is_heard_too() -> None:
         assert drain(client.chat_completion_stream(REQUEST))[1] is None
         assert drain(client.chat_completion_stream(REQUEST))[0] == ["Hel"]
     assert [exchange.end_reason for exchange in recording.exchanges] == ["complete", "server closed"]
-    assert fold(recording.exchanges[0]) == f"You sent {'*' * len(KEY)}"
+    assert accumulate(recording.exchanges[0]) == f"You sent {'*' * len(KEY)}"
 
 
 def test_a_token_that_a_function_gave_is_no_attempt_of_its_own_and_not_recorded(tmp_path: Path) -> None:
@@ -307,7 +307,7 @@ def test_calls_at_the_same_time_are_told_apart(tmp_path: Path) -> None:
             thread.join()
     exchanges = Recording.load(tmp_path / "it.jsonl").exchanges
     assert [(exchange.call, exchange.end_reason) for exchange in exchanges] == [(1, "complete"), (2, "complete")]
-    assert [fold(exchange) for exchange in exchanges] == ["a", "b"]
+    assert [accumulate(exchange) for exchange in exchanges] == ["a", "b"]
 
 
 def test_a_disk_that_is_full_ends_the_recording_alone() -> None:
@@ -451,7 +451,7 @@ def test_a_file_that_is_wrong_says_where(tmp_path: Path, lines: list[str], words
 
 def test_a_recording_feeds_the_core_read_by_read(recording: Recording) -> None:
     answered = recording.exchanges[1]
-    assert fold(answered) == "Hello"
+    assert accumulate(answered) == "Hello"
     assert [read.ns for read in answered.body_reads()] == [
         read.ns for read in answered.reads if read.data[read.head_size :] not in (b"", b"0\r\n\r\n")
     ]
@@ -467,4 +467,4 @@ def test_a_compressed_body_is_read_without_its_coding() -> None:
         with record(client) as recording:
             client.chat_completion_stream(REQUEST).final_completion()
     assert [part for part in (b"Hello", b"there") if part in recording.exchanges[0].reads[-1].data] == []
-    assert fold(recording.exchanges[0]) == "Hello there" + "!" * 100_000
+    assert accumulate(recording.exchanges[0]) == "Hello there" + "!" * 100_000

@@ -141,7 +141,7 @@ def test_what_was_not_heard_to_its_end_is_cut_there(make_client: MakeClient) -> 
 
 
 def test_where_the_client_left_it_is_the_client_that_leaves(make_client: MakeClient) -> None:
-    """An answer without `[DONE]` is whole when its client has waited long enough, which a close would cut short."""
+    """An answer without `[DONE]` is complete when its client has waited long enough, which a close would cut short."""
     original = recorded(["Hel", finish(), stall()], timeout=Timeout(idle_s=0.2))
     assert original.exchanges[0].end_reason == "client closed"
     with ScriptedServer(replay(original, speed=FAST)) as server:

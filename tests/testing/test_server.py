@@ -172,7 +172,7 @@ def test_a_wish_for_a_tunnel_is_refused() -> None:
         assert b"a scripted server answers POST alone, not CONNECT example.org:443" in client.read_all()
 
 
-def test_200_streams_at_once_come_whole() -> None:
+def test_200_streams_at_once_come_complete() -> None:
     gate = Gate()
     with ScriptedServer(["Hel", gate, "lo", finish(), done()]) as server, ThreadPoolExecutor(200) as pool:
         answers = [pool.submit(asked, server) for _ in range(200)]

@@ -191,13 +191,13 @@ def test_responses_in_between() -> None:
     ],
     ids=["json", "html", "bytes"],
 )
-def test_a_whole_response(body: dict[str, object] | str | bytes, content_type: bytes, sent: bytes) -> None:
+def test_a_complete_response(body: dict[str, object] | str | bytes, content_type: bytes, sent: bytes) -> None:
     assert streamed(respond(599, body)) == (
         b"HTTP/1.1 599 \r\nconnection: close\r\ncontent-length: %d\r\n%s\r\n%s" % (len(sent), content_type, sent)
     )
 
 
-def test_a_whole_response_has_its_own_headers_instead() -> None:
+def test_a_complete_response_has_its_own_headers_instead() -> None:
     response = streamed(respond(200, {}, {"Content-Type": "text/plain", "content-length": "9"}))
     assert b"content-type: text/plain" in response
     assert b"content-length: 9" in response
@@ -326,7 +326,7 @@ def test_for_ever_without_a_byte_ends_too() -> None:
         assert server.journal.wait_for_disconnect()
 
 
-def test_a_reply_is_a_whole_answer() -> None:
+def test_a_reply_is_a_complete_answer() -> None:
     assert texts_in(streamed(*reply("Why, hello"))) == ["Why,", " hello"]
     assert texts_in(streamed(*reply(["He", "llo"], finish_reason="length"))) == ["He", "llo"]
     assert texts_in(streamed(*reply(""))) == []
@@ -360,7 +360,7 @@ def test_what_was_not_called_is_refused(thing: Any) -> None:
 
 
 @pytest.mark.parametrize("script", [FAULTS[0], refuse(), on_connect("x"), Replay((), 1.0), asked])
-def test_a_whole_script_is_no_step(script: Any) -> None:
+def test_a_complete_script_is_no_step(script: Any) -> None:
     message = (
         f"and bytes, not {type(script).__name__}; hint: it is a script of its own, which stands alone, not in a list"
     )
