@@ -42,7 +42,7 @@ class Chatting:
         self._stream = pyte.ByteStream(self.screen)
         self._fd, inner = os.openpty()
         self._set_size(columns, rows)
-        usual = {"TERM": "xterm-256color", "XDG_CONFIG_HOME": str(folder), "XDG_DATA_HOME": str(folder)}
+        usual = {"TERM": "xterm-256color", "NO_COLOR": "", "XDG_CONFIG_HOME": str(folder), "XDG_DATA_HOME": str(folder)}
         self.process = subprocess.Popen(
             [sys.executable, "-c", TAKE_THE_TERMINAL, *(command or [*COMMAND, "chat"]), *arguments],
             stdin=inner,

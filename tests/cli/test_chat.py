@@ -365,11 +365,13 @@ def test_commands_take_back_change_and_save(tmp_path: Path) -> None:
         chat.wait_for_prompt()
         chat.send("/clear")
         chat.wait_for("^a new conversation$")
+        chat.wait_for_prompt()
         chat.send("Five")
         chat.wait_for("^To Five$")
         chat.wait_for_prompt()
         chat.send(f"/load {tmp_path}/saved.jsonl")
         chat.wait_for("firsttoken: going on with .*")
+        chat.wait_for_prompt()
         chat.send("Six")
         chat.wait_for("^To Six$")
         requests = server.journal.requests
@@ -398,8 +400,10 @@ def test_files_are_attached_to_the_next_message(tmp_path: Path) -> None:
             chat.wait_for_prompt()
             chat.send(f"/attach {tmp_path / 'none.txt'}")
             chat.wait_for("can't read the attachment")
+            chat.wait_for_prompt()
             chat.send(f"/attach {tmp_path / 'b.txt'}")
             chat.wait_for("^attached to the next message$")
+            chat.wait_for_prompt()
             chat.send("And this?")
             chat.wait_for("^Four$")
         assert messages(server, 2)[0]["content"] == "a.txt:\n\n1 + 1\n\nHow much?"
@@ -455,6 +459,8 @@ def test_a_reader_that_leaves_ends_it_quietly(tmp_path: Path) -> None:
         )
         assert (done.stdout, done.stderr) == ("Because ", "")
         assert server.journal.wait_for_disconnect()
+    ((_, _, asked), (_, content, state)) = said(tmp_path)
+    assert (asked, content.startswith("Because xxx"), state) == ("complete", True, "stopped")
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_what_is_written_is_what_rich_renders_of_the_finished_text(width: int) -
     with console.capture() as captured:
         console.print(markdown)
     beside = re.compile(r"[\s.]")
-    assert beside.sub("", "".join(written([DOCUMENT], width))) == beside.sub("", captured.get())
+    assert beside.sub("", "".join(written([DOCUMENT], width))) == beside.sub("", ANSI.sub("", captured.get()))
 
 
 def test_what_it_looks_like() -> None:
@@ -96,6 +96,17 @@ def test_a_word_is_shown_once_it_is_certain(pieces: list[str], shown: str) -> No
     for piece in pieces:
         writer.write(piece)
     assert ANSI.sub("", "".join(out)) == shown
+
+
+def test_a_string_of_several_lines_keeps_its_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    out: list[str] = []
+    MarkdownWriter(out.append, lambda: 80).write('```python\n"""One\nif two\n\nthree"""\nif x: pass\n')
+    rows = "".join(out).split("\n")
+    (colour,) = set(re.findall(r"\x1b\[[0-9;]+m", rows[1])) - {"\x1b[0m"}
+    assert colour in rows[3]
+    assert colour not in rows[4]
 
 
 def test_nothing_moves_the_cursor() -> None:

@@ -10,11 +10,14 @@ import re
 from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
 
+from pygments.token import Comment, String
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markdown import Heading, Markdown, TableElement
 from rich.segment import Segment, Segments
 from rich.syntax import Syntax
 from rich.table import Table
+from rich.text import Text
+from rich.theme import Theme
 
 from firsttoken._cli.chat.paragraph import PARSER, Paragraph
 
@@ -35,7 +38,9 @@ _CERTAIN: Final = re.compile(
 )
 """How a line begins that is text, or an item with text, however it goes on."""
 
+_THEME: Final = Theme({"markdown.code": "cyan"})  # rich's own is on black, which is a box on a light terminal
 _CODE_COLUMNS: Final = 4
+_MAX_OPEN_LINES: Final = 100
 
 
 class _Item(NamedTuple):
@@ -58,7 +63,7 @@ class MarkdownWriter:
     def __init__(self, write: Callable[[str], None], width: Callable[[], int]) -> None:
         self._write = write
         self._width = width
-        self._console = Console(highlight=False, emoji=False, markup=False)
+        self._console = Console(highlight=False, emoji=False, markup=False, force_terminal=True, theme=_THEME)
         self._line = ""  # as far as it has come
         self._is_fed = False  # whether the paragraph has it already
         self._items: list[_Item] = []
@@ -68,7 +73,7 @@ class MarkdownWriter:
         self._paragraph: Paragraph | None = None
         self._fence = ""
         self._code_indent = 0
-        self._highlighter: Syntax | None = None
+        self._code: _Code | None = None
 
     def write(self, text: str) -> None:
         """Add a piece of the answer."""
@@ -193,24 +198,24 @@ class MarkdownWriter:
         if match is not None:
             self._fence, language = match[1], match[2]
             self._code_indent = indent
-            self._highlighter = Syntax("", language or "text", theme="ansi_dark", background_color="default")
+            self._code = _Code(language)
 
     def _add_code(self, line: str) -> None:
         stripped = line.strip()
         if stripped and len(stripped) >= len(self._fence) and set(stripped) == {self._fence[0]}:
             self._end_block()
         else:
-            self._write_code(line.expandtabs(_CODE_COLUMNS), self._highlighter)
+            self._write_code(line.expandtabs(_CODE_COLUMNS), self._code)
 
-    def _write_code(self, line: str, highlighter: Syntax | None) -> None:
+    def _write_code(self, line: str, code: "_Code | None") -> None:
         """Write a line of code as it is: the terminal wraps it, and it can be copied."""
         indent = len(line) - len(line.lstrip())
-        code = line[min(indent, self._code_indent) :]
-        if highlighter is not None and code.strip():
+        text = line[min(indent, self._code_indent) :]
+        if code is not None:
             with self._console.capture() as captured:
-                self._console.print(highlighter.highlight(code), end="", soft_wrap=True)
-            code = captured.get().rstrip("\n")
-        self._write(" " * self._column + code + "\n" if code else "\n")
+                self._console.print(code.highlight(text), end="", soft_wrap=True)
+            text = captured.get()
+        self._write(" " * self._column + text + "\n" if text else "\n")
 
     def _end_block(self) -> None:
         if self._kind is None:
@@ -245,6 +250,28 @@ class MarkdownWriter:
     @property
     def _column(self) -> int:
         return self._items[-1].column if self._items else 0
+
+
+class _Code:
+    """Lines of code, highlighted one by one: each with those before it to which a string or a comment is still open."""
+
+    def __init__(self, language: str) -> None:
+        self._syntax = Syntax("", language or "text", theme="ansi_dark", background_color="default")
+        self._open: list[str] = []
+
+    def highlight(self, line: str) -> Text:
+        """The line in its colours."""
+        lines = [*self._open, line]
+        code = "\n".join(lines)
+        text = self._syntax.highlight(code).split("\n", allow_blank=True)[len(lines) - 1]
+        self._open = lines if len(lines) < _MAX_OPEN_LINES and self._is_open(code) else []
+        return text
+
+    def _is_open(self, code: str) -> bool:
+        """Whether the last token may go on in the next line."""
+        lexer = self._syntax.lexer
+        tokens = [] if lexer is None else [kind for kind, text in lexer.get_tokens(code) if text.strip()]
+        return bool(tokens) and (tokens[-1] in String or tokens[-1] in Comment.Multiline)
 
 
 class _LeftHeading(Heading):

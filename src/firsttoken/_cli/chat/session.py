@@ -141,20 +141,11 @@ class Chat:
         Raises:
             OutputError: stdout can't be written to.
         """
-        model = self.target.model
         try:
             stream = self._connected().chat_completion_stream(self.target.request(self.conversation.messages()))
+            failure = self._show_and_keep(stream)
         except EXPECTED_ERRORS as error:
             return self._report(error)
-        self._stream = stream
-        try:
-            failure = self._show(stream)
-            self.conversation.answer(stream.completion, model, stream.state)
-        except EXPECTED_ERRORS as error:
-            return self._report(error)
-        finally:
-            stream.close()
-            self._stream = None
         self._note_end(stream)
         if failure is not None:
             return self._report(failure)
@@ -222,6 +213,17 @@ class Chat:
             return self._report(error)
         self.attachments = []
         return self.answer()
+
+    def _show_and_keep(self, stream: "ChatCompletionStream") -> Exception | None:
+        """Show a stream, keep what came of it, however it ends; gives the error in which it ended."""
+        model = self.target.model
+        self._stream = stream
+        try:
+            return self._show(stream)
+        finally:
+            stream.close()
+            self._stream = None
+            self.conversation.answer(stream.completion, model, stream.state)
 
     def _show(self, stream: "ChatCompletionStream") -> Exception | None:
         """Show a stream to its end; gives the error in which it ended."""
