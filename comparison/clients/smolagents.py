@@ -8,6 +8,7 @@ def answer(question, emit):
         "m",
         api_base=question.base_url,
         api_key=question.key,
+        retry=False,  # it would wait a minute after a 429
         client_kwargs={
             "max_retries": 0,
             "timeout": question.timeout_s,

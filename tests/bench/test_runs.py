@@ -111,6 +111,17 @@ def test_the_rate_is_the_one_that_was_asked_for() -> None:
     assert max(level["achieved_rate"] for level in levels) == pytest.approx(100, rel=0.02)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("arrival", ["constant", "poisson"])
+def test_200_requests_a_second_for_half_a_minute(arrival: str) -> None:
+    with ScriptedServer([role(), "x", finish(), done()]) as server:
+        settings = {"levels": [Level(rate=200)], "requests": None, "duration_s": 30.0, "arrival": arrival}
+        (level,) = run(config(server, **settings))["levels"]
+    assert level["requests"] == 6000
+    assert level["achieved_rate"] == pytest.approx(200, rel=0.01)
+    assert level["failed"] == {}
+
+
 def test_several_workers_send_what_one_would() -> None:
     with ScriptedServer([role(), "x", finish(), done()]) as server:
         report = run(config(server, workers=2, levels=[Level(concurrency=3)], requests=31, warmup=0))
