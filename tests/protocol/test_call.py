@@ -427,6 +427,18 @@ def test_each_attempt_has_a_token_and_a_permit_of_its_own() -> None:
         machine.deadline_passed(machine.deadline)
 
 
+@pytest.mark.parametrize(("status", "waits"), [(429, False), (503, False), (500, True)])
+def test_what_the_limiter_waits_for_is_not_waited_for_twice(status: int, *, waits: bool) -> None:
+    """A retry after an overload queues for its permit at once, and comes first when the limiter's pause is over."""
+    machine = new_machine(replace(RETRYING, needs_permit=True))
+    machine.permit_granted(NOW_S)
+    machine.connected(NOW_S, is_reused=False)
+    machine.sent(NOW_S)
+    machine.receive_data(response(status, {"retry-after": "5"}, b""), NOW_S)
+    assert take_all(machine) == [Action.RELEASE, Action.SLEEP]
+    assert machine.deadline == NOW_S + 5 * waits
+
+
 def test_a_configuration_error_ends_the_call() -> None:
     machine = new_machine(RETRYING)
     error = ConfigurationError("SSL_CERT_FILE can't be read")

@@ -482,6 +482,12 @@ def test_what_has_only_text_is_encoded_at_once_to_the_same_bytes(
     assert encode_body(at_once, stream=stream) == encode_body(the_long_way, stream=stream)
 
 
+def test_a_request_without_extra_fields_is_encoded_the_long_way_too() -> None:
+    request = chat_completion_request("m", ({"role": "user", "content": "Hi"},))
+    request.extra = None  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
+    assert json.loads(encode_body(request, stream=False)) == sent()
+
+
 def test_an_invalid_message_of_text_alone() -> None:
     message: Any = {("a", "b"): "x"}
     with pytest.raises(ConfigurationError, match="the request can't be encoded as JSON"):
