@@ -8,7 +8,8 @@ import pytest
 from firsttoken._protocol.accumulator import COMPACT_AFTER
 from firsttoken.sansio import Accumulator
 from firsttoken.types import ChatCompletion, ChatCompletionChunk, CompletionUsage
-from tests.support.server import chunk
+from tests.support.core import run
+from tests.support.server import chunk, event
 
 
 def made(**fields: Any) -> ChatCompletionChunk:
@@ -122,3 +123,24 @@ def test_a_list_that_a_server_sends_again_as_far_as_it_has_grown_is_the_last_one
     extras: list[dict[str, object]] = [{"citations": ["a"]}, {"citations": ["a", "b"]}, {"citations": ["c"]}]
     assert accumulate(*(ChatCompletionChunk(extra=extra) for extra in extras[:2])).extra == {"citations": ["a", "b"]}
     assert accumulate(*(ChatCompletionChunk(extra=extra) for extra in extras)).extra == {"citations": ["a", "b", "c"]}
+
+
+@pytest.mark.parametrize(
+    ("usages", "total"),
+    [
+        (
+            [
+                {"prompt_tokens": 3, "completion_tokens": 2},
+                {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
+            ],
+            5,
+        ),
+        ([{"total_tokens": 0}, {"prompt_tokens": 3, "completion_tokens": 2}], 5),
+        ([{"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}], 0),
+        ([{"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 9}, {"total_tokens": 0}], 9),
+    ],
+)
+def test_a_total_of_zeros_does_not_stand_in_for_a_missing_one(usages: list[dict[str, int]], total: int) -> None:
+    outcome = run(b"".join(event(chunk("a", usage=usage)) for usage in usages))
+    assert outcome.completion.usage is not None
+    assert outcome.completion.usage.total_tokens == total

@@ -205,3 +205,14 @@ def test_parameters_of_pydantic() -> None:
 def test_what_is_not_a_function_is_refused(thing: Any) -> None:
     with pytest.raises(ConfigurationError, match="a tool must be a dict or a function, not "):
         function_tool(thing)
+
+
+def test_a_parameter_that_pydantic_can_not_check_is_refused_by_name() -> None:
+    def look_around(word: Annotated[str, pydantic.Field(pattern="^(?=a)b")]) -> None: ...
+
+    with pytest.raises(ConfigurationError) as caught:
+        function_tool(look_around)
+    assert str(caught.value) == (
+        "pydantic can't check the parameters of look_around: "
+        "error: look-around, including look-ahead and look-behind, is not supported"
+    )

@@ -43,8 +43,10 @@ def _merged(known: _Counts, new: _Counts) -> _Counts:
 
 
 def has_total(usage: CompletionUsage, raw: bytes) -> bool:
-    """Whether the server sent a total, in the JSON that the usage stands in."""
-    return usage.total_tokens != 0 or b'"total_tokens"' in raw
+    """Whether the server sent a total of any count, in the JSON that the usage stands in."""
+    return usage.total_tokens != 0 or (
+        b'"total_tokens"' in raw and (usage.prompt_tokens != 0 or usage.completion_tokens != 0)
+    )
 
 
 def with_total(usage: CompletionUsage) -> CompletionUsage:

@@ -164,16 +164,21 @@ def _arguments_type(function: Function) -> type:
     parameters = inspect.signature(function).parameters
     if any(map(involves_pydantic, _hints(function).values())):
         import pydantic
+        import pydantic_core
 
         create: Callable[..., type] = pydantic.create_model
-        return create(
-            name_of_function(function),
-            __config__=pydantic.ConfigDict(extra="forbid", arbitrary_types_allowed=True),
-            **{
-                name: (hint, ... if parameters[name].default is inspect.Parameter.empty else parameters[name].default)
-                for name, hint in _hints(function).items()
-            },
-        )
+        fields_of_model = {
+            name: (hint, ... if parameters[name].default is inspect.Parameter.empty else parameters[name].default)
+            for name, hint in _hints(function).items()
+        }
+        config = pydantic.ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+        try:
+            return create(name_of_function(function), __config__=config, **fields_of_model)
+        except (pydantic_core.SchemaError, pydantic.errors.PydanticUserError) as error:
+            why = str(error).strip().rpartition("\n")[2].strip()
+            raise ConfigurationError(
+                f"pydantic can't check the parameters of {name_of_function(function)}: {why}"
+            ) from error
     fields: list[tuple[str, object] | tuple[str, object, object]] = [
         (name, hint)
         if parameters[name].default is inspect.Parameter.empty
