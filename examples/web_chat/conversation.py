@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from typing import cast
 
 from firsttoken import assistant_message, tool_message, user_message
 from firsttoken.types import Message
@@ -12,13 +13,19 @@ Part = Mapping[str, object]
 def to_chat_messages(messages: Iterable[Mapping[str, object]]) -> Iterator[Message]:
     """Give the messages of a conversation; of the browser's parts those that a model reads."""
     for message in messages:
-        given = message.get("parts")
-        parts = [part for part in given if isinstance(part, dict)] if isinstance(given, list) else []
+        parts = parts_of(message)
         if message.get("role") == "user":
             yield user_message(text_of(parts))
         elif message.get("role") == "assistant":
             for step in steps_of(parts):
                 yield from assistant_messages(step)
+
+
+def parts_of(message: Mapping[str, object]) -> list[Part]:
+    """The parts of a message; a browser may send anything."""
+    given = message.get("parts")
+    found = cast("list[object]", given) if isinstance(given, list) else []
+    return [cast("Part", part) for part in found if isinstance(part, dict)]
 
 
 def steps_of(parts: Iterable[Part]) -> list[list[Part]]:

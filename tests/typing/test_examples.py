@@ -10,7 +10,7 @@ import pytest
 
 from tests.typing.test_public_api import ROOT, each_checker
 
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "how-to").glob("*.md")])
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "docs").glob("[!_]*/*.md")])
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _MYPY = ("mypy", "--strict", "--allow-redefinition", "--follow-imports=silent", "--ignore-missing-imports")
 
@@ -47,7 +47,7 @@ def test_every_block_of_the_docs(name: str, pages: Path) -> None:
 
 @each_checker
 def test_every_example(name: str, tmp_path: Path) -> None:
-    files = sorted((ROOT / "examples").glob("*.py"))
+    files = sorted([*(ROOT / "examples").glob("*.py"), *(ROOT / "examples" / "web_chat").glob("*.py")])
     for file in files:
         (tmp_path / file.name).write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
     (tmp_path / "pyrightconfig.json").write_text(json.dumps({"typeCheckingMode": "strict", "pythonVersion": "3.11"}))
