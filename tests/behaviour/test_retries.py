@@ -297,7 +297,7 @@ def test_a_connection_closed_while_it_was_idle_is_replaced(make_client: MakeClie
 @pytest.mark.parametrize("ending", ["close", "reset"])
 @pytest.mark.parametrize("max_retries", [0, 1])
 def test_a_request_that_a_reused_connection_has_taken_is_sent_again_only_as_a_retry(
-    make_client: MakeClient, ending: str, max_retries: int, request: pytest.FixtureRequest
+    make_client: MakeClient, ending: str, max_retries: int, request: Any
 ) -> None:
     if "httpx2" in request.node.name:
         pytest.skip("httpx2 does not tell what was taken: the request is sent again once")

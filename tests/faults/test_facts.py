@@ -2,6 +2,7 @@
 
 import pickle
 import re
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from firsttoken.testing import FAULTS, Fault
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_has_a_name_and_says_what_it_is(fault: Fault, request: pytest.FixtureRequest) -> None:
+def test_a_fault_has_a_name_and_says_what_it_is(fault: Fault, request: Any) -> None:
     assert re.fullmatch(r"[a-z0-9]+([-.][a-z0-9]+)*", fault.name)
     assert str(fault) == fault.name
     assert request.node.name.endswith(f"[{fault.name}]")
