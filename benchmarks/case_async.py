@@ -18,7 +18,7 @@ from benchmarks.report import (
 )
 
 BULK_LIMIT = 2.0
-MANY_LIMIT = 1.6
+MANY_LIMIT = 1.8
 OPENING_LIMIT = 1.7
 LATE_S = 1.0
 STREAM_LIMIT_BYTES = 40 * 1024

@@ -7,7 +7,7 @@ from benchmarks.processes import read_streams, stream_server
 from benchmarks.report import Row, Scale, at_most, best, microseconds
 
 BULK_LIMIT = 2.0
-SINGLE_CHUNK_LIMIT = 1.4
+SINGLE_CHUNK_LIMIT = 2.0
 OBSERVER_LIMIT = 1.03
 
 

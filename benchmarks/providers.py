@@ -123,5 +123,8 @@ PROVIDERS: dict[str, Callable[[str], Json]] = {
     "logprobs as a number": _odd_logprobs,
 }
 
+WITH_BLOCKS = {"Groq", "Mistral, reasoning", "OpenRouter, reasoning"}
+"""Those whose chunks have objects of a structure that is looked into."""
+
 UNLIMITED = ("logprobs as a number",)
 """Not a provider's: what the lenient path costs where there is nothing to learn."""

@@ -29,32 +29,39 @@ class Block:
     def add(self, piece: dict[str, object]) -> None:
         """Add a piece."""
         for name, value in piece.items():
-            items = as_array(value)
-            if name in GROWING and isinstance(value, str):
+            if name not in GROWING or (items := _growing(value)) is None:
+                if name not in self._fields or value not in (None, ""):
+                    self._fields[name] = value
+                continue
+            if isinstance(items, str):
                 text = self._texts.get(name)
                 if text is None:
                     text = self._texts[name] = TextBuffer()
-                text.append(value)
+                text.append(items)
                 text.compact()
-            elif name in GROWING and items is not None:
-                self._nested.setdefault(name, BlockList()).add(items)
-            elif name not in self._fields or value not in (None, ""):
-                self._fields[name] = value
-                continue
-            self._fields.setdefault(name, None)  # in the order in which they came
+            else:
+                nested = self._nested.get(name)
+                if nested is None:
+                    nested = self._nested[name] = BlockList()
+                nested.add(items)
+            if name not in self._fields:
+                self._fields[name] = None  # in the order in which they came
 
     def is_continued_by(self, piece: dict[str, object]) -> bool:
         """Whether a piece is one of this block."""
         fields = self._fields
         kind, identifier, other = piece.get("type"), fields.get("id"), piece.get("id")
-        return (
-            (kind in (None, "") or kind == fields.get("type"))
-            and piece.get("index") == fields.get("index")
-            and not self.is_signed
-            and not (identifier and other and identifier != other)
-            and not GROWING.isdisjoint(fields)
-            and all(self._may_grow(name, piece.get(name)) for name in GROWING.intersection(fields))
-        )
+        if (kind and kind != fields.get("type")) or piece.get("index") != fields.get("index") or self.is_signed:
+            return False
+        if identifier and other and identifier != other:
+            return False
+        has_text = False
+        for name in fields:
+            if name in GROWING:
+                has_text = True
+                if not self._may_grow(name, piece.get(name)):
+                    return False
+        return has_text
 
     def _may_grow(self, name: str, value: object) -> bool:
         if name in self._nested:
@@ -64,7 +71,12 @@ class Block:
     @property
     def is_signed(self) -> bool:
         """Whether the block has its signature, which is the last that comes of it."""
-        return bool(self._fields.get("signature")) or any(blocks.ends_signed for blocks in self._nested.values())
+        if self._fields.get("signature"):
+            return True
+        for blocks in self._nested.values():  # noqa: SIM110 - asked for each piece, where a generator costs
+            if blocks.ends_signed:
+                return True
+        return False
 
     def snapshot(self) -> dict[str, object]:
         """The block so far."""
@@ -111,6 +123,10 @@ class BlockList:
     def ends_signed(self) -> bool:
         """Whether the last block has its signature."""
         return self._last is not None and self._last.is_signed
+
+
+def _growing(value: object) -> str | list[object] | None:
+    return value if isinstance(value, str) else as_array(value)
 
 
 def _unwrapped(piece: dict[str, object]) -> dict[str, object]:

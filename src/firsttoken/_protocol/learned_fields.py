@@ -104,6 +104,7 @@ MAX_LEARNED = 32
 DecodeChunk = Callable[[bytes], ChatCompletionChunk]
 _Struct = TypeVar("_Struct", bound=ResponseObject)
 
+_NotErrorName: Any = Annotated[str, msgspec.Meta(pattern=r"^(?!error$)")]
 _NoErrorReason: Any = Annotated[str, msgspec.Meta(pattern=NOT_ERROR_PATTERN)]
 LENIENT_TYPES: dict[type[ResponseObject], dict[str, object]] = {
     ChatCompletionChunk: {},
@@ -224,15 +225,19 @@ def extended_struct(
         struct.__name__,
         [
             *((name, held, _default(struct, name)) for name, held in types.items()),
-            *(
-                (attribute, None if name in ERROR_FIELDS else kind, msgspec.field(default=UNSET, name=name))
-                for attribute, name in names
-            ),
+            *((attribute, _type_of(name, kind), msgspec.field(default=UNSET, name=name)) for attribute, name in names),
         ],
         bases=(struct,),
         kw_only=True,
     )
     return twin, _copier(struct, names) if names else _recast(struct)
+
+
+def _type_of(name: str, kind: Any) -> Any:
+    """The type of a server's own field; what may hold an error is decoded only where it holds none."""
+    if name not in ERROR_FIELDS:
+        return kind
+    return dict[_NotErrorName, object] | None if name == "x_groq" and kind is object else None
 
 
 def _default(struct: type[ResponseObject], name: str) -> Any:
