@@ -48,6 +48,12 @@ HTTP1: dict[str, bytes] = {
 }
 
 STREAMS: dict[str, bytes] = {
+    "white space that is none of JSON's before a body that is not a chat completion": (
+        OK + b"content-length: 7\r\n\r\n\x0b\x0bdta: "
+    ),
+    "white space that is none of JSON's before a completion": (
+        OK + b'\r\n\x0b\x0b{"choices":[{"index":0,"message":{"content":"Hi"},"finish_reason":"stop"}]}'
+    ),
     "gzip that breaks after a chunk": (
         OK + b"content-encoding: gzip\r\n\r\n" + gzipped(HELLO.replace(b"stop", b"")) + b"\xff\xff\xff\xff"
     ),

@@ -235,6 +235,7 @@ class ResponseReader:
             return []
 
     def _decode_body(self, body: bytes) -> list[ChatCompletionChunk]:
+        body = body.lstrip()  # as far as it came by itself it was dropped
         content_type = self._content_type()
         if self._is_model_list:
             models = decode_models(body)
