@@ -48,6 +48,7 @@ HTTP1: dict[str, bytes] = {
 }
 
 STREAMS: dict[str, bytes] = {
+    "a keep-alive that a proxy framed as data": OK + b"\r\ndata:: {}\n\n" + HELLO,
     "white space that is none of JSON's before a body that is not a chat completion": (
         OK + b"content-length: 7\r\n\r\n\x0b\x0bdta: "
     ),
