@@ -1,4 +1,4 @@
-"""The benchmarks run and print their table; what the figures are is no matter for a test."""
+"""The benchmarks run and print their table; the figures are not tested."""
 
 import re
 import subprocess

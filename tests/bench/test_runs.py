@@ -56,7 +56,7 @@ def test_known_gaps_are_measured() -> None:
     assert (level["requests"], level["completed"], level["failed"]) == (30, 30, {})
     assert level["ttft_s"]["count"] == 30
     assert 250 <= level["inter_chunk_s"]["count"] <= 270  # two chunks may come in one read
-    # The role chunk is no token; the usage is the server's. What is above the truth is the machine's: the loop's lag.
+    # The role chunk is not a token; the usage is the server's. What exceeds the truth is the machine's: the loop's lag.
     late_s = 0.001 + level["loop_lag_s"]["p90"]
     for metric, truth_s in (("ttft_s", GAP_S), ("inter_chunk_s", GAP_S), ("tpot_s", GAP_S)):
         assert truth_s - 0.001 <= level[metric]["p50"] <= truth_s + late_s, metric

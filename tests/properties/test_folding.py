@@ -64,7 +64,7 @@ def test_the_tolerant_path_reads_a_chunk_as_the_typed_path_does(completion: JSON
 
 
 def shown(chunks: list[ChatCompletionChunk]) -> str:
-    """All of it, in an order of its own: NaN can be compared in it, and the order of fields is no matter."""
+    """All of it, in an order of its own: NaN can be compared in it, and the order of fields does not count."""
     return repr(msgspec.to_builtins(chunks, order="sorted"))
 
 

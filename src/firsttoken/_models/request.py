@@ -236,7 +236,7 @@ def chat_completion_request(  # noqa: D417 - the fields are those of the struct
         A request that can be sent as often as you like; no call changes it.
 
     Raises:
-        ConfigurationError: there is no such field, one of `tools` is neither a dict nor a function, or a function
+        ConfigurationError: a field is unknown, one of `tools` is neither a dict nor a function, or a function
             can't be a tool.
     """
     given: dict[str, Any] = locals()

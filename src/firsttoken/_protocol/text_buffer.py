@@ -4,7 +4,7 @@ _BLOCK = 1024
 
 
 class TextBuffer(list[str]):
-    """Pieces of one text; None as long as there is no piece, not even an empty one."""
+    """Pieces of one text; None before the first piece, even if that is empty."""
 
     __slots__ = ("_blocks",)
 
@@ -18,7 +18,7 @@ class TextBuffer(list[str]):
 
     @property
     def text(self) -> str:
-        """The text so far, "" where there is no piece."""
+        """The text so far, "" before the first piece."""
         return join_text("".join(self))
 
     def compact(self) -> None:

@@ -64,12 +64,9 @@ def run(
         output: the path of the output: lines as OpenAI's Batch API writes them, in the order of completion.
         model: for all rows, whatever model they name.
         client: sends the requests; None makes one, from the environment. It is not closed.
-        limiter: limits the requests, in place of the four that follow: one that other runs share, for example. None
-            takes the client's, if it has one.
-        concurrency: how many requests at once; "auto" finds out.
-        max_concurrency: the most that "auto" may find.
-        requests_per_minute: how many requests may start in a minute.
-        tokens_per_minute: how many tokens may be used in a minute.
+        limiter: limits the requests in place of the four that follow; None takes the client's, if it has one.
+        concurrency, max_concurrency: how many requests at once; "auto" finds out, and the most that it may find.
+        requests_per_minute, tokens_per_minute: how many requests may start, and tokens be used, in a minute.
         template: makes the prompt of each row: `{name}` is replaced by the row's field of that name.
         system: the system message of rows that have none.
         defaults: fields of the request for rows that do not have them, as in {"max_tokens": 100}.
@@ -80,13 +77,12 @@ def run(
         on_progress: called four times a second with what came of the rows so far.
 
     Returns:
-        What came of the rows. `stopped` where some were not sent, since the server refused all for a reason that is
-        in `reason`.
+        What came of the rows; `stopped` and `reason` where the server refused all, so that some were not sent.
 
     Raises:
         InputError: an id stands for two different rows, no row can be sent, or a file is not what it should be. Nothing
             was sent then, unless `input` is an iterator.
-        ConfigurationError: an argument can't be used, missing API key, or an event loop runs in this thread.
+        ConfigurationError: an argument is invalid, the API key is missing, or an event loop runs in this thread.
         OSError: a file can't be read or written.
     """
     _require_no_loop()
@@ -95,17 +91,7 @@ def run(
     job = Job(input, output, reader, selection=Selection(shard, limit), retry_errors=retry_errors, ordered=ordered)
     _check_client(client)
     limiter = limiter or _limiter(client, concurrency, max_concurrency, requests_per_minute, tokens_per_minute)
-
-    def on_tick(results: Results) -> None:
-        if on_progress is not None:
-            on_progress(results.summary)
-
-    async def send() -> Summary:
-        async with contextlib.AsyncExitStack() as stack:
-            sender = await stack.enter_async_context(AsyncClient()) if client is None else client
-            return await job.run(sender, limiter, on_tick=on_tick)
-
-    return asyncio.run(send())
+    return asyncio.run(_send(job, client, limiter, on_progress))
 
 
 def arun(
@@ -132,7 +118,7 @@ def arun(
         `InputError` at an id that stands for two different rows.
 
     Raises:
-        ConfigurationError: an argument can't be used, or missing API key.
+        ConfigurationError: an argument is invalid, or the API key is missing.
     """
     reader = RowReader(model=model, template=template, system=system, defaults=defaults)
     values = read_file(Path(input)) if isinstance(input, str | os.PathLike) else numbered(input)
@@ -140,6 +126,18 @@ def arun(
     limiter = limiter or _limiter(client, concurrency, max_concurrency, requests_per_minute, tokens_per_minute)
     rows, sender = pending(reader.read(values)), client or AsyncClient()
     return Results(rows, sender, limiter, max_rows=rows_held(limiter), owns_client=client is None)
+
+
+async def _send(
+    job: Job, client: AsyncClient | None, limiter: Limiter, on_progress: Callable[[Summary], object] | None
+) -> Summary:
+    def on_tick(results: Results) -> None:
+        if on_progress is not None:
+            on_progress(results.summary)
+
+    async with contextlib.AsyncExitStack() as stack:
+        sender = await stack.enter_async_context(AsyncClient()) if client is None else client
+        return await job.run(sender, limiter, on_tick=on_tick)
 
 
 def _limiter(

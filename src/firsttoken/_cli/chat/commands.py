@@ -94,7 +94,7 @@ def _undo(chat: "Chat", _: str) -> None:
 
 def _retry(chat: "Chat", _: str) -> None:
     if not chat.conversation.has_question:
-        raise ConfigurationError("there is no question to ask again")
+        raise ConfigurationError("nothing to ask again")
     chat.conversation.retry()
     chat.answer()
 
@@ -102,7 +102,7 @@ def _retry(chat: "Chat", _: str) -> None:
 def _edit(chat: "Chat", _: str) -> None:
     question = chat.conversation.undo()
     if question is None:
-        raise ConfigurationError("there is no question to edit")
+        raise ConfigurationError("nothing to edit")
     chat.draft = _text_of(question.content)
     if not isinstance(question.content, str):
         chat.attachments = [dict(part) for part in question.content if part.get("type") != "text"]
