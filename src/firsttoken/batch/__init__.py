@@ -54,8 +54,7 @@ def run(
 ) -> Summary:
     """Send the rows of an input, and write a line for each into an output file.
 
-    An output that is there already is gone on with: a line that was being written when a run was killed is cut off, and
-    rows that it has are not sent again.
+    An existing output is continued: its rows are not sent again, and a line that a kill cut off is removed.
 
     Args:
         input: the path of a file, or rows. A file has JSON lines, or is .csv, .tsv or .parquet. A row is a line of
@@ -65,8 +64,10 @@ def run(
         model: for all rows, whatever model they name.
         client: sends the requests; None makes one, from the environment. It is not closed.
         limiter: limits the requests in place of the four that follow; None takes the client's, if it has one.
-        concurrency, max_concurrency: how many requests at once; "auto" finds out, and the most that it may find.
-        requests_per_minute, tokens_per_minute: how many requests may start, and tokens be used, in a minute.
+        concurrency: how many requests at once; "auto" finds out.
+        max_concurrency: the most that "auto" may find.
+        requests_per_minute: how many requests may start in a minute.
+        tokens_per_minute: how many tokens may be used in a minute.
         template: makes the prompt of each row: `{name}` is replaced by the row's field of that name.
         system: the system message of rows that have none.
         defaults: fields of the request for rows that do not have them, as in {"max_tokens": 100}.
@@ -80,8 +81,7 @@ def run(
         What came of the rows; `stopped` and `reason` where the server refused all, so that some were not sent.
 
     Raises:
-        InputError: an id stands for two different rows, no row can be sent, or a file is not what it should be. Nothing
-            was sent then, unless `input` is an iterator.
+        InputError: two rows share an id, none can be sent, or a file is invalid; before sending, except in iterators.
         ConfigurationError: an argument is invalid, the API key is missing, or an event loop runs in this thread.
         OSError: a file can't be read or written.
     """
