@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from firsttoken.bench.arrivals import arrivals
 from firsttoken.bench.config import Config, Level, parse_levels, parse_slo
 from firsttoken.bench.histogram import Histogram
-from firsttoken.bench.html import page
+from firsttoken.bench.html import page, write_html
 from firsttoken.bench.level import LevelStats, figures
 from firsttoken.bench.prompts import Prompts
 from firsttoken.bench.table import header, row
 from firsttoken.errors import ConfigurationError
+from tests.support.browser import chromium
 
 durations = st.lists(st.floats(0, 1e5), max_size=60)
 
@@ -244,17 +245,51 @@ def test_counts_survive_json_and_merging() -> None:
     assert again.failed == {"truncated": 10}
 
 
-def test_the_page_shows_every_level_and_asks_for_nothing() -> None:
+def report(**config: Any) -> dict[str, Any]:
+    """A run of three levels: fine, with errors, and one that the client limited."""
+    config = {name: getattr(Config(model="<m>"), name) for name in ("base_url", "data", "workers", "seed", "salt")} | {
+        "model": "<m>",
+        "slo": {},
+        **config,
+    }
     levels = [figures(CLOSED, counted()), figures(OPEN, counted(failed={"truncated": 5}))]
-    config = json.loads(
-        json.dumps(
-            {name: getattr(Config(model="<m>"), name) for name in ("base_url", "data", "workers", "seed", "salt")}
-        )
-    )
-    html = page({"version": 1, "firsttoken": "0", "at": 0.0, "config": {"model": "<m>", **config}, "levels": levels})
+    levels.append({**levels[0], "verdict": "client-limited", "reason": "a worker waited for a core 17% of the time"})
+    return {"version": 1, "firsttoken": "0", "at": 0.0, "config": config, "levels": levels}
+
+
+def test_the_page_shows_every_level_and_asks_for_nothing() -> None:
+    html = page(report(base_url="the-server"))
     assert "&lt;m&gt;" in html
     assert "<m>" not in html
-    for word in ("4 at once", "10/s", "server-errors", "mostly truncated"):
+    for word in ("4 at once", "10/s", "server-errors", "mostly truncated", "the-server", 'class="tick client-limited"'):
         assert word in html
     for outside in ("http:", "https:", "src=", "@import", "<script", "url("):
         assert outside not in html
+
+
+def test_the_page_shows_the_goodput_where_there_are_objectives() -> None:
+    assert "good/s" not in page(report())
+    assert page(report(slo={"ttft": 0.5})).count('data-name="good/s"') == 3
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("browser")
+def test_the_page_fits_a_phone_in_a_size_that_can_be_read(tmp_path: Path) -> None:
+    """Nothing is wider than the screen, the reasons are complete, and no text is smaller than 10 pixels."""
+    write_html(report(), tmp_path / "report.html")
+    with chromium() as browser:
+        phone = browser.new_page(viewport={"width": 390, "height": 780})
+        urls: list[str] = []
+
+        def keep_url(request: Any) -> None:
+            urls.append(request.url)
+
+        phone.on("request", keep_url)
+        phone.goto((tmp_path / "report.html").as_uri())
+        too_wide = "[...document.querySelectorAll('body *')].filter(it => it.getBoundingClientRect().right > 390)"
+        assert phone.evaluate(f"{too_wide}.map(it => it.outerHTML)") == []
+        heights = phone.evaluate(
+            "[...document.querySelectorAll('svg text')].map(it => it.getBoundingClientRect().height)"
+        )
+        assert min(heights) > 10
+        assert urls == [(tmp_path / "report.html").as_uri()]

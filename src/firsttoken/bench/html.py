@@ -5,7 +5,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from firsttoken.bench.chart import Series, line_chart
+from firsttoken.bench.chart import Name, Series, line_chart
 from firsttoken.bench.histogram import Histogram
 from firsttoken.bench.runner import Report
 
@@ -15,22 +15,37 @@ _STYLE = """
 @media (prefers-color-scheme: dark) { :root { --back: #0d1117; --text: #e6edf3; --quiet: #9198a1; --line: #30363d;
   --card: #151b23; --s0: #58a6ff; --s1: #f0883e; --s2: #bc8cff; --good: #3fb950; --bad: #ff7b72; --warn: #d29922; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 1160px; padding: 24px 16px 48px; background: var(--back); color: var(--text);
+body { margin: 0 auto; max-width: 1240px; padding: 24px 16px 48px; background: var(--back); color: var(--text);
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
 h1 { font-size: 26px; margin: 0 0 4px; } h2 { font-size: 19px; margin: 36px 0 12px; }
 p.quiet, .none { color: var(--quiet); margin: 0 0 8px; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 8px; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; white-space: nowrap; }
-th, td { padding: 7px 12px; text-align: right; border-bottom: 1px solid var(--line); }
+th, td { padding: 7px 10px; text-align: right; border-bottom: 1px solid var(--line); }
 th { color: var(--quiet); font-weight: 600; } tr:last-child td { border-bottom: 0; }
 th:first-child, td:first-child, th.verdict, td.verdict { text-align: left; }
-tr.note td { color: var(--quiet); padding-top: 0; } tr:has(+ tr.note) td { border-bottom: 0; }
+tr.note td { color: var(--quiet); padding-top: 0; white-space: normal; overflow-wrap: anywhere; }
+tr:has(+ tr.note) td { border-bottom: 0; }
 .ok { color: var(--good); } .oversaturated { color: var(--warn); }
 .client-limited, .server-errors { color: var(--bad); }
-.charts { display: grid; gap: 16px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 430px), 1fr)); }
+@media (max-width: 1180px) {
+  thead { display: none; } table, tbody { display: block; }
+  tr { display: grid; grid-template-columns: repeat(auto-fill, minmax(155px, 1fr)); }
+  td { display: flex; justify-content: space-between; gap: 8px; border: 0; padding: 3px 12px; }
+  td::before { content: attr(data-name); color: var(--quiet); }
+  tr:not(.note) td:is(:first-child, .verdict) { font-weight: 600; padding-top: 10px; }
+  tr:not(.note) td:first-child { order: -2; grid-column: 1 / -2; }
+  tr:not(.note) td.verdict { order: -1; grid-column: -2 / -1; justify-content: flex-end; }
+  td.verdict::before, td:first-child::before { content: none; }
+  tr:not(.note) ~ tr:not(.note) { border-top: 1px solid var(--line); }
+  tr.note, tr.note td { display: block; } tr:last-child td:last-child { padding-bottom: 10px; }
+}
+.charts { display: grid; gap: 16px; grid-template-columns: repeat(auto-fill, minmax(min(100%, 330px), 1fr)); }
 figure { margin: 0; padding: 14px; background: var(--card); border: 1px solid var(--line); border-radius: 8px; }
-figcaption { font-weight: 600; margin-bottom: 8px; }
-svg { width: 100%; height: auto; display: block; } svg text { fill: var(--quiet); font-size: 12px; }
+figcaption { font-size: 14px; font-weight: 600; margin-bottom: 8px; }
+svg { width: 100%; max-width: 480px; height: auto; display: block; }
+svg text { fill: var(--quiet); font-size: 12px; } svg text[class^="tick "] { font-weight: 600; }
+svg text.oversaturated { fill: var(--warn); } svg text:is(.client-limited, .server-errors) { fill: var(--bad); }
 svg .grid { stroke: var(--line); } polyline { fill: none; stroke-width: 2.2; stroke-linejoin: round; }
 polyline.s0, circle.s0 { stroke: var(--s0); } polyline.s1, circle.s1 { stroke: var(--s1); }
 polyline.s2, circle.s2 { stroke: var(--s2); } circle { fill: var(--card); stroke-width: 2; }
@@ -62,7 +77,7 @@ def page(report: Report) -> str:
     title = f"Load test of {config['model']}"
     sections = [
         f"<h1>{escape(title)}</h1><p class='quiet'>{about}</p><p class='quiet'>{settings}</p>",
-        "<h2>Levels</h2>" + _table(levels),
+        "<h2>Levels</h2>" + _table(levels, goodput=bool(config["slo"])),
         "<h2>Over the levels</h2>" + _over_levels(levels),
         "<h2>Distributions</h2>" + _distributions(levels),
         "<h2>Timeline</h2>" + _timelines(levels),
@@ -78,38 +93,47 @@ def _name(level: dict[str, Any]) -> str:
     return f"{level['concurrency']} at once" if level["rate"] is None else f"{level['rate']:g}/s"
 
 
-def _table(levels: list[dict[str, Any]]) -> str:
-    names = [
-        "load",
-        "requests",
-        "failed",
-        "req/s",
-        "output tok/s",
-        "ttft p50",
-        "p99",
-        "tpot p50",
-        "p99",
-        "e2e p50",
-        "p99",
-    ]
-    head = "".join(f"<th>{name}</th>" for name in names) + '<th class="verdict">verdict</th>'
+def _x_axis(levels: list[dict[str, Any]]) -> tuple[str, list[Name]]:
+    """What the loads are, and their names on the axis; a load whose verdict is not ok has the verdict's colour."""
+    label = "requests per second" if levels and levels[0]["rate"] is not None else "requests at once"
+    loads = (level["concurrency"] if level["rate"] is None else level["rate"] for level in levels)
+    css = ("" if level["verdict"] == "ok" else level["verdict"] for level in levels)
+    return label, [Name(f"{load:g}", verdict) for load, verdict in zip(loads, css, strict=True)]
+
+
+def _table(levels: list[dict[str, Any]], *, goodput: bool) -> str:
     rows: list[str] = []
+    names: list[str] = []
     for level in levels:
-        tokens = level["output_tokens_per_s"]
-        cells = [
-            _name(level),
-            f"{level['requests']:,}",
-            f"{sum(level['failed'].values()):,}",
-            f"{level['requests_per_s']:,.2f}",
-            "no usage" if tokens is None else f"{tokens:,.1f}",
-            *(_ms(level[metric][name]) for metric in ("ttft_s", "tpot_s", "e2e_s") for name in ("p50", "p99")),
-        ]
+        cells = _cells(level, goodput=goodput)
+        names = list(cells)
+        shown = "".join(f'<td data-name="{name}">{escape(cell)}</td>' for name, cell in cells.items())
         verdict = f'<td class="verdict"><b class="{level["verdict"]}">{level["verdict"]}</b></td>'
-        rows.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + verdict + "</tr>")
+        rows.append(f"<tr>{shown}{verdict}</tr>")
         failures = ", ".join(f"{count} {name}" for name, count in level["failed"].items())
         notes = filter(None, (level["reason"], failures and f"failed: {failures}"))
         rows += [f'<tr class="note"><td colspan="{len(cells) + 1}">{escape(note)}</td></tr>' for note in notes]
+    head = "".join(f"<th>{name}</th>" for name in names) + '<th class="verdict">verdict</th>'
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+
+
+def _cells(level: dict[str, Any], *, goodput: bool) -> dict[str, str]:
+    """The figures of a level by the names of their columns."""
+    tokens = level["output_tokens_per_s"]
+    e2e = level["e2e_intended_s" if level["rate"] else "e2e_s"]
+    return {
+        "load": _name(level),
+        "requests": f"{level['requests']:,}",
+        "failed": f"{sum(level['failed'].values()):,}",
+        "req/s": f"{level['requests_per_s']:,.2f}",
+        "tokens/s": "no usage" if tokens is None else f"{tokens:,.1f}",
+        **{
+            f"{metric} {name}": _ms(durations[name])
+            for metric, durations in (("ttft", level["ttft_s"]), ("tpot", level["tpot_s"]), ("e2e", e2e))
+            for name in ("p50", "p99")
+        },
+        **({"good/s": f"{level['goodput_per_s']:,.2f}"} if goodput else {}),
+    }
 
 
 def _ms(value_s: float | None) -> str:
@@ -117,18 +141,15 @@ def _ms(value_s: float | None) -> str:
 
 
 def _over_levels(levels: list[dict[str, Any]]) -> str:
-    names = [_name(level) for level in levels]
-    label = "load"
+    label, names = _x_axis(levels)
     charts = [
-        line_chart(
-            title, label, "per second", [Series("mean", [(x, level[key]) for x, level in enumerate(levels)])], names
-        )
+        line_chart(title, label, "per second", [Series("", [(x, level[key]) for x, level in enumerate(levels)])], names)
         for title, key in (("Output tokens", "output_tokens_per_s"), ("Requests", "requests_per_s"))
     ]
     for title, metric in (
         ("Time to first token", "ttft_s"),
         ("Time per output token", "tpot_s"),
-        ("End to end, from the intended start", "e2e_intended_s"),
+        ("End to end from the intended start", "e2e_intended_s"),
     ):
         lines = [
             Series(percentile, [(x, _in_ms(level[metric][percentile])) for x, level in enumerate(levels)])
@@ -148,8 +169,8 @@ def _distributions(levels: list[dict[str, Any]]) -> str:
         for level in levels:
             histogram = Histogram.from_dict(level["counted"]["histograms"][metric])
             points = [(float(percent), _in_ms(histogram.percentile(percent))) for percent in range(0, 101, 2)]
-            line = Series("the duration that so many percent do not exceed", points if histogram.count else [])
-            charts.append(line_chart(f"{title}, {_name(level)}", "percent of the samples", "ms", [line]))
+            line = Series("", points if histogram.count else [])
+            charts.append(line_chart(f"{title}, {_name(level)}", "percent that took no longer", "ms", [line]))
     return f'<div class="charts">{"".join(charts)}</div>'
 
 
@@ -167,5 +188,5 @@ def _timelines(levels: list[dict[str, Any]]) -> str:
             )
             for column, name in ((0, "completed"), (2, "failed"))
         ]
-        charts.append(line_chart(f"Requests that ended, {_name(level)}", "seconds from the start", "per second", lines))
+        charts.append(line_chart(f"Requests, {_name(level)}", "seconds from the start", "per second", lines))
     return f'<div class="charts">{"".join(charts)}</div>'
