@@ -85,6 +85,14 @@ class Chatting:
         """Reads until a question was answered, or its failure shown, and the prompt is back."""
         return self.wait_until(lambda rows: f">>> {question}" in rows and rows[-1] == PROMPT)
 
+    def wait_until_keys_are_signals(self) -> None:
+        """Waits until the line editor has let go of the terminal."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while not termios.tcgetattr(self._fd)[3] & termios.ISIG:
+            if select.select([self._fd], [], [], 0.001)[0]:
+                self._read(deadline)
+            assert time.monotonic() < deadline
+
     def type(self, text: str | bytes) -> None:
         """Type; the terminal's own answers are read meanwhile, so that neither end waits for the other."""
         data = text.encode() if isinstance(text, str) else text

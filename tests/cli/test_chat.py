@@ -58,6 +58,15 @@ def busy(peer: Peer) -> None:
 # --- a conversation ---------------------------------------------------------------------------------------------------
 
 
+def test_a_limit_of_tokens_is_sent_and_one_that_cuts_is_said(tmp_path: Path) -> None:
+    with ScriptedServer(reply("Because of", finish_reason="length")) as server:
+        options = ["--base-url", server.base_url, "--max-tokens", "2"]
+        done = run("chat", *options, stdin="Why?", XDG_DATA_HOME=str(tmp_path))
+        assert server.journal.requests[0].json["max_tokens"] == 2
+    assert (done.stdout, done.returncode) == ("Because of\n", 8)
+    assert done.stderr == "firsttoken: the answer stops at the limit of tokens, not at its end\n"
+
+
 def test_a_conversation_is_sent_kept_and_gone_on_with(tmp_path: Path) -> None:
     with ScriptedServer("Because.", "So.", "Yes.") as server:
         with Chatting(tmp_path, "--base-url", server.base_url, "-s", "Be brief.", "-m", "tiny") as chat:
@@ -254,6 +263,37 @@ def test_ctrl_c_closes_the_connection_and_the_chat_goes_on(tmp_path: Path, momen
 def _shows(rows: list[str], question: str, shown: str) -> bool:
     """Whether the answer to a question shows something."""
     return question in rows and any(re.search(shown, row) for row in rows[rows.index(question) :])
+
+
+def test_ctrl_c_before_anything_was_sent_stops_too(tmp_path: Path) -> None:
+    with (
+        ScriptedServer([role(), stall()], "So.") as server,
+        Chatting(tmp_path, "--base-url", server.base_url) as chat,
+    ):
+        chat.wait_for_prompt()
+        chat.send("Why?")
+        chat.wait_until_keys_are_signals()
+        chat.type("\x03")  # while what the first question needs is being imported
+        chat.wait_for("^\\(stopped\\)$")
+        chat.wait_for_prompt()
+
+
+def test_a_row_that_vanishes_is_short_enough_for_a_terminal_that_is_made_narrower(tmp_path: Path) -> None:
+    thought = "I wonder about the sky and its colour. " * 5
+    gate = Gate()
+    with (
+        ScriptedServer([role(), reasoning(thought), gate, *reply("So.")]) as server,
+        Chatting(tmp_path, "--base-url", server.base_url, "-m", f"lab/{'long-' * 9}name", columns=120) as chat,
+    ):
+        chat.wait_for_prompt()
+        chat.send("Why?")
+        rows = chat.wait_for("its colour\\.$")
+        assert len(rows[-1]) < 40
+        chat.resize(40)
+        gate.open()
+        chat.wait_for("^So\\.$")
+        rows = chat.wait_for_prompt()
+    assert [row for row in rows if "wonder" in row or "long-" in row] == []
 
 
 def test_ctrl_c_on_an_empty_line_hints_at_ctrl_d(tmp_path: Path) -> None:

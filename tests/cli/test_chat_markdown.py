@@ -21,6 +21,52 @@ from tests.cli.chatting import PROMPT, Chatting
 
 DOCUMENT = (Path(__file__).parent / "answer.md").read_text(encoding="utf-8")
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
+LATE = """\
+A heading
+=========
+
+Text with *emphasis*.
+A heading of **level** two
+---
+
+Name | Value | Note
+-----|------:|-----
+one | 1 | ok 🙂
+数据 two | 22 | `x`
+
+Some text before:
+Full name | Value
+--- | ---
+three | 3
+| four | 4 |
+lazy five
+
+> quote
+lazy text
+- item
+  | a | b |
+  |---|---|
+  | 1 | 2 |
+- x | y
+- z
+
+A | B
+not a table
+
+| a | b |
+|---|---|
+| 1 | 2 |
+c | d
+
+- in a list
+  a heading
+  ---
+- end
+---
+
+end
+"""
+"""What shows only by a later line what it is."""
 
 
 def written(pieces: Iterable[str], width: int) -> list[str]:
@@ -46,27 +92,48 @@ def cut(document: str, seed: int) -> list[str]:
 
 @pytest.mark.parametrize("width", [20, 40, 80, 120])
 def test_the_pieces_make_no_difference(width: int) -> None:
-    expected = written([DOCUMENT], width)
-    for seed in range(20):
-        assert written(cut(DOCUMENT, seed), width) == expected
-    assert written(DOCUMENT, width) == expected
+    for document in (DOCUMENT, LATE):
+        expected = written([document], width)
+        for seed in range(20):
+            assert written(cut(document, seed), width) == expected
+        assert written(document, width) == expected
 
 
-@given(st.text(alphabet="ab *_`#-|>\n1.[]()~\\数🙂", max_size=60), st.integers(0, 1000))
+@given(st.text(alphabet="ab *_`#-|>\n1.[]()~\\数🙂=:", max_size=60), st.integers(0, 1000))
 def test_the_pieces_make_no_difference_whatever_the_text(document: str, seed: int) -> None:
     assert written(cut(document, seed), 30) == written([document], 30)
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])
-def test_what_is_written_is_what_rich_renders_of_the_finished_text(width: int) -> None:
-    """Character by character, in order; rows may be wrapped elsewhere, and numbers have their dot."""
+@pytest.mark.parametrize("document", [DOCUMENT, LATE], ids=["document", "late"])
+def test_what_is_written_is_what_rich_renders_of_the_finished_text(document: str, width: int) -> None:
+    """Character by character, in order; rows may be wrapped elsewhere, numbers have their dot, and lines differ."""
     markdown = Markdown("", hyperlinks=False)
-    markdown.parsed = PARSER.parse(DOCUMENT)
+    markdown.parsed = PARSER.parse(document)
     console = Console(file=io.StringIO(), width=width)
     with console.capture() as captured:
         console.print(markdown)
-    beside = re.compile(r"[\s.]")
-    assert beside.sub("", "".join(written([DOCUMENT], width))) == beside.sub("", ANSI.sub("", captured.get()))
+    beside = re.compile(r"[\s.─═|-]" if document is LATE else r"[\s.]")
+    assert beside.sub("", "".join(written([document], width))) == beside.sub("", ANSI.sub("", captured.get()))
+
+
+def test_a_heading_gets_its_line_and_a_table_its_rest() -> None:
+    rows = written(cut(LATE, 1), 40)
+    assert rows[:6] == [
+        "A heading",
+        "═════════",
+        "",
+        "Text with emphasis. A heading of level",
+        "two",
+        "──────────────────────────────────────",
+    ]
+    assert rows[7:12] == [
+        "Name | Value | Note",
+        " ──────────────────────",
+        " one           1  ok 🙂",
+        " 数据 two     22  x",
+        "",
+    ]
 
 
 def test_what_it_looks_like() -> None:

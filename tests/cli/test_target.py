@@ -2,6 +2,7 @@
 
 import pytest
 
+from firsttoken import user_message
 from firsttoken._cli.target import Target, resolve_target
 
 
@@ -50,6 +51,8 @@ def test_with_neither_it_is_the_local_model(capsys: pytest.CaptureFixture[str]) 
         assert target.base_url is not None
         assert target.base_url.startswith("http://127.0.0.1:")
         assert target[1:4] == ("SmolLM2-135M-Instruct", "", "max_tokens")
+        assert target.request([user_message("Why?")]).max_tokens == 1024
+        assert target.request([user_message("Why?")], max_tokens=7).max_tokens == 7
     assert capsys.readouterr().err == (
         "firsttoken: no OPENAI_API_KEY and no base URL: the local model SmolLM2-135M-Instruct answers\n"
     )

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from firsttoken._cli.options import attach_option, connection_options, require_text, server_options
+from firsttoken._cli.options import attach_option, connection_options, max_tokens_option, require_text, server_options
 from firsttoken._cli.status import HELP
 
 __all__ = ["chat", "config", "models"]
@@ -45,6 +45,7 @@ A key never stands in it. A profile with a base URL that names no key sends none
 @connection_options
 @click.option("-s", "--system", metavar="TEXT", help="Instructions for the model.")
 @attach_option
+@max_tokens_option
 @click.option("-c", "--continue", "go_on", is_flag=True, help="Go on with the last chat.")
 @click.option("--load", type=click.Path(), metavar="FILE", help="Go on with the transcript in FILE.")
 @click.option("--no-save", is_flag=True, help="Keep neither a transcript nor a history of what was typed.")
@@ -65,6 +66,7 @@ def chat(
     header: dict[str, str],
     system: str | None,
     attach: tuple[str, ...],
+    max_tokens: int | None,
     go_on: bool,
     load: str | None,
     no_save: bool,
@@ -94,6 +96,7 @@ def chat(
             Connection(base_url, model, profile, timeout, header),
             system=system,
             attachments=attach,
+            max_tokens=max_tokens,
             go_on=go_on,
             load=load,
             is_saved=not no_save,

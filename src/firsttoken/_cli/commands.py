@@ -5,7 +5,7 @@ import click
 from firsttoken import __version__
 from firsttoken._cli.bench_options import bench
 from firsttoken._cli.chat_options import chat, config, models
-from firsttoken._cli.options import attach_option, connection_options, require_text
+from firsttoken._cli.options import attach_option, connection_options, max_tokens_option, require_text
 from firsttoken._cli.status import HELP
 
 __all__ = ["command"]
@@ -30,7 +30,7 @@ def command() -> None:
 @connection_options
 @click.option("-s", "--system", metavar="TEXT", help="Instructions for the model.")
 @attach_option
-@click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Stop the answer after N tokens.")
+@max_tokens_option
 @click.option("--temperature", type=click.FloatRange(0, 2), metavar="T", help="From 0 (sober) to 2 (wild).")
 @click.option("--json", is_flag=True, help="Write the events of the stream, a JSON object a line, and how it ended.")
 @click.option("--stats", is_flag=True, help="Time to first token, tokens, tokens/s, finish reason, on stderr.")

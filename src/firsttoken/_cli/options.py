@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import click
 
-__all__ = ["attach_option", "connection_options", "require_text", "server_options"]
+__all__ = ["attach_option", "connection_options", "max_tokens_option", "require_text", "server_options"]
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
@@ -32,6 +32,16 @@ def attach_option(command: _Command) -> _Command:
         type=click.Path(),
         metavar="FILE",
         help="An image, audio, PDF or text beside the prompt; or the URL of an image. May be repeated.",
+    )(command)
+
+
+def max_tokens_option(command: _Command) -> _Command:
+    """Add `--max-tokens`."""
+    return click.option(
+        "--max-tokens",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Stop an answer after N tokens. Default: 1024 for the local model, else the server's.",
     )(command)
 
 

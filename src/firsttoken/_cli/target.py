@@ -1,11 +1,11 @@
 """Where a prompt goes: OpenAI, another server, or the local model."""
 
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from firsttoken._cli.terminal import log_stderr, status_line
+from firsttoken._cli.terminal import log_stderr, status_line, update_status_line
 
 if TYPE_CHECKING:
     from firsttoken import ChatCompletionRequest, Client
@@ -17,6 +17,8 @@ __all__ = ["Connection", "Target", "default_model", "resolve_target", "takes_env
 _OPENAI_MODEL: Final = "gpt-5-mini"
 _ANY_MODEL: Final = "default"  # servers of one model take any name
 _LOCAL_CONTEXT_TOKENS: Final = 8192
+_LOCAL_MAX_TOKENS: Final = 1024
+"""Where no limit is named: a small model may repeat itself until its context is full."""
 
 
 class Connection(NamedTuple):
@@ -57,8 +59,8 @@ class Connection(NamedTuple):
 
         return load_profile(self.profile)
 
-    def client(self, target: "Target") -> "Client":
-        """A client for a target.
+    def client(self, target: "Target", show_retry: Callable[[str], None] = update_status_line) -> "Client":
+        """A client for a target, whose retries are shown.
 
         Raises:
             ConfigurationError: a header or the URL is wrong, or there is no key for OpenAI.
@@ -72,7 +74,7 @@ class Connection(NamedTuple):
             proxy=target.proxy,
             timeout=Timeout(total_s=self.timeout_s),
             default_headers={**target.headers, **self.headers},
-            observer=RetryNotes(),
+            observer=RetryNotes(show_retry),
         )
 
 
@@ -86,7 +88,7 @@ class Target(NamedTuple):
         max_tokens_field: the server's name for the limit of tokens.
         api_key: "" for none; None leaves it to the client, which reads the environment.
         headers: of the profile.
-        params: of the profile: fields of each request.
+        params: fields of each request: of the profile, and for the local model a limit of tokens.
     """
 
     base_url: str | None
@@ -98,7 +100,7 @@ class Target(NamedTuple):
     params: Mapping[str, object] = {}
 
     def request(self, messages: "list[Message]", **fields: object) -> "ChatCompletionRequest":
-        """A request for the model with the profile's params; `fields` that are not None win over them.
+        """A request for the model with its params; `fields` that are not None win over them.
 
         `max_tokens` is sent by the server's name for it.
         """
@@ -132,7 +134,7 @@ def resolve_target(base_url: str | None, model: str | None, profile: "Profile | 
     """
     if profile is not None:
         with _resolve(base_url or profile.base_url, model or profile.model, _key_of(profile)) as target:
-            yield target._replace(headers=profile.headers, params=profile.params)
+            yield target._replace(headers=profile.headers, params={**target.params, **profile.params})
     else:
         with _resolve(base_url, model, None) as target:
             yield target
@@ -201,5 +203,6 @@ def _local(model: str | None) -> Generator[Target]:
         server = LocalServer(context_tokens=_LOCAL_CONTEXT_TOKENS, parallel=1)
     with server:
         instead = f", not {model}" if model else ""
+        limit = {"max_tokens": _LOCAL_MAX_TOKENS}
         log_stderr(f"firsttoken: no OPENAI_API_KEY and no base URL: the local model {server.model} answers{instead}")
-        yield Target(server.base_url, server.model, proxy="", max_tokens_field="max_tokens")
+        yield Target(server.base_url, server.model, proxy="", max_tokens_field="max_tokens", params=limit)

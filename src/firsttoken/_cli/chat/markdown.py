@@ -1,11 +1,12 @@
 """Markdown on a terminal while it is written: only ever appended to, so that no row appears twice on any width.
 
 Paragraphs and items of lists are written word by word, code line by line. Any other block is rendered by rich once it
-has ended. Where blocks begin and end is found here, line by line, so that the work stays linear. What would change rows
-that were written is not there: headings that are underlined (a line of --- is a rule), and tables whose rows do not
-begin with "|".
+has ended. Where blocks begin and end is found here, line by line, so that the work stays linear. Two blocks show only
+by their second line what they are, when the first was written as text: a heading that is underlined gets a line below
+it, and below the head of a table whose rows do not begin with "|" comes the rest of the table.
 """
 
+import itertools
 import re
 from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
@@ -34,9 +35,12 @@ _KINDS: Final[dict[_Kind, re.Pattern[str]]] = {
     "table": re.compile(r"\|"),
 }
 _CERTAIN: Final = re.compile(
-    r"\s*(?:(?:[-*+]|\d{1,9}[.)])\s+)?(?:[^\s#>\-+*_=~`|\d]|\*{1,2}[^\s*]|_{1,2}[^\s_]|`{1,2}[^`]|\d+[^\d.)])"
+    r"\s*(?:(?:[-*+]|\d{1,9}[.)])\s+)?(?:[^\s#>\-+*_=~`|:\d]|\*{1,2}[^\s*]|_{1,2}[^\s_]|`{1,2}[^`]|\d+[^\d.)])"
 )
 """How a line begins that is text, or an item with text, however it goes on."""
+
+_UNDERLINE: Final = re.compile(r"(=+|-+)\s*$")
+_BELOW_HEAD: Final = frozenset("|-: \t")
 
 _THEME: Final = Theme({"markdown.code": "cyan"})  # rich's own is on black, which is a box on a light terminal
 _CODE_COLUMNS: Final = 4
@@ -70,6 +74,9 @@ class MarkdownWriter:
         self._kind: _Kind | None = None  # of the block that is open
         self._last: _Kind | None = None  # of the one before it
         self._rows: list[str] = []  # of a block that is rendered when it has ended
+        self._fed: list[str] = []  # pieces of a line that the paragraph had at once
+        self._head = ""  # the last line that was text, which may be the head of a table
+        self._is_head_written = False
         self._paragraph: Paragraph | None = None
         self._fence = ""
         self._code_indent = 0
@@ -93,21 +100,28 @@ class MarkdownWriter:
         """Add a piece of a line; a paragraph has it at once."""
         if self._is_fed and self._paragraph is not None:
             self._paragraph.feed(text)
+            self._fed.append(text)
             return
         self._line += text
-        if self._kind != "fence" and _CERTAIN.match(self._line) and self._kind_of(self._line) in ("text", "item"):
+        if (
+            self._kind not in ("fence", "quote", "table")
+            and _CERTAIN.match(self._line)
+            and self._kind_of(self._line) in ("text", "item")
+        ):
             self._begin_line(self._line)
 
     def _end_line(self) -> None:
         line, self._line = self._line, ""
         is_fed, self._is_fed = self._is_fed, False
         if is_fed:
-            return
-        if self._kind == "fence":
+            self._head = line + "".join(self._fed)
+            self._fed.clear()
+        elif self._kind == "fence":
             self._add_code(line)
         elif line.strip():
             self._begin_line(line)
             self._is_fed = False
+            self._head = line
         elif self._kind != "code":
             self._end_block()
 
@@ -125,14 +139,43 @@ class MarkdownWriter:
         """Put a line where it belongs: into the block that is open, or into a new one."""
         line = line.expandtabs(_CODE_COLUMNS)
         kind = self._kind_of(line)
+        if self._kind == "text" and self._paragraph is not None and self._ends_paragraph(line, self._paragraph):
+            return
         if kind == "text" and self._kind == "text" and self._paragraph is not None:
             self._paragraph.feed("\n" + line.lstrip())
             self._is_fed = True
-        elif kind == self._kind and kind in ("quote", "table"):
+        elif self._kind in ("quote", "table") and kind in (self._kind, "text"):
             self._rows.append(line)
         else:
             self._end_block()
             self._begin_block(line, kind)
+
+    def _ends_paragraph(self, line: str, paragraph: Paragraph) -> bool:
+        """End the paragraph at a line that makes of it a heading, or of its last line the head of a table."""
+        indent = len(line) - len(line.lstrip())
+        around = self._items[-1].text_at if self._items else 0
+        if not around <= indent < around + _CODE_COLUMNS:
+            return False
+        line = line.strip()
+        if match := _UNDERLINE.match(line):
+            paragraph.end()
+            style = self._console.get_style("markdown.h1" if match[1][0] == "=" else "markdown.h2")
+            sign = "═" if match[1][0] == "=" else "─"
+            self._write(" " * self._column + self._styled([Segment(sign * paragraph.cells, style)]) + "\n")
+            self._paragraph, self._last, self._kind = None, "heading", None
+            return True
+        if not self._is_head(line):
+            return False
+        paragraph.end()
+        self._paragraph, self._kind = None, "table"
+        self._rows, self._is_head_written = [self._head.strip(), line], True
+        return True
+
+    def _is_head(self, line: str) -> bool:
+        """Whether the last line is the head of a table of which this is the second row."""
+        if "|" not in self._head or not _BELOW_HEAD.issuperset(line):
+            return False
+        return PARSER.parse(f"{self._head.strip()}\n{line}")[0].type == "table_open"
 
     def _begin_block(self, line: str, kind: _Kind) -> None:
         stripped = line.lstrip()
@@ -224,17 +267,19 @@ class MarkdownWriter:
             self._paragraph.end()
             self._paragraph = None
         if self._rows:
-            self._render("\n".join(self._rows))
-            self._rows = []
+            self._render("\n".join(self._rows), without_head=self._is_head_written)
+            self._rows, self._is_head_written = [], False
         self._last, self._kind = self._kind, None
 
-    def _render(self, text: str) -> None:
+    def _render(self, text: str, *, without_head: bool) -> None:
         """Write a block as rich renders it, without blanks at the ends of rows and blank rows at its ends."""
         column = self._column
         markdown = _Markdown("", code_theme="ansi_dark", hyperlinks=False)
         markdown.parsed = PARSER.parse(text)
         options = self._console.options.update(width=max(8, self._width() - column))
         rows = [_trimmed(row) for row in self._console.render_lines(markdown, options, pad=False)]
+        if without_head:
+            rows = list(itertools.dropwhile(lambda row: not _is_line(row), rows))
         while rows and not rows[0]:
             del rows[0]
         while rows and not rows[-1]:
@@ -291,6 +336,10 @@ class _FoldedTable(TableElement):
 
 class _Markdown(Markdown):
     elements = Markdown.elements | {"heading_open": _LeftHeading, "table_open": _FoldedTable}
+
+
+def _is_line(row: list[Segment]) -> bool:
+    return set("".join(segment.text for segment in row).strip()) == {"─"}
 
 
 def _trimmed(row: list[Segment]) -> list[Segment]:

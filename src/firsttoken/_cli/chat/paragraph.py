@@ -44,6 +44,9 @@ class Paragraph:
         write: takes what is to be written.
         width: gives the columns of the terminal.
         indent: the column where its rows begin; the cursor is there already.
+
+    Attributes:
+        cells: the width of the longest row.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Paragraph:
         self._try_at = 0
         self._open_cut = 0  # up to there something is open
         self._column = 0  # from the indent on
+        self.cells = 0
         self._space = ""
         self._unit: list[_Part] = []
 
@@ -145,6 +149,7 @@ class Paragraph:
             unit = list(_folded(unit, width, self._indent))
             cells = cell_len("".join(text for text, _ in unit).rpartition("\n")[2]) - self._indent
         self._column += cells
+        self.cells = max(self.cells, self._column)
         self._write(self._styled(unit))
 
     def _styled(self, unit: list[_Part]) -> str:

@@ -29,9 +29,17 @@ class Prompt:
         history: the file with what was sent before; None keeps nothing.
         commands: the names of the commands, with their "/".
         models: gives the names of models, for completion.
+        on_open: called when a message can be typed.
     """
 
-    def __init__(self, history: Path | None, commands: Iterable[str], models: Callable[[], list[str]]) -> None:
+    def __init__(
+        self,
+        history: Path | None,
+        commands: Iterable[str],
+        models: Callable[[], list[str]],
+        on_open: Callable[[], None],
+    ) -> None:
+        self._on_open = on_open
         self._session: PromptSession[str] = PromptSession(
             multiline=True,
             key_bindings=_bindings(),
@@ -57,13 +65,24 @@ class Prompt:
         """
         while True:
             try:
-                text = self._session.prompt(">>> ", default=default, placeholder=self._placeholder)
+                text = self._session.prompt(
+                    ">>> ",
+                    default=default,
+                    placeholder=self._placeholder,
+                    pre_run=self._on_open,
+                    handle_sigint=False,  # its keyboard sends none; what comes when it has let go is for the answer
+                )
             except KeyboardInterrupt:
                 if self._session.default_buffer.text:
                     default = ""
                     continue
                 raise
             return _unquoted(text)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a message is being typed."""
+        return self._session.app.is_running and not self._session.app.is_done
 
     def _placeholder(self) -> HTML:
         return _NOTHING if self._session.app.is_done else _PLACEHOLDER

@@ -14,6 +14,10 @@ __all__ = ["Screen", "terminal_width"]
 
 _REDRAW_S: Final = 0.1
 _SHOWN_CHARACTERS: Final = 1000
+_ROW_CELLS: Final = 39
+"""Of the row that vanishes. A terminal that is made narrower than it breaks it in two, of which one would stay."""
+
+_MODEL_CELLS: Final = 12
 _DIM: Final = "\x1b[2m"
 _RESET: Final = "\x1b[0m"
 
@@ -44,10 +48,16 @@ class Screen:
         """Whether answers are formatted, for which rich has to be there."""
         return self._wants_markdown
 
-    def begin(self, text: str) -> None:
+    def begin(self, model: str) -> None:
         """Show what is waited for."""
         self._reasoning, self._reasoned_since, self._has_text = "", None, False
-        self._draw(text)
+        if self._is_live:
+            self._draw(f"waiting for {_last_cells(harmless(model), _MODEL_CELLS)} (Ctrl-C stops)")
+
+    def retry(self, text: str) -> None:
+        """Show why it takes longer."""
+        if self._row:
+            self._draw(text)
 
     def reasoning(self, delta: str) -> None:
         """Show the end of what the model thinks so far."""
@@ -96,7 +106,7 @@ class Screen:
     def _draw(self, text: str) -> None:
         if not self._is_live:
             return
-        self._row = _last_cells(" ".join(harmless(text).split()), terminal_width() - 1)
+        self._row = _last_cells(" ".join(harmless(text).split()), min(_ROW_CELLS, terminal_width() - 1))
         self._drawn_at = time.monotonic()
         self._answer.draw(f"{ERASE_ROW}{self._dimmed(self._row)}")
 

@@ -21,6 +21,7 @@ from firsttoken._cli.terminal import Answer, is_terminal, log_stderr
 
 if TYPE_CHECKING:
     from firsttoken import ChatCompletionStream, Client
+    from firsttoken._cli.chat.prompt import Prompt
     from firsttoken._cli.json_output import EventLines
 
 __all__ = ["Chat", "ChatOptions", "Tokens"]
@@ -32,6 +33,7 @@ class ChatOptions(NamedTuple):
     connection: Connection
     system: str | None = None
     attachments: tuple[str, ...] = ()
+    max_tokens: int | None = None
     go_on: bool = False
     load: str | None = None
     is_saved: bool = True
@@ -93,7 +95,9 @@ class Chat:
         self._screen = Screen(markdown=options.markdown)
         self._client: Client | None = None
         self._stream: ChatCompletionStream | None = None
-        self._may_interrupt = False
+        self._is_interrupted = False  # by Ctrl-C, since the last message was sent
+        self._prompt: Prompt | None = None
+        self._may_raise = False
         self._names: list[str] | None = None
         self._lines: EventLines | None = None
         self._failure: Exception | None = None
@@ -107,7 +111,7 @@ class Chat:
         from firsttoken._cli.chat.prompt import Prompt
 
         history = data_folder() / "history" if self._options.is_saved else None
-        prompt = Prompt(history, COMMANDS, self._known_models)
+        prompt = self._prompt = Prompt(history, COMMANDS, self._known_models, self._begin_message)
         self._greet()
         with self._handling_ctrl_c():
             while True:
@@ -142,7 +146,8 @@ class Chat:
             OutputError: stdout can't be written to.
         """
         try:
-            stream = self._connected().chat_completion_stream(self.target.request(self.conversation.messages()))
+            request = self.target.request(self.conversation.messages(), max_tokens=self._options.max_tokens)
+            stream = self._connected().chat_completion_stream(request)
             failure = self._show_and_keep(stream)
         except EXPECTED_ERRORS as error:
             return self._report(error)
@@ -162,11 +167,13 @@ class Chat:
             ChatCompletionError: there is no list.
         """
         client = self._connected()
-        self._may_interrupt = True
+        self._may_raise = True
         try:
+            if self._is_interrupted:
+                raise KeyboardInterrupt
             return client.models()
         finally:
-            self._may_interrupt = False
+            self._may_raise = False
 
     def load(self, path: Path) -> None:
         """Go on with a transcript.
@@ -195,6 +202,9 @@ class Chat:
         connection = self._options.connection
         return connection.model or (None if connection.profile else self.conversation.model) or None
 
+    def _begin_message(self) -> None:
+        self._is_interrupted = False
+
     def _greet(self) -> None:
         path = self.conversation.path
         if len(self.conversation) and path is not None:
@@ -219,6 +229,8 @@ class Chat:
         model = self.target.model
         self._stream = stream
         try:
+            if self._is_interrupted:  # before there was a stream to close
+                stream.close()
             return self._show(stream)
         finally:
             stream.close()
@@ -236,7 +248,7 @@ class Chat:
         screen = self._screen
         if screen.formats:  # while the server thinks
             threading.Thread(target=_import_markdown, daemon=True).start()
-        screen.begin(f"waiting for {self.target.model} ... (Ctrl-C stops)")
+        screen.begin(self.target.model)
         failure: Exception | None = None
         with _quiet_keyboard():
             try:
@@ -268,7 +280,7 @@ class Chat:
 
     def _connected(self) -> "Client":
         if self._client is None:
-            self._client = self._stack.enter_context(self._options.connection.client(self.target))
+            self._client = self._stack.enter_context(self._options.connection.client(self.target, self._screen.retry))
         return self._client
 
     def _known_models(self) -> list[str]:
@@ -284,12 +296,13 @@ class Chat:
 
     @contextmanager
     def _handling_ctrl_c(self) -> Generator[None]:
-        """Ctrl-C closes the stream under way, and nothing else: it may come at any moment, and twice."""
+        """Ctrl-C closes the stream under way, or that is about to be: it may come at any moment, and twice."""
 
         def interrupt(_signal: int, _frame: FrameType | None) -> None:
+            self._is_interrupted = self._prompt is None or not self._prompt.is_open
             if self._stream is not None:
                 self._stream.close()
-            elif self._may_interrupt:
+            elif self._may_raise:
                 raise KeyboardInterrupt
 
         previous = signal.signal(signal.SIGINT, interrupt)
@@ -319,8 +332,8 @@ def _quiet_keyboard() -> Generator[None]:
     mode = termios.tcgetattr(fd)
     quiet = mode[:]
     quiet[3] &= ~(termios.ECHO | termios.ICANON)
-    termios.tcsetattr(fd, termios.TCSADRAIN, quiet)
+    termios.tcsetattr(fd, termios.TCSANOW, quiet)  # to wait for a slow terminal would fail on Ctrl-C
     try:
         yield
     finally:
-        termios.tcsetattr(fd, termios.TCSADRAIN, mode)
+        termios.tcsetattr(fd, termios.TCSANOW, mode)
