@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from firsttoken.errors import StreamTruncatedError
-from firsttoken.events import TextEvent
+from firsttoken.events import TextEvent, ToolCallArgumentsEvent
 from firsttoken.sansio import Accumulator
 from tests.support.clients import REQUEST, MakeClient
 from tests.support.server import Peer, Server, chunk, event, respond_sequentially
@@ -81,6 +81,28 @@ def test_pieces_that_are_numbered_are_all_shown(make_client: MakeClient) -> None
         events = client.chat_completion_stream(REQUEST).iter_events()
         assert [found.snapshot for found in events if isinstance(found, TextEvent)] == ["The", "The sky", "The sky is"]
         assert client.chat_completion_stream(REQUEST).final_completion().text == "The sky is"
+
+
+MANY = 4200
+"""More pieces than there may be choices or calls."""
+
+
+def numbered_piece(number: int) -> bytes:
+    call = {"index": number, "id": "a", "function": {"name": "f", "arguments": "x"}}
+    return event(chunk(choices=[{"index": number, "delta": {"content": "x", "tool_calls": [call]}}]))
+
+
+def test_any_number_of_pieces_may_be_numbered(make_client: MakeClient) -> None:
+    end = event(chunk(choices=[{"index": MANY, "delta": {}, "finish_reason": "stop"}]))
+    with server_of(*[[*map(numbered_piece, range(MANY)), end + DONE]] * 2) as server:
+        client = make_client(server)
+        events = client.chat_completion_stream(REQUEST).iter_events()
+        deltas = [found.delta for found in events if isinstance(found, TextEvent | ToolCallArgumentsEvent)]
+        seen: list[str] = []
+        completion = client.chat_completion_stream(REQUEST, lambda piece: seen.append(piece.text))
+    assert (len(completion.choices), completion.finish_reason) == (1, "stop")
+    assert completion.text == completion.tool_calls[0].arguments == "".join(seen) == "x" * MANY
+    assert "".join(deltas) == "x" * MANY * 2
 
 
 FIELDS: dict[str, Callable[[str], dict[str, object]]] = {

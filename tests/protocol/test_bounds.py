@@ -1,23 +1,23 @@
 """Bounds on what one event makes: indexes, choices and calls, objects and arrays."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
 from firsttoken._json import MAX_CONTAINERS, has_too_many_values
 from firsttoken._models.base import MAX_INDEX, MAX_ITEMS
-from firsttoken._protocol.decode import ChunkDecoder, decode_completion
-from firsttoken._protocol.sse import ServerSentEvent
+from firsttoken._protocol.decode import decode_completion
 from firsttoken.errors import ResponseFormatError
-from firsttoken.sansio import StreamParser
-from tests.support.core import run
+from firsttoken.sansio import Accumulator, StreamParser
+from firsttoken.types import ChatCompletionChunk
+from tests.support.core import drive, run
 from tests.support.server import event
 
 
 def failure_of(value: Any) -> str:
-    decoded = ChunkDecoder().decode_events([ServerSentEvent("message", json.dumps(value).encode())])
-    return str(decoded.failure)
+    return str(run(event(value)).failure)
 
 
 @pytest.mark.parametrize("index", [MAX_INDEX + 1, 2**61 - 1, (2**61 - 1) * 3, -1, -(2**63), "4096", 10**17])
@@ -95,6 +95,84 @@ def test_the_number_of_choices_and_calls_of_a_blocking_answer_is_bounded() -> No
     for choices in (many, [{"index": 0, "message": {"tool_calls": [call] * (MAX_ITEMS + 1)}}]):
         with pytest.raises(ResponseFormatError, match="too many choices or tool calls"):
             decode_completion(json.dumps({"choices": choices}).encode())
+
+
+NUMBERS = 10_000
+COLLIDING = [(2**61 - 1) * (number % 4) for number in range(NUMBERS)]
+
+
+def numbered_choices(numbers: Iterable[int], finish: str | None = None) -> list[bytes]:
+    return [
+        event({"choices": [{"index": number, "delta": {"content": "x"}, "finish_reason": finish}]})
+        for number in numbers
+    ]
+
+
+def numbered_calls(numbers: Iterable[int], **fields: Any) -> list[bytes]:
+    pieces = [{"index": number, "function": {"arguments": "x"}} | fields for number in numbers]
+    return [event({"choices": [{"index": 0, "delta": {"tool_calls": [piece]}}]}) for piece in pieces]
+
+
+FIRST_CALL = numbered_calls([0], id="a", type="function", function={"name": "f", "arguments": '["'})
+NUMBERED = {
+    "choices": [*numbered_choices(range(NUMBERS)), *numbered_choices([NUMBERS], "stop")],
+    "choices, each with the finish reason": numbered_choices(range(NUMBERS + 1), "stop"),
+    "choices, and the last number again": [
+        *numbered_choices(range(NUMBERS + 1)),
+        event({"choices": [{"index": NUMBERS, "delta": {}, "finish_reason": "stop"}]}),
+        event({"choices": [{"index": NUMBERS, "delta": {}}], "usage": {"prompt_tokens": 1}}),
+    ],
+    "choices, and usage under one more number": [
+        *numbered_choices(range(NUMBERS)),
+        *numbered_choices([NUMBERS], "stop"),
+        event({"choices": [{"index": NUMBERS + 1, "delta": {}}], "usage": {"prompt_tokens": 1}}),
+    ],
+    "pieces of a call": [*FIRST_CALL, *numbered_calls(range(1, NUMBERS)), *numbered_choices([0], "tool_calls")],
+    "pieces of a call with its id": [
+        *FIRST_CALL,
+        *numbered_calls(range(1, NUMBERS), id="a"),
+        *numbered_choices([0], "tool_calls"),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", NUMBERED)
+def test_more_pieces_may_be_numbered_than_there_may_be_items(name: str) -> None:
+    for pieces in (NUMBERED[name], [b"".join(NUMBERED[name])]):
+        outcome = drive(StreamParser(expected_choices=1), pieces)
+        assert (outcome.failure, outcome.complete) == (None, True)
+        assert [choice.index for choice in outcome.completion.choices] == [0]
+        calls = outcome.completion.choices[0].message.tool_calls or []
+        assert [call.arguments for call in calls] == ['["' + "x" * (NUMBERS - 1)] * ("call" in name)
+        assert outcome.completion.text == "x" * (1 if calls else NUMBERS + 1)
+
+
+@pytest.mark.parametrize(
+    ("expected_choices", "pieces", "low"),
+    [
+        (1, numbered_choices(COLLIDING), 0),
+        (2, numbered_choices(range(NUMBERS)), 0),
+        (None, numbered_choices(range(NUMBERS)), 0),
+        (1, [*numbered_choices([0, 0]), *numbered_choices([0], "stop"), *numbered_choices([5000])], 0),
+        (1, [event({"choices": [{"index": index} for index in COLLIDING[:4]]})], 0),
+        (1, numbered_calls(COLLIDING, function={"name": "f"}), -1),
+        (1, [*FIRST_CALL, *numbered_calls([5000], id="b", function={"name": "f"})], -1),
+        (1, [*FIRST_CALL, *numbered_calls([5000], id="b")], -1),
+    ],
+)
+def test_nothing_is_kept_under_a_number_out_of_bounds(
+    expected_choices: int | None, pieces: list[bytes], low: int
+) -> None:
+    for parts in (pieces, [b"".join(pieces)]):
+        failure = drive(StreamParser(expected_choices=expected_choices), parts).failure
+        assert str(failure).startswith(f"an index must be {low} to 4095, not ")
+
+
+def test_an_accumulator_keeps_nothing_under_a_number_out_of_bounds() -> None:
+    accumulator = Accumulator()
+    with pytest.raises(ResponseFormatError, match=r"^an index must be 0 to 4095, not 4096"):
+        accumulator.add(ChatCompletionChunk.from_dict({"choices": [{"index": 4096, "delta": {"content": "x"}}]}))
+    assert accumulator.completion.choices == []
 
 
 def call_piece(**fields: Any) -> dict[str, Any]:

@@ -145,8 +145,19 @@ def test_the_pieces_of_one_choice_are_all_shown() -> None:
 
 
 def test_of_one_choice_another_that_begins_after_its_end_is_no_piece() -> None:
-    outcome = drive(StreamParser(expected_choices=1), [of_choice(0, "stop"), of_choice(1, "stop")])
+    two = [of_choice(0), of_choice(0, "stop"), of_choice(1), of_choice(1, "stop")]
+    outcome = drive(StreamParser(expected_choices=1), two)
     assert [choice.index for choice in outcome.completion.choices] == [0, 1]
+    assert not complete(1, *two[:-1])
+
+
+def test_pieces_may_be_numbered_and_each_have_a_finish_reason() -> None:
+    for pieces in ([of_choice(0, "stop"), of_choice(1, "stop")], [USAGE, of_choice(1, "stop"), of_choice(2), USAGE]):
+        outcome = drive(StreamParser(expected_choices=1), pieces)
+        assert outcome.complete
+        assert [choice.index for choice in outcome.completion.choices] == [0]
+        assert outcome.completion.text == "".join(chunk.text for chunk in outcome.chunks)
+        assert outcome.completion.choices[0].finish_reason == "stop"
 
 
 def test_every_choice_that_was_asked_for_must_finish() -> None:

@@ -98,6 +98,10 @@ RULES: dict[str, tuple[list[ToolCallDelta], list[tuple[str, str, str]]]] = {
         [piece(0, "", "f", '{"x":'), piece(0, "", "f", '{"y":1}'), piece(0, "", "f", "}")],
         [("", "f", '{"x":{"y":1}}')],
     ),
+    "without id and name an unseen index counts the pieces of the last call": (
+        [piece(0, "a", "f", "{"), piece(1, arguments="}"), piece(2, "b", "g", "["), piece(9000, "", "", "]")],
+        [("a", "f", "{}"), ("b", "g", "[]")],
+    ),
     "a name in pieces": (
         [piece(0, "a", "get_"), piece(0, None, "weather"), piece(0, None, None, "{}")],
         [("a", "get_weather", "{}")],

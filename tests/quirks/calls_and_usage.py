@@ -41,6 +41,17 @@ TOOL_CALLS = {
         ),
         _called(_A, _B),
     ),
+    "index-counts": Example(
+        stream(
+            call(index=0, id="a", **_function('{"x"', name="f")),
+            call(index=1, **_function(":1")),
+            call(index=2, **_function("}")),
+            call(index=3, id="b", **_function("{", name="g")),
+            call(index=4, **_function("}")),
+            _LAST,
+        ),
+        _called(_A, _B),
+    ),
     "index-absent": Example(
         stream(
             call(id="a", **_function('{"x"', name="f")),

@@ -16,7 +16,10 @@ EXTRA_NAME = "$firsttoken.extra"
 """The wire name of our own field `extra`, so that a server's field called "extra" is just another unknown field."""
 
 MAX_INDEX = 4095
-"""The largest index of a choice, and of a tool call: they are keys of dicts, whose hashes a server can make collide."""
+"""The largest index that a choice or a tool call is kept under: a key of a dict, and a server can make keys collide."""
+
+MAX_PIECE_INDEX = 2**63 - 1
+"""The largest number of a piece: some servers number each piece of an answer, and none is kept under that number."""
 
 MAX_ITEMS = MAX_INDEX + 1
 """How many choices an answer has at most, how many tool calls, and how many content parts."""
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     ObjectName = str
     FinishReason = str
     ChoiceIndex = int
+    PieceIndex = int
     CallIndex = int
     AnyArray = list[object]
     AnyObject = dict[str, object]
@@ -44,7 +48,8 @@ else:
     ObjectName = Literal["chat.completion.chunk", "chat.completion", "text_completion", ""]
     FinishReason = Annotated[str, msgspec.Meta(pattern=SIMPLE_PATTERN)]
     ChoiceIndex = Annotated[int, msgspec.Meta(ge=0, le=MAX_INDEX)]
-    CallIndex = Annotated[int, msgspec.Meta(ge=-1, le=MAX_INDEX)]  # z.ai sends -1
+    PieceIndex = Annotated[int, msgspec.Meta(ge=0, le=MAX_PIECE_INDEX)]
+    CallIndex = Annotated[int, msgspec.Meta(ge=-1, le=MAX_PIECE_INDEX)]  # z.ai sends -1
     # Any JSON, nested as deep as servers do it. What is deeper takes the lenient path, too, which measures how deep.
     _scalar = _value = bool | int | float | str | None
     for _ in range(4):

@@ -11,9 +11,9 @@ from firsttoken._models.base import (
     AnyArray,
     AnyObject,
     CallIndex,
-    ChoiceIndex,
     FinishReason,
     ObjectName,
+    PieceIndex,
     Received,
     ResponseObject,
 )
@@ -63,7 +63,7 @@ class ChunkChoice(ResponseObject):
         replacement: the complete message, where the server repeats it after its deltas; it replaces what they made.
     """
 
-    index: ChoiceIndex = 0
+    index: PieceIndex = 0
     delta: ChoiceDelta = msgspec.field(default_factory=ChoiceDelta)
     finish_reason: FinishReason | None = None
     logprobs: ChoiceLogprobs | None = None

@@ -9,11 +9,14 @@ Chunks are accumulated a list at a time, and `completion` is built only when it 
 import copy
 from collections.abc import Iterable, Sequence
 
+from firsttoken._models.base import MAX_INDEX
 from firsttoken._models.chunk import ChatCompletionChunk, ChoiceDelta
 from firsttoken._models.completion import ChatCompletion, CompletionUsage
 from firsttoken._protocol.choice import ChoiceAccumulator
 from firsttoken._protocol.extra_fields import add_chunk_extra, plain
+from firsttoken._protocol.item_count import index_excess
 from firsttoken._protocol.usage import has_total, merged_usage, with_total
+from firsttoken.errors import ResponseFormatError
 
 COMPACT_AFTER = 1024
 """Chunks; pieces of text are kept as they came for about as long, or for as many as there are choices to look at."""
@@ -56,7 +59,11 @@ class Accumulator:
         self._uncompacted = 0  # chunks since the texts were last made compact
 
     def add(self, chunk: ChatCompletionChunk) -> None:
-        """Add a chunk."""
+        """Add a chunk.
+
+        Raises:
+            ResponseFormatError: the index of a choice is larger than 4,095.
+        """
         self.add_all((chunk,))
 
     def add_all(self, chunks: Iterable[ChatCompletionChunk]) -> None:
@@ -65,6 +72,8 @@ class Accumulator:
             for choice in chunk.choices:
                 parts = self._choices.get(choice.index)
                 if parts is None:
+                    if choice.index > MAX_INDEX:
+                        raise ResponseFormatError(index_excess(choice.index, 0))
                     parts = self._choices[choice.index] = ChoiceAccumulator(choice.index)
                 parts.add(choice)
                 if choice.finish_reason:

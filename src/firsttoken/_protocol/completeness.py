@@ -7,8 +7,10 @@ a new request with a bare `[DONE]`. The end of the body is not enough either, si
 from collections.abc import Callable, Iterable
 from typing import Final, Literal
 
+from firsttoken._models.base import MAX_INDEX
 from firsttoken._models.chunk import ChatCompletionChunk
-from firsttoken._protocol.item_count import ItemCount
+from firsttoken._protocol.item_count import ItemCount, index_excess
+from firsttoken._protocol.progress import has_content
 from firsttoken.errors import ChatCompletionError, StreamTruncatedError
 
 COMPLETE: Final = "complete"
@@ -26,16 +28,18 @@ class Completeness:
 
     Args:
         expected_choices: the request's `n`; None where it is not known. Where it is 1, choices that come one after
-            the other are one choice, as long as none of them has finished: some servers number an answer's pieces.
+            the other are one choice: some servers number an answer's pieces. After a finish reason that holds only
+            where each chunk has a number of its own, or brings nothing: else a server sends more than was asked for.
         require_finish_reason: whether `[DONE]` ends an answer only after a finish reason.
 
     Attributes:
         items: how many tool calls and parts were opened.
+        excess: what there is too much of; "" where the bounds are kept.
     """
 
     __slots__ = (
-        *("_are_several", "_count", "_expected", "_finished", "_goes_on", "_last_index", "_late"),
-        *("_require_finish_reason", "_seen", "items"),
+        *("_are_several", "_begun", "_count", "_expected", "_finished", "_goes_on", "_last_index", "_late"),
+        *("_require_finish_reason", "_seen", "_without_choices", "excess", "items"),
     )
 
     def __init__(self, expected_choices: int | None = None, *, require_finish_reason: bool = True) -> None:
@@ -47,7 +51,10 @@ class Completeness:
         self._late: set[int] = set()  # those that began after another one had finished
         self._are_several = False
         self._last_index = 0
+        self._begun = 0  # how many numbers were new
+        self._without_choices = 0  # how many chunks had none
         self._goes_on = False  # something other than usage followed a finish reason
+        self.excess = ""
         self.items = ItemCount()
 
     def add(self, chunks: Iterable[ChatCompletionChunk]) -> int | None:
@@ -74,6 +81,7 @@ class Completeness:
                 ):
                     continue
             if not choices:
+                self._without_choices += 1
                 self._goes_on = self._goes_on or (bool(finished) and chunk.usage is None)
             elif len(choices) > 1:
                 self._are_several = True
@@ -84,14 +92,12 @@ class Completeness:
                 self._last_index = index
                 if finished and (index in finished or self._expected == 1):
                     self._goes_on = True
-                if index not in seen:
-                    seen.add(index)
-                    if finished:
-                        self._late.add(index)
-                if index and self._expected == 1 and not self._are_several and index not in self._late:
+                if index > MAX_INDEX or index not in seen:
+                    self._begin(index, chunk)
+                if index and self._is_one() and index not in self._late:
                     choice.index = 0
                 if choice.finish_reason and choice.finish_reason not in NO_FINISH_REASONS:
-                    finished.add(index)
+                    finished.add(_number(index))
                 delta = choice.delta
                 if (
                     delta.tool_calls is not None
@@ -100,14 +106,32 @@ class Completeness:
                     or delta.extra
                 ):
                     self.items.add(choice.index, delta)
-                    if self.items.excess:
-                        return position
+                    self.excess = self.excess or self.items.excess
+                if self.excess:
+                    return position
             is_under_way = self._is_only_choice_under_way()
         return None
 
     def _is_only_choice_under_way(self) -> bool:
         """Whether more text of choice 0 says nothing new."""
         return self._last_index == 0 and 0 in self._seen and not self._finished
+
+    def _begin(self, index: int, chunk: ChatCompletionChunk) -> None:
+        """Note a number that is new: of a piece, or of another choice."""
+        is_one, is_numbered = self._is_one(), self._begun == self._count - 1 - self._without_choices
+        self._begun += 1
+        if is_one and self._finished and not is_numbered:
+            if not has_content(chunk):
+                return
+            self._late.add(_number(index))
+            is_one = False
+        if index > MAX_INDEX and not is_one:
+            self.excess = index_excess(index, 0)
+        self._seen.add(_number(index))
+
+    def _is_one(self) -> bool:
+        """Whether the choices seen are pieces of the only one."""
+        return self._expected == 1 and not self._are_several
 
     @property
     def may_end_in_silence(self) -> bool:
@@ -137,12 +161,12 @@ class Completeness:
 
     def _have_all_finished(self) -> bool:
         """Whether `_unfinished` is empty; asked for each read, so that no choice of the server's is looked at."""
-        if self._expected == 1 and not self._are_several:
+        if self._is_one():
             return not self._late or self._late <= self._finished
         return len(self._finished) == len(self._seen) and self._finished.issuperset(range(self._expected or 0))
 
     def _unfinished(self) -> set[int]:
-        if self._expected == 1 and not self._are_several:
+        if self._is_one():
             return self._late - self._finished if self._finished else self._seen
         return (self._seen | set(range(self._expected or 0))) - self._finished
 
@@ -158,3 +182,8 @@ class Completeness:
 
 
 _MAX_SHOWN = 8
+
+
+def _number(index: int) -> int:
+    """What is noted of an index: none that a server could choose at will, since it is the key of a set."""
+    return index if index <= MAX_INDEX else 0

@@ -1,13 +1,14 @@
 """Counts the tool calls and the parts of an answer, which come in pieces: a server may not open them without end.
 
-How many choices there are is bounded by their indexes. What is counted here is what may have been opened: where only
-the accumulated text could tell a new call from a repeated name, the looks of its last piece decide.
+How many choices there are is bounded by the indexes that they are kept under; a piece of what is known may have a
+larger one. What is counted here is what may have been opened: where only the accumulated text could tell a new call
+from a repeated name, the looks of its last piece decide.
 """
 
 from collections.abc import Iterable
 
 from firsttoken._json import as_array, as_object
-from firsttoken._models.base import MAX_ITEMS
+from firsttoken._models.base import MAX_INDEX, MAX_ITEMS
 from firsttoken._models.chunk import ChoiceDelta, ToolCallDelta
 from firsttoken._models.completion import ChatCompletionMessage
 from firsttoken._models.reasoning import BLOCK_FIELDS, GROWING
@@ -19,39 +20,49 @@ class ItemCount:
     Attributes:
         calls: tool calls.
         parts: content parts and blocks of reasoning.
+        excess: what there is too much of; "" where the bounds are kept.
     """
 
-    __slots__ = ("_known_calls", "_last_parts", "calls", "parts")
+    __slots__ = ("_known_calls", "_last_parts", "calls", "excess", "parts")
 
     def __init__(self) -> None:
         self.calls = 0
         self.parts = 0
+        self.excess = ""
         self._known_calls: dict[int, dict[str | int | None, bool]] = {}
         self._last_parts: dict[tuple[int, str], tuple[object, ...] | None] = {}
-
-    @property
-    def excess(self) -> str:
-        """What there are too many of; "" where the bounds are kept."""
-        for name, count in (("tool calls", self.calls), ("content parts", self.parts)):
-            if count > MAX_ITEMS:
-                return f"too many {name} in an answer (more than {MAX_ITEMS})"
-        return ""
 
     def add(self, index: int, delta: ChoiceDelta) -> None:
         """Count what a delta opens in the choice with this index."""
         if delta.tool_calls:
             known = self._known_calls.setdefault(index, {})
-            self.calls += sum(_opens_call(piece, known) for piece in delta.tool_calls)
+            for call in delta.tool_calls:
+                if _opens_call(call, known):
+                    self.calls += 1
+                    if call.index is not None and call.index > MAX_INDEX:
+                        self.excess = index_excess(call.index, -1)
         for name, parts in _lists_of_parts(delta):
             self.parts += len(parts) - 1
             piece = as_object(parts[0])
             self.parts += piece is None or not _may_continue(piece, self._last_parts.get((index, name)))
             self._last_parts[index, name] = _growing_part(as_object(parts[-1]))
+        self._check_counts()
 
     def add_message(self, message: ChatCompletionMessage) -> None:
         """Count what a complete message has."""
         self.calls += len(message.tool_calls or ())
         self.parts += sum(len(parts) for _, parts in _lists_of_parts(message))
+        self._check_counts()
+
+    def _check_counts(self) -> None:
+        for name, count in (("tool calls", self.calls), ("content parts", self.parts)):
+            if count > MAX_ITEMS:
+                self.excess = self.excess or f"too many {name} in an answer (more than {MAX_ITEMS})"
+
+
+def index_excess(index: int, low: int) -> str:
+    """What is wrong with an index that is out of bounds."""
+    return f"an index must be {low} to {MAX_INDEX}, not {index!r:.40}"
 
 
 def _lists_of_parts(message: ChoiceDelta | ChatCompletionMessage) -> Iterable[tuple[str, list[object]]]:
@@ -79,11 +90,12 @@ def _opens_call(piece: ToolCallDelta, known: dict[str | int | None, bool]) -> bo
         opens = call_id not in known and (bool(name) or index is None or index not in known)
         known[call_id] = False
     elif index is not None:
-        opens = index not in known or (bool(name) and known[index])
+        opens = bool(name) and known[index] if index in known else bool(name) or not known
     else:
         opens = bool(name) or not known
     arguments = piece.function.arguments if piece.function is not None else None
-    known[index] = arguments.rstrip().endswith("}") if arguments else known.get(index, False)
+    place = None if index is not None and index > MAX_INDEX else index
+    known[place] = arguments.rstrip().endswith("}") if arguments else known.get(place, False)
     return opens
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from firsttoken._json import as_array, as_object, encode_json, excerpt
-from firsttoken._models.base import MAX_INDEX, MAX_ITEMS, Received, ResponseObject
+from firsttoken._models.base import MAX_INDEX, MAX_ITEMS, MAX_PIECE_INDEX, Received, ResponseObject
 from firsttoken._models.chunk import ChatCompletionChunk, ChoiceDelta, ChunkChoice, ToolCallDelta
 from firsttoken._models.completion import (
     ChatCompletion,
@@ -24,6 +24,7 @@ from firsttoken._models.finish_reasons import finish_class
 from firsttoken._models.reasoning import parts_text
 from firsttoken._models.tool_call import ToolCall
 from firsttoken._models.value import check_object
+from firsttoken._protocol.item_count import index_excess
 from firsttoken._protocol.quirks import Part, normalize
 from firsttoken._protocol.struct_fields import (
     JSONObject,
@@ -54,9 +55,10 @@ def read(data: bytes, value: JSONObject, answer: type[_Answer]) -> _Answer:
     is_completion = part == "delta" and value.get("object") == "chat.completion"
     repeats = [is_completion and _is_message(choice) for choice in choices]
     deltas = [_delta(data, choice, part) for choice in choices]
-    _check_indexes(data, choices, low=0)
+    high = MAX_PIECE_INDEX if part == "delta" else MAX_INDEX
+    _check_indexes(data, choices, low=0, high=high)
     for delta in deltas:
-        _check_indexes(data, objects(delta.get("tool_calls")), low=-1)
+        _check_indexes(data, objects(delta.get("tool_calls")), low=-1, high=high)
     _lift_usage(value, choices)
     reasons = [_pop_finish_reason(choice) for choice in choices]
     parts = [_pop_content_parts(delta) for delta in deltas]
@@ -164,7 +166,7 @@ def _pop_finish_reason(choice: JSONObject) -> str | None:
     return reason if kind == "error" else None
 
 
-def _check_indexes(data: bytes, nodes: list[JSONObject], *, low: int) -> None:
+def _check_indexes(data: bytes, nodes: list[JSONObject], *, low: int, high: int) -> None:
     """Check the number and the indexes of choices or of tool calls.
 
     Raises:
@@ -176,8 +178,8 @@ def _check_indexes(data: bytes, nodes: list[JSONObject], *, low: int) -> None:
         index = node.get("index")
         if isinstance(index, str) and index.isascii() and index.isdigit() and len(index) < 18:
             index = int(index)
-        if isinstance(index, int) and not low <= index <= MAX_INDEX:
-            raise ResponseFormatError(f"an index must be {low} to {MAX_INDEX}, not {index!r:.40}: {excerpt(data)}")
+        if isinstance(index, int) and not low <= index <= high:
+            raise ResponseFormatError(f"{index_excess(index, low)}: {excerpt(data)}")
 
 
 def _is_message(choice: JSONObject) -> bool:

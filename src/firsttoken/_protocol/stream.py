@@ -195,7 +195,7 @@ class StreamParser:
         self._unaccumulated += chunks
         self.pending.extend(chunks)
         if refused is not None:
-            self.set_end(ResponseFormatError(f"{self._completeness.items.excess}: {excerpt(refused.raw)}"))
+            self.set_end(ResponseFormatError(f"{self._completeness.excess}: {excerpt(refused.raw)}"))
 
     def _flush(self) -> None:
         """Enqueue what waited for the rest of a character or of a tag, which does not come."""

@@ -1,10 +1,11 @@
 """Joins the pieces of tool calls.
 
 Servers make the rule for which call a piece belongs to necessary: some reuse an index for a second call, some send no
-index, some repeat the id with every piece, some send an id of "" with later ones.
+index or number the pieces, some repeat the id with every piece, some send an id of "" with later ones.
 """
 
 from firsttoken._json import is_json_object
+from firsttoken._models.base import MAX_INDEX
 from firsttoken._models.chunk import ToolCallDelta
 from firsttoken._models.tool_call import CustomToolCall, FunctionCall, ToolCall
 from firsttoken._protocol.extra_fields import add_extra, plain
@@ -109,7 +110,8 @@ class ToolCalls:
             return self._by_id.get(call_id) or self._call_of_new_id(call_id, delta)
         if delta.index is not None:
             known = self._by_index.get(delta.index)
-            return self._open(delta) if known is None or (_name(delta) and known.has_complete_arguments()) else known
+            if known is not None:
+                return self._open(delta) if _name(delta) and known.has_complete_arguments() else known
         if self._calls and not _name(delta):
             return self._calls[-1]
         return self._open(delta)
@@ -123,7 +125,7 @@ class ToolCalls:
     def _open(self, delta: ToolCallDelta) -> ToolCallBuilder:
         call = ToolCallBuilder(len(self._calls))
         self._calls.append(call)
-        if delta.index is not None:
+        if delta.index is not None and delta.index <= MAX_INDEX:
             self._by_index[delta.index] = call
         return call
 
