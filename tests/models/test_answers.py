@@ -223,3 +223,29 @@ def test_what_is_decoded_again_is_what_it_was() -> None:
     one = answer("tool_calls", tool_calls=[CALL])
     again = msgspec.json.decode(msgspec.json.encode(one), type=ChatCompletion)
     assert (again, again.complete) == (one, True)
+
+
+@pytest.mark.parametrize("finish", ["other", "unknown"])
+def test_cut_arguments_of_a_call_whose_finish_reason_says_nothing_are_kept_back(finish: str) -> None:
+    cut = ToolCall(id="call_2", function=FunctionCall(name="get_weather", arguments='{"city":"Ro'))
+    assert answer(finish, tool_calls=[CALL]).tool_calls == [CALL]
+    with pytest.raises(StreamTruncatedError, match="does not say whether the answer is complete") as caught:
+        _ = answer(finish, tool_calls=[CALL, cut]).tool_calls
+    assert caught.value.partial is not None
+
+
+def test_of_several_functions_the_one_with_the_calls_name_is_called() -> None:
+    def get_weather(city: str = "Bonn") -> str:
+        return f"sunny in {city}"
+
+    def get_time() -> str:
+        return "noon"
+
+    assert CALL.invoke([get_time, get_weather]) == "sunny in Rome"
+    assert ToolCall(function=FunctionCall(name="get_weather", arguments=" ")).invoke(get_weather) == "sunny in Bonn"
+    with pytest.raises(ResponseFormatError) as caught:
+        CALL.invoke([get_time])
+    assert message_of(caught.value) == (
+        "the model called 'get_weather', which is not one of the functions\n"
+        "hint: the functions are get_time; tell the model by a tool message"
+    )

@@ -1,13 +1,14 @@
 """firsttoken._models.base: what every object of a response has in common."""
 
 import copy
+import json
 import pickle
 
 import msgspec
 import pytest
 
 from firsttoken._models.base import EMPTY_EXTRA, EXTRA_NAME, ResponseObject
-from firsttoken.types import Headers, ResponseInfo, Timing
+from firsttoken.types import ChatCompletionChunk, Headers, ResponseInfo, Timing
 
 
 class Thing(ResponseObject):
@@ -70,3 +71,9 @@ def test_the_head_and_the_timing_are_values() -> None:
         with pytest.raises(AttributeError, match="immutable"):
             value.chunks = 5  # pyright: ignore[reportAttributeAccessIssue]
     assert Timing() == Timing(time_to_headers_s=None, chunks=0)
+
+
+def test_what_was_received_and_can_not_be_read_again_is_written_field_by_field() -> None:
+    chunk = ChatCompletionChunk(id="a", raw=b"{")
+    assert chunk.to_dict() == json.loads(chunk.to_json())
+    assert chunk.to_dict() == ChatCompletionChunk(id="a").to_dict()

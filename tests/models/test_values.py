@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from firsttoken import chat_completion_request, types
 from firsttoken._models.base import MAX_INDEX, ResponseObject
+from firsttoken._models.reasoning import without_reasoning
 from firsttoken._protocol.decode import decode_completion
 from firsttoken._protocol.request import encode_body
 from firsttoken._protocol.usage import with_total
@@ -369,3 +370,29 @@ def test_a_result_without_json_is_refused(value: object, hint: str) -> None:
         tool_message(value, "a")
     assert str(caught.value).startswith(f"the result of a tool must be text or have JSON, not {type(value).__name__}: ")
     assert (caught.value.hint or "").startswith(hint)
+
+
+def test_messages_that_differ_are_not_equal() -> None:
+    assert user_message("a") != user_message("b")
+    assert not user_message("a") != user_message("a")  # noqa: SIM202 - `!=` is what is tested
+
+
+@pytest.mark.parametrize(
+    ("content", "left"),
+    [("Hi", "Hi"), ([{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "Hi"}], "Hi"), (None, None)],
+)
+def test_a_message_without_its_reasoning(content: object, left: object) -> None:
+    message = {"role": "assistant", "content": content, "reasoning": "Hm.", "reasoning_opaque": "x", "own": 1}
+    assert without_reasoning(message) == {"role": "assistant", "content": left, "own": 1}
+
+
+def test_a_value_that_holds_itself_is_not_read() -> None:
+    message: dict[str, Any] = {"role": "user", "content": "x"}
+    message["own"] = message
+    with pytest.raises(ResponseFormatError, match="must not be nested so deeply"):
+        message_from_dict(message)
+
+
+@pytest.mark.parametrize("audio", [{}, {"data": "AA=="}, 5])
+def test_an_audio_without_an_id_goes_back_as_it_is(audio: object) -> None:
+    assert sent({"role": "assistant", "audio": audio})[0]["audio"] == audio

@@ -77,9 +77,9 @@ def test_begun_and_finished_choices() -> None:
     accumulator.add(
         made(choices=[{"index": 1}, {"index": 0, "finish_reason": "stop"}, {"index": 3, "finish_reason": ""}])
     )
-    assert (accumulator.started, accumulator.finished, accumulator.finished_count) == ({0, 1, 3}, {0}, 1)
+    assert (accumulator.started_count, accumulator.finished_count) == (3, 1)
     accumulator.add(made(choices=[{"index": 0, "finish_reason": "length"}, {"index": 1, "finish_reason": "stop"}]))
-    assert (accumulator.started, accumulator.finished, accumulator.finished_count) == ({0, 1, 3}, {0, 1}, 2)
+    assert (accumulator.started_count, accumulator.finished_count) == (3, 2)
 
 
 def test_a_completion_is_a_value_of_its_own() -> None:

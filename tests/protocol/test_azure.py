@@ -1,5 +1,6 @@
 """firsttoken._protocol.azure: a resource to the addresses of its requests."""
 
+import pickle
 from typing import Any
 
 import pytest
@@ -81,3 +82,20 @@ def test_a_model_that_is_no_deployment(model: object) -> None:
     with pytest.raises(ConfigurationError) as caught:
         AzureResource(ENDPOINT, None, "2024-10-21").endpoint_for(model)
     assert message_of(caught.value) == f"the model, which names the deployment, must be a name, not {model!r}"
+
+
+@pytest.mark.parametrize(
+    ("deployment", "version", "url"),
+    [
+        (None, None, "/openai/v1/models"),
+        ("prod", "2024-10-21", "/openai/models?api-version=2024-10-21"),
+    ],
+)
+def test_the_address_of_the_models(deployment: str | None, version: str | None, url: str) -> None:
+    assert AzureResource(ENDPOINT, deployment, version).models_endpoint.url == ENDPOINT + url
+
+
+def test_a_pickle_has_no_key_of_the_query() -> None:
+    resource = AzureResource(f"{ENDPOINT}?code=secret", "prod", "2024-10-21")
+    copy = pickle.loads(pickle.dumps(resource))
+    assert copy.endpoint_for("gpt").url == f"{ENDPOINT}/openai/deployments/prod/chat/completions?api-version=2024-10-21"

@@ -91,3 +91,9 @@ def test_in_a_message() -> None:
         accumulator.add(ChatCompletionChunk(choices=[ChunkChoice(delta=delta)]))
     message = accumulator.completion.choices[0].message
     assert (message.reasoning_text, message.reasoning_details) == ("ab", [piece("ab")])
+
+
+def test_a_block_with_a_signed_block_inside_is_signed() -> None:
+    signed = {"type": "thinking", "index": 0, "thinking": [{"type": "text", "text": "Hm.", "signature": "s"}]}
+    other = {"type": "thinking", "index": 0, "thinking": [{"type": "text", "text": "New."}]}
+    assert blocks([signed], [other]) == [signed, other]

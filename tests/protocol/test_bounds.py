@@ -217,3 +217,11 @@ def test_an_error_is_given_its_partial_once() -> None:
     assert partial is not None
     assert core.next_chunk() is None
     assert core.failure.partial is partial
+
+
+@pytest.mark.parametrize("value", [5, [], {"type": "thinking"}])
+def test_a_field_of_blocks_that_is_no_list_counts_nothing(value: Any) -> None:
+    deltas = [{"thinking_blocks": value}] * (MAX_ITEMS + 1)
+    chunks = [event({"choices": [{"index": 0, "delta": delta}]}) for delta in deltas]
+    outcome = run([*chunks, event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}), event("[DONE]")])
+    assert outcome.failure is None

@@ -855,3 +855,21 @@ def test_the_hint_for_a_connection_that_was_not_made(error: Exception, hint: str
     take_all(machine)
     assert isinstance(machine.error, APIConnectionError)
     assert machine.error.hint == hint or (hint is not None and str(machine.error.hint).startswith(hint))
+
+
+def test_a_pause_of_the_caller_in_the_middle_of_an_answer_ends_nothing() -> None:
+    machine = opened(body=HELLO)
+    take_all(machine)
+    machine.resume(NOW_S + 1)
+    assert machine.deadline == NOW_S + 1 + SILENCE_S  # when it is seen that the answer has not finished
+    machine.deadline_passed(machine.deadline)
+    assert (machine.outcome, machine.deadline) == (None, NOW_S + 1 + 300)
+
+
+def test_reasoning_is_taken_out_of_an_answer_that_is_not_streamed() -> None:
+    machine = receiving(Settings(streamed=False, reasoning_tags=("<think>", "</think>")))
+    body = json.dumps(completion("<think>Hm.</think>Hi")).encode()
+    machine.receive_data(response(200, {"content-type": "application/json"}, body), NOW_S)
+    take_all(machine)
+    message = machine.completion.choices[0].message
+    assert (message.content, message.reasoning_text) == ("Hi", "Hm.")

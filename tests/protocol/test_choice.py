@@ -197,3 +197,11 @@ def test_text_beside_content_parts_is_kept_in_them(deltas: list[dict[str, Any]],
     for delta in deltas:
         accumulator.add(ChunkChoice(index=0, delta=read_delta(**delta)))
     assert accumulator.snapshot().message.content_parts == parts
+
+
+def test_a_complete_message_in_place_of_the_deltas_keeps_what_it_lacks() -> None:
+    parts = ChoiceAccumulator(0)
+    parts.add(ChunkChoice(delta=read_delta(refusal="No", annotations=[{"a": 1}], content="dra")))
+    parts.add(ChunkChoice(finish_reason="stop", replacement=read_delta(content="draft", refusal="No.")))
+    message = parts.snapshot().message
+    assert (message.content, message.refusal, message.annotations) == ("draft", "No.", [{"a": 1}])

@@ -10,7 +10,7 @@ import pytest
 from firsttoken._json import MAX_NESTING
 from firsttoken._protocol.decode import decode_completion
 from firsttoken.errors import ResponseFormatError
-from firsttoken.types import ChatCompletion, ChatCompletionChunk, ChatCompletionMessage, Choice
+from firsttoken.types import ChatCompletion, ChatCompletionChunk, ChatCompletionMessage, Choice, ChoiceLogprobs
 from tests.support.core import run
 from tests.support.lenient_helpers import decode_body_as_chunk, read, read_delta
 from tests.support.server import DONE, chunk, event
@@ -276,3 +276,16 @@ def test_content_in_parts_is_read_in_a_choice_by_itself() -> None:
     made = Choice.from_dict({"index": 0, "message": {"role": "assistant", "content": parts}})
     assert (made.message.content, made.message.content_parts) == ("Hi", parts)
     assert Choice.from_dict(made.to_dict()) == made
+
+
+def test_of_a_usage_in_a_choice_and_one_beside_the_choices_the_latter_counts() -> None:
+    made = read({"choices": [{"delta": {}, "usage": {"total_tokens": 5}}], "usage": {"total_tokens": 7}})
+    assert made.usage
+    assert made.usage.total_tokens == 7
+
+
+def test_a_part_that_does_not_fit_is_kept_beside_those_that_do() -> None:
+    made = ChoiceLogprobs.from_dict({"content": [{"token": "a", "logprob": "low"}]})
+    assert made.content
+    assert made.content[0].token == "a"
+    assert made.content[0].extra == {"logprob": "low"}

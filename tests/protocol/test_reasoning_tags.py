@@ -122,3 +122,11 @@ def test_the_completion_of_a_blocking_call(content: str, text: str | None, reaso
     made = decode_completion(json.dumps(completion(content)).encode())
     split_completion(made, ("<think>", "</think>"))
     assert (made.message.content, made.message.reasoning_content) == (text, reasoning)
+
+
+@pytest.mark.parametrize("content", [None, "", [{"type": "text", "text": "<think>Hm.</think>Hi"}]])
+def test_a_message_without_content_of_text_is_left_as_it_is(content: Any) -> None:
+    body = json.dumps({"choices": [{"index": 0, "message": {"content": content}, "finish_reason": "stop"}]}).encode()
+    made = decode_completion(body)
+    split_completion(made, TAGS)
+    assert made == decode_completion(body)

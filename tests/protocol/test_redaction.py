@@ -205,3 +205,10 @@ def test_a_secret_of_bytes_that_are_no_text_is_masked() -> None:
         error = status_error(400, {}, json.dumps({"error": {"message": f"no: {secret}"}}).encode(), wall_clock_s=0)
         redact(error, (secret,))
         assert message_of(error) == "the server answered 400 Bad Request: no: [redacted]"
+
+
+def test_a_mask_that_would_cut_an_escape_sequence_leaves_the_rest_of_a_body() -> None:
+    body = {"detail": ["line\n" + SECRET, {"key " + SECRET: SECRET, "n": 5}]}
+    error = APIStatusError("no", body=body)
+    redact(error, ("n" + SECRET, SECRET))
+    assert error.body == {"detail": ["line\n[redacted]", {"key [redacted]": "[redacted]", "n": 5}]}

@@ -5,6 +5,7 @@ import datetime as dt
 import enum
 import json
 import math
+import sys
 from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
@@ -266,6 +267,7 @@ def test_what_is_not_json_is_refused(prompt: str, value: Any) -> None:
     ("fields", "reason"),
     [
         ({"temperature": math.nan}, "temperature is nan"),
+        ({"temperature": 1.5, "top_p": math.nan}, "top_p is nan"),
         ({"logit_bias": {"50256": -math.inf}}, "logit_bias.50256 is -inf"),
         ({"extra": {"x": [1, {"y": Float("nan")}]}}, "x[1].y is nan"),
         ({"tools": [{"x": b"y"}]}, "tools[0].x is bytes"),
@@ -492,3 +494,14 @@ def test_an_invalid_message_of_text_alone() -> None:
     message: Any = {("a", "b"): "x"}
     with pytest.raises(ConfigurationError, match="the request can't be encoded as JSON"):
         encode_body(chat_completion_request("m", [message]), stream=True)
+
+
+def test_messages_of_extra_are_sent_in_place_of_the_messages() -> None:
+    assert sent(user_message("Hi"), extra={"messages": [{"role": "user", "content": "Ho"}]})["messages"] == [
+        {"role": "user", "content": "Ho"}
+    ]
+
+
+def test_arrays_are_sent_where_pydantic_is_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "pydantic")
+    assert sent(extra={"x": Array([1, 2])})["x"] == [1, 2]

@@ -283,3 +283,8 @@ def test_the_server_says_whether_its_refusal_may_pass(status: int, told: str, re
 )
 def test_the_hint_for_what_the_server_says(status: int, body: bytes, hint: str) -> None:
     assert status_error(status, {}, body, 0.0).hint == hint
+
+
+@pytest.mark.parametrize("framed", [b'data: []\n\ndata: {"error":"no"}\n\n', b'data: {}\ndata: {"error":"no"}\n'])
+def test_an_error_response_that_is_framed_as_events_is_read_up_to_the_error(framed: bytes) -> None:
+    assert message_of(status_error(400, {}, framed, 0.0)) == "the server answered 400 Bad Request: no"

@@ -1,5 +1,7 @@
 """firsttoken._protocol.text_buffer: text that grows linearly."""
 
+import pytest
+
 from firsttoken._protocol.text_buffer import SurrogateJoiner, TextBuffer
 
 
@@ -47,3 +49,9 @@ def test_halves_of_a_surrogate_pair_are_joined_across_pieces() -> None:
     assert joiner.feed("\ud83d") == ""
     assert joiner.is_holding
     assert (joiner.flush(), joiner.flush()) == ("\ud83d", "")
+
+
+@pytest.mark.parametrize("piece", ["", "x", "é", "\u00e9\U0001f600"])
+def test_text_without_halves_is_passed_on(piece: str) -> None:
+    joiner = SurrogateJoiner()
+    assert (joiner.feed(piece), joiner.is_holding) == (piece, False)

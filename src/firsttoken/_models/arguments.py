@@ -15,7 +15,7 @@ class ArgumentError(ConfigurationError, TypeError):
 class KeywordsOnly(msgspec.StructMeta):
     """The metaclass of structs that are made by hand."""
 
-    if not TYPE_CHECKING:  # or type checkers would take it for the signature
+    if not TYPE_CHECKING:  # pragma: no branch - or type checkers would take it for the signature
 
         def __call__(cls, *args: object, **fields: object) -> object:  # noqa: N805 - a class is what a metaclass calls
             if args or not _fields_of(cls).issuperset(fields):

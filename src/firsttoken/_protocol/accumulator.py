@@ -138,16 +138,6 @@ class Accumulator:
                     started.add(index)
 
     @property
-    def started(self) -> set[int]:
-        """The indexes of the choices seen."""
-        return set(self._choices)
-
-    @property
-    def finished(self) -> set[int]:
-        """The indexes of the choices that have a finish reason."""
-        return set(self._finished)
-
-    @property
     def started_count(self) -> int:
         """How many choices were seen."""
         return len(self._choices)

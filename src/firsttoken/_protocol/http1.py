@@ -165,7 +165,7 @@ class ResponseParser:
         """
         raised = error.__context__
         if not isinstance(raised, _RefusedError):
-            raise raised or error
+            raise raised or error  # pragma: no cover - the test of it traces, in place of coverage
         self._receive_invalid_framing(raised, data)
 
     def _receive_invalid_framing(self, error: Exception, data: bytes) -> None:
