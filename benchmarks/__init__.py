@@ -18,7 +18,8 @@
         ▼                                             ▼
     baseline, payloads, cpus, limits               report    the least work; the bytes; the machine; rows and budgets
 
-    python -m benchmarks.sweep            1 to 1,000 streams at once: figures as JSON, and chart draws them as SVG
+    python -m benchmarks.sweep            1 to 1,000 streams at once: figures as JSON
+    python -m benchmarks.pages            tables in the docs and, by chart and bars, SVG: from the JSON of both
 
 Only ratios taken in one run mean anything; README.md says what they mean.
 """

@@ -1,14 +1,12 @@
-"""The command: `python -m benchmarks [--quick] [case …]`."""
+"""The command: `python -m benchmarks [--quick] [--docs] [case …]`."""
 
 import argparse
-import os
-import platform
 import sys
-from importlib.metadata import version
 
+from benchmarks import pages
 from benchmarks.cases import CASES
 from benchmarks.processes import bytecode_kept
-from benchmarks.report import Scale, all_hold, header, line
+from benchmarks.report import Run, Scale, all_hold, as_json, header, line
 
 TRIES_MORE = 2
 """How often `--quick` measures a case again whose budget is broken: so short a measurement a busy machine can spoil."""
@@ -26,13 +24,17 @@ def main() -> int:
         action="store_true",
         help="for CI: fewer chunks, fewer repetitions; fails only if a budget is missed by more than half, thrice",
     )
+    parser.add_argument("--docs", action="store_true", help="of a full run: show its figures in the docs")
     arguments = parser.parse_args()
+    if arguments.docs and (arguments.quick or arguments.cases):
+        parser.error("--docs needs a full run of all cases")
     names: list[str] = arguments.cases or list(CASES)
     unknown = [name for name in names if name not in CASES]
     if unknown:
         parser.error(f"no such case: {', '.join(unknown)}; there are {', '.join(CASES)}")
     scale = Scale(quick=arguments.quick)
-    print(_conditions(), header(), sep="\n", flush=True)
+    run = Run.here()
+    print(run.conditions(), header(), sep="\n", flush=True)
     hold = True
     with bytecode_kept():
         for name in names:
@@ -43,15 +45,11 @@ def main() -> int:
             hold = all_hold(rows, scale.tolerance) and hold
             for row in rows:
                 print(line(name, row), flush=True)
+            run.rows += [(name, row) for row in rows]
+    if arguments.docs:
+        pages.RUN.write_bytes(as_json(run))
+        pages.write()
     return 0 if hold else 1
-
-
-def _conditions() -> str:
-    versions = ", ".join(
-        f"{name} {version(name)}" for name in ("firsttoken", "openai", "aiohttp", "msgspec", "httptools")
-    )
-    machine = f"{platform.machine()}, {os.cpu_count()} CPUs"
-    return f"# Python {platform.python_version()}, {machine}; {versions}; best of several"
 
 
 if __name__ == "__main__":

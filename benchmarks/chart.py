@@ -1,5 +1,7 @@
 """A chart as SVG, by hand: panels of lines over logarithmic axes, each line labelled where it ends.
 
+Panels are below each other, so that a phone can show them in a size that people can read.
+
 Colours come from a style that queries whether the reader's background is dark; a viewer that does not know the query
 shows the light ones, on the chart's own background.
 """
@@ -9,18 +11,21 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 
-WIDTH = 900
-HEIGHT = 400
-TOP = 78
-BOTTOM = 62
+WIDTH = 480
+HEAD = 36
+PANEL = 290
+TOP = 36
+BOTTOM = 52
+MARGIN = 16
 LEFT = 62
-LABELS = 138
+LABELS = 148
+NOTE = 17
 """Space on the right of a panel for the names of its lines."""
 
 LABEL_APART = 16
-TICKS_APART = 36
-_STYLE = """
-  svg { font-family: system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; font-size: 12px; }
+TICKS_APART = 42
+STYLE = """
+  svg { font-family: system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; font-size: 13px; }
   .ground { fill: #ffffff; }
   .title { font-size: 16px; font-weight: 600; }
   .panel { font-size: 13px; font-weight: 600; }
@@ -92,39 +97,44 @@ class Axis:
         return self._start + (math.log10(value) - self._low) / self._span * self._length
 
 
-def draw(title: str, note: str, panels: list[Panel]) -> str:
-    """The chart."""
-    width = WIDTH / len(panels)
-    body = "\n".join(part for position, panel in enumerate(panels) for part in _panel(panel, position * width, width))
-    return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" \
-height="{HEIGHT}" role="img" aria-label="{escape(title)}">
-<style>{_STYLE}</style>
-<rect class="ground" width="{WIDTH}" height="{HEIGHT}" rx="6"/>
-{_text(LEFT - 46, 28, title, "title")}
+def draw(title: str, notes: list[str], panels: list[Panel]) -> str:
+    """The chart; notes are the lines below it."""
+    parts = [text(MARGIN, 28, title, "title")]
+    for position, panel in enumerate(panels):
+        parts += _panel(panel, HEAD + position * PANEL)
+    below = HEAD + len(panels) * PANEL
+    parts += [text(MARGIN, below + (number + 1) * NOTE, note, "note") for number, note in enumerate(notes)]
+    return document(title, below + len(notes) * NOTE + 12, STYLE, parts)
+
+
+def document(title: str, height: float, style: str, parts: list[str]) -> str:
+    """The SVG around the parts of a chart."""
+    body = "\n".join(parts)
+    return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:g}" width="{WIDTH}" \
+height="{height:g}" role="img" aria-label="{escape(title)}">
+<style>{style}</style>
+<rect class="ground" width="{WIDTH}" height="{height:g}" rx="6"/>
 {body}
-{_text(LEFT - 46, HEIGHT - 12, note, "note")}
 </svg>
 """
 
 
-def _panel(panel: Panel, left: float, width: float) -> list[str]:
+def _panel(panel: Panel, top: float) -> list[str]:
     xs = sorted({x for line in panel.lines for x, _ in line.points})
     ys = [y for line in panel.lines for _, y in line.points]
     ticks = ticks_around(min(ys), max(ys))
-    x_axis = Axis(xs[0], xs[-1], left + LEFT, left + width - LABELS)
-    y_axis = Axis(ticks[0], ticks[-1], HEIGHT - BOTTOM, TOP)
-    parts = [_text(left + LEFT - 46, TOP - 18, f"{panel.title}, {panel.unit} (log scale)", "panel")]
+    x_axis = Axis(xs[0], xs[-1], LEFT, WIDTH - LABELS)
+    bottom = top + PANEL - BOTTOM
+    y_axis = Axis(ticks[0], ticks[-1], bottom, top + TOP)
+    parts = [text(MARGIN, top + TOP - 16, f"{panel.title}, {panel.unit} (log scale)", "panel")]
     for tick in ticks:
         y = y_axis.at(tick)
-        parts.append(
-            f'<line class="grid" x1="{left + LEFT:.1f}" x2="{left + width - LABELS:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        )
-        parts.append(_text(left + LEFT - 8, y + 4, f"{tick:,g}", "quiet", "end"))
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - LABELS}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(text(LEFT - 8, y + 4, f"{tick:,g}", "quiet", "end"))
     places = spread([x_axis.at(x) for x in xs], TICKS_APART)
     for x, place in zip(xs, places, strict=True):
-        parts.append(_text(place, HEIGHT - BOTTOM + 17, f"{x:,g}", "quiet", "middle"))
-    middle = (left + LEFT + left + width - LABELS) / 2
-    parts.append(_text(middle, HEIGHT - BOTTOM + 34, panel.below, "quiet", "middle"))
+        parts.append(text(place, bottom + 18, f"{x:,g}", "quiet", "middle"))
+    parts.append(text((LEFT + WIDTH - LABELS) / 2, bottom + 36, panel.below, "quiet", "middle"))
     ends = spread([y_axis.at(line.points[-1][1]) for line in panel.lines], LABEL_APART)
     for number, (line, end) in enumerate(zip(panel.lines, ends, strict=True)):
         parts += _line(line, number, x_axis, y_axis, end)
@@ -140,11 +150,12 @@ def _line(line: Line, number: int, x_axis: Axis, y_axis: Axis, label_y: float) -
     return [
         f'<polyline class="line{bold} s{number}" points="{path}"/>',
         *(f'<circle class="f{number}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in places),
-        _text(last_x + 9, label_y + 4, f"{line.name} {value}", f"f{number}{' name' if line.bold else ''}"),
+        text(last_x + 9, label_y + 4, f"{line.name} {value}", f"f{number}{' name' if line.bold else ''}"),
     ]
 
 
-def _text(x: float, y: float, words: str, kind: str, anchor: str = "start") -> str:
+def text(x: float, y: float, words: str, kind: str, anchor: str = "start") -> str:
+    """Words at a place, in the style of a class."""
     return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
 
 

@@ -128,3 +128,24 @@ WITH_BLOCKS = {"Groq", "Mistral, reasoning", "OpenRouter, reasoning"}
 
 UNLIMITED = ("logprobs as a number",)
 """Not a provider's: what the lenient path costs where there is nothing to learn."""
+
+OF_THEIR_OWN = {
+    "OpenAI": "-",
+    "DeepSeek": "-",
+    "z.ai": "-",
+    "xAI": "-",
+    "Azure": "`content_filter_results` in each choice",
+    "OpenRouter": "`provider`, `native_finish_reason`",
+    "OpenRouter, reasoning": "the same, and `reasoning_details`",
+    "Groq": "`x_groq`, `channel`",
+    "Cerebras": "`time_info`",
+    "Mistral": "`p`",
+    "Mistral, reasoning": "`p`, content as a list of parts",
+    "vLLM": "`stop_reason`, `token_ids`",
+    "llama.cpp": "`timings`",
+    "Together": "`text`, `seed`, `token_id`",
+    "Databricks": "null counts and `cache_read_input_tokens`",
+    "Perplexity": "`message`, `citations`, `search_results` and usage in each chunk, 1.2 KB",
+    "logprobs as a number": "a field of another type than the schema's: nothing to learn",
+}
+"""What of a chunk OpenAI's schema does not have."""

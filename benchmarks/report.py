@@ -1,11 +1,17 @@
-"""Rows, budgets and the table; how often a case is repeated."""
+"""Rows, budgets and the table; how often a case is repeated; a run as JSON."""
 
+import os
+import platform
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
+
+import msgspec
 
 WIDTHS = (14, 46, 14, 9, 11)
 QUICK_TOLERANCE = 1.5
+PACKAGES = ("firsttoken", "openai", "aiohttp", "msgspec", "httptools")
 TITLES = ("case", "what", "measured", "ratio", "budget", "verdict")
 
 
@@ -57,6 +63,43 @@ class Row:
         return self.excess is None or self.excess <= tolerance
 
 
+class Run(msgspec.Struct):
+    """What a run measured, and on what.
+
+    Attributes:
+        machine: its architecture and how many CPUs it has.
+        versions: of the packages that are measured, by name.
+        rows: each with its case.
+    """
+
+    python: str
+    machine: str
+    versions: dict[str, str]
+    rows: list[tuple[str, Row]]
+
+    @classmethod
+    def here(cls) -> "Run":
+        """A run on this machine, without rows as yet."""
+        versions = {name: version(name) for name in PACKAGES}
+        return cls(platform.python_version(), f"{platform.machine()}, {os.cpu_count()} CPUs", versions, [])
+
+    def conditions(self) -> str:
+        """The line above the table."""
+        versions = ", ".join(f"{name} {number}" for name, number in self.versions.items())
+        return f"# Python {self.python}, {self.machine}; {versions}; best of several"
+
+    def find(self, case: str, what: str) -> Row:
+        """The row of a case.
+
+        Raises:
+            LookupError: it was not measured.
+        """
+        for of_case, row in self.rows:
+            if (of_case, row.what) == (case, what):
+                return row
+        raise LookupError(f"no row {what!r} of {case}: the run has to be one of all cases")
+
+
 def at_most(what: str, measured: str, ratio: float, limit: float) -> Row:
     """A row whose ratio must not exceed a limit."""
     return Row(what, measured, ratio, f"<= {limit:g} x", ratio / limit)
@@ -95,6 +138,11 @@ def kibibytes(size_bytes: float) -> str:
 def mebibytes(size_bytes: float) -> str:
     """A size, as the table has it."""
     return f"{size_bytes / 2**20:.1f} MiB"
+
+
+def as_json(figures: object) -> bytes:
+    """Figures as a file that people can read."""
+    return msgspec.json.format(msgspec.json.encode(figures), indent=1) + b"\n"
 
 
 def line(case: str, row: Row) -> str:

@@ -1,6 +1,6 @@
-"""The sweep over numbers of streams: `python -m benchmarks.sweep` makes `docs/benchmarks/sweep.json` and `sweep.svg`.
+"""The sweep over numbers of streams: `python -m benchmarks.sweep` makes `docs/benchmarks/sweep.json`, and its chart.
 
-Every stream has 10 chunks a second for 5 seconds. `--chart` only draws the figures that are there.
+Every stream has 10 chunks a second for 5 seconds.
 """
 
 import argparse
@@ -16,15 +16,14 @@ from benchmarks.case_async import KINDS, OURS, least
 from benchmarks.chart import Line, Panel, draw
 from benchmarks.concurrent import ConcurrentReading
 from benchmarks.processes import bytecode_kept, read_concurrent, stream_server
+from benchmarks.report import PACKAGES, as_json
 
 STREAMS = (1, 10, 100, 500, 1000)
 CHUNKS = 50
 GAP_S = 0.1
 COMMAND = "python -m benchmarks.sweep"
-PACKAGES = ("firsttoken", "openai", "aiohttp", "msgspec", "httptools")
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "benchmarks"
-_JSON = "sweep.json"
-_SVG = "sweep.svg"
+JSON = FOLDER / "sweep.json"
 
 
 class Figures(msgspec.Struct):
@@ -64,6 +63,12 @@ def measure(repetitions: int) -> Figures:
     )
 
 
+def table(figures: Figures) -> str:
+    """The figures as a table: by the number of streams, and of each the kinds."""
+    rows = [_row(kind, readings[place]) for place in range(len(STREAMS)) for kind, readings in figures.readings.items()]
+    return "\n".join([_header(), *rows])
+
+
 def _header() -> str:
     titles = (
         "streams",
@@ -99,7 +104,7 @@ def chart(figures: Figures) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in figures.versions.items() if name != "httptools")
     return draw(
         f"Streams at once, each of {rate:g} chunks a second",
-        f"Python {figures.python}, {figures.machine}; {versions}. Baseline: a bare asyncio protocol, msgspec.",
+        [f"{versions}.", f"Python {figures.python}, {figures.machine}. Baseline: a bare asyncio protocol, msgspec."],
         [
             Panel("CPU time per chunk", "µs", "streams at once", costs),
             Panel("Delay of the latest chunk", "ms", "streams at once", delays),
@@ -109,18 +114,14 @@ def chart(figures: Figures) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog=COMMAND, description="Measure 1 to 1,000 streams at once, and draw a chart.")
-    parser.add_argument("--chart", action="store_true", help="measure nothing: draw the figures that are there")
     parser.add_argument("--repetitions", type=int, default=3, help="of each measurement, 3 by default")
     arguments = parser.parse_args()
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    if arguments.chart:
-        figures = msgspec.json.decode((FOLDER / _JSON).read_bytes(), type=Figures)
-    else:
-        print(_header(), flush=True)
-        figures = measure(arguments.repetitions)
-        (FOLDER / _JSON).write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=1) + b"\n")
-    (FOLDER / _SVG).write_text(chart(figures), encoding="utf-8")
-    print(f"docs/benchmarks/{_JSON} and {_SVG} are made")
+    print(_header(), flush=True)
+    JSON.write_bytes(as_json(measure(arguments.repetitions)))
+    from benchmarks import pages  # which imports this module
+
+    pages.write()
+    print("docs/benchmarks/sweep.json and sweep.svg are made, and the table in benchmarks/README.md")
     return 0
 
 

@@ -10,6 +10,7 @@ _DOCS = Path(__file__).parents[1] / "docs"
 DATA = Path(__file__).with_name("comparison.json")
 PAGE = _DOCS / "reference" / "comparison.md"
 GUIDE = _DOCS / "how-to" / "guard.md"
+LANDING = _DOCS / "index.md"
 _TABLE = re.compile(r"(?<=<!-- comparison: just frameworks -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
 VERDICTS = {
@@ -119,9 +120,36 @@ def table(data: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def guide(data: dict[str, Any], text: str) -> str:
-    """The guide with the table of these results."""
-    return _TABLE.sub(lambda _: table(data), text)
+_ON_THE_LANDING_PAGE = {
+    "firsttoken, iterator": "**firsttoken**",
+    "openai": "`openai`",
+    "openai, guarded": "`openai` with firsttoken's [guard](how-to/guard.md)",
+    "langchain-openai": "`langchain-openai`",
+    "pydantic-ai": "`pydantic-ai`",
+    "litellm": "`litellm`",
+    "lm15": "`lm15`",
+    "AI SDK, fullStream": "Vercel's AI SDK",
+}
+
+
+def short_table(data: dict[str, Any]) -> str:
+    """The table of the landing page: what comes of broken answers, in a few clients."""
+    broken = _broken(data)
+    by_name = {client["name"]: client for client in data["clients"]}
+    lines = [
+        f"| of {sum(broken.values())} broken answers | an error | **taken for complete** | **hang** |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    for name, shown in _ON_THE_LANDING_PAGE.items():
+        counts = Counter(counted(by_name[name], broken)["broken"])
+        cells = (counts["error"] + counts["lost"], counts["silent"], counts["hang"])
+        lines.append(f"| {shown} | " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def with_table(text: str, table: str) -> str:
+    """A page with the table of these results."""
+    return _TABLE.sub(lambda _: table, text)
 
 
 def _broken(data: dict[str, Any]) -> dict[str, bool]:
@@ -129,9 +157,10 @@ def _broken(data: dict[str, Any]) -> dict[str, bool]:
 
 
 def write(data: dict[str, Any]) -> None:
-    """Write both pages."""
+    """Write the pages."""
     PAGE.write_text(page(data), encoding="utf-8")
-    GUIDE.write_text(guide(data, GUIDE.read_text(encoding="utf-8")), encoding="utf-8")
+    for path, made in ((GUIDE, table(data)), (LANDING, short_table(data))):
+        path.write_text(with_table(path.read_text(encoding="utf-8"), made), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -5,13 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import msgspec
 import pytest
 
+from benchmarks import pages
+from benchmarks.bars import Bar, Group, draw
 from benchmarks.chart import spread, ticks_around
-from benchmarks.providers import PROVIDERS
+from benchmarks.providers import OF_THEIR_OWN, PROVIDERS
 from benchmarks.report import Row, Scale, all_hold, at_least, at_most, within
-from benchmarks.sweep import FOLDER, Figures, chart
 
 ROOT = Path(__file__).parents[1]
 COLUMNS = ["case", "what", "measured", "ratio", "budget", "verdict"]
@@ -64,6 +64,13 @@ def test_an_unknown_case_is_refused_with_the_names_of_those_there_are() -> None:
     assert "no such case: cor; there are core, bulk, single-chunk, opening, blocking" in done.stderr
 
 
+@pytest.mark.parametrize("arguments", [("--quick",), ("core",)])
+def test_only_a_full_run_gets_into_the_docs(arguments: tuple[str, ...]) -> None:
+    done = run("--docs", *arguments)
+    assert done.returncode == 2
+    assert "--docs needs a full run of all cases" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("row", "holds", "forgiven"),
     [
@@ -86,9 +93,37 @@ def test_a_quick_run_fails_only_where_a_budget_is_missed_by_more_than_half(
     assert all_hold([Row("", ""), row], Scale(quick=True).tolerance) == forgiven
 
 
-def test_the_chart_in_the_docs_shows_the_figures_beside_it() -> None:
-    figures = msgspec.json.decode((FOLDER / "sweep.json").read_bytes(), type=Figures)
-    assert (FOLDER / "sweep.svg").read_text(encoding="utf-8") == chart(figures)
+def test_pages_and_charts_show_the_figures_of_the_json() -> None:
+    run, sweep = pages.load()
+    for path, content in pages.made(run, sweep).items():
+        assert path.read_text(encoding="utf-8") == content, f"{path.name}: python -m benchmarks.pages"
+    blocks = pages.blocks(run, sweep)
+    shown = "".join(path.read_text(encoding="utf-8") for path in (pages.README, pages.PERFORMANCE, pages.GUARD))
+    assert {name for name, text in blocks.items() if text in shown} == set(blocks)
+
+
+def test_a_budget_that_was_missed_is_named() -> None:
+    run, _ = pages.load()
+    run.rows = [("core", at_most("firsttoken", "1.00 us", 1.0, 2.0))]
+    assert pages.missed(run) == "This run held every budget."
+    run.rows.append(("core", at_most("firsttoken", "3.00 us", 3.0, 2.0)))
+    run.rows.append(("million", within("growth", "20.0 MiB", 20.0, 10.0, lambda size: f"{size} MiB")))
+    assert pages.missed(run).splitlines()[2:] == [
+        "- core, firsttoken: 3.00 x, budget ≤ 2 x".replace("x", "\N{MULTIPLICATION SIGN}"),
+        "- million, growth: 20.0 MiB, budget ≤ 10.0 MiB",
+    ]
+
+
+def test_every_provider_has_a_row_that_says_what_is_its_own() -> None:
+    assert list(OF_THEIR_OWN) == list(PROVIDERS)
+
+
+def test_the_bars_are_as_long_as_their_figures_and_ask_for_nothing() -> None:
+    svg = draw("t", "µs", [Group("g", [Bar("a", 100.0, 0), Bar("b", 25.0, 1)])], ["<note>"])
+    long, short = [float(width) for width in re.findall(r'<rect class="f\d" .*?width="([\d.]+)"', svg)]
+    assert long == pytest.approx(4 * short, abs=0.2)
+    assert "&lt;note&gt;" in svg
+    assert not re.search(r"href|url\(|<image|<script|@import", svg)
 
 
 def test_a_chart_has_round_ticks_around_its_values_and_labels_apart() -> None:

@@ -17,9 +17,10 @@ DATA: dict[str, Any] = json.loads(page.DATA.read_text(encoding="utf-8"))
 
 def test_the_pages_are_those_of_the_results() -> None:
     assert page.PAGE.read_text(encoding="utf-8") == page.page(DATA)
-    guide = page.GUIDE.read_text(encoding="utf-8")
-    assert page.guide(DATA, guide) == guide
-    assert page.table(DATA) in guide
+    for path, table in ((page.GUIDE, page.table(DATA)), (page.LANDING, page.short_table(DATA))):
+        text = path.read_text(encoding="utf-8")
+        assert page.with_table(text, table) == text
+        assert table in text
 
 
 def test_ours_take_no_half_for_the_complete_and_never_hang() -> None:

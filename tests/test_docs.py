@@ -85,6 +85,7 @@ def test_the_readmes_question_is_answered() -> None:
     (line,) = [line for _, line in shell_lines() if line.startswith("python3 -m venv") and "firsttoken ask" in line]
     before, _, words = line.partition(".venv/bin/uv run ")
     assert before == "python3 -m venv .venv && .venv/bin/pip install -q uv && "
+    assert line in (ROOT / "docs" / "index.md").read_text(encoding="utf-8").splitlines()
     program, *arguments = shlex.split(words)
     assert program == "firsttoken"
     done = command.run(*arguments)
