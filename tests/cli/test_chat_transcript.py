@@ -30,6 +30,7 @@ def answer(text: str) -> ChatCompletion:
         ("", 2),
         (USER, 3),  # complete, but for its end of line
         ('{"role":"user","content":"B', 2),
+        ("{", 2),
         ('{"role":"user","content":"\u00e9', 2),
     ],
 )
@@ -53,12 +54,17 @@ def test_a_line_that_was_being_written_is_cut_off_and_the_next_one_stands_alone(
         ("{}\n", "line 1 has no role"),
         (f"{USER}\n[]\n", "line 2 is not an object"),
         (f"{USER}\nnone\n{USER}\n", "line 2: JSON is malformed"),
+        ("Notes, without an end of line", "line 1: JSON is malformed"),
+        (f'{USER}\n{{"role":"guest","content":"x"}}\n', "message 2: unknown role of a message: 'guest'"),
+        ('{"role":"user","content":7}\n', "message 1: invalid user message"),
     ],
 )
-def test_what_is_not_a_transcript_is_refused(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "t.jsonl").write_text(text, encoding="utf-8")
+def test_what_is_not_a_transcript_is_refused_and_left_as_it_is(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "t.jsonl"
+    file.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigurationError, match=message):
-        read_transcript(tmp_path / "t.jsonl")
+        Conversation.load(file, is_saved=True)
+    assert file.read_text(encoding="utf-8") == text
 
 
 @pytest.mark.parametrize(

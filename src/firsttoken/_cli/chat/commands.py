@@ -36,7 +36,9 @@ class Command(NamedTuple):
 
 def is_command(text: str) -> bool:
     """Whether a line is a command; a path such as /etc/hosts is none."""
-    return "\n" not in text.strip() and _LOOKS_LIKE_ONE.match(text) is not None
+    if "\n" in text.strip():
+        return False
+    return _LOOKS_LIKE_ONE.match(text) is not None or text.partition(" ")[0].lower() in COMMANDS
 
 
 def run_command(chat: "Chat", line: str) -> None:
@@ -46,7 +48,8 @@ def run_command(chat: "Chat", line: str) -> None:
         EOFError: the chat is to end.
     """
     name, _, argument = line.strip().partition(" ")
-    command = COMMANDS.get({"/?": "/help", "/exit": "/bye", "/quit": "/bye"}.get(name, name))
+    known = {"/?": "/help", "/exit": "/bye", "/quit": "/bye"}
+    command = COMMANDS.get(known.get(name, name.lower()))
     if command is None:
         log_stderr(f"firsttoken: unknown command {name}\nhint: /help lists the commands")
         return

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from firsttoken._cli.chat.transcript import Entry, Transcript, read_transcript
+from firsttoken.errors import ConfigurationError, ResponseFormatError
 
 if TYPE_CHECKING:  # firsttoken.types is imported for the first question, not for the first prompt
     from firsttoken.types import ChatCompletion, Message, UserMessage
@@ -39,6 +40,7 @@ class Conversation:
             ConfigurationError: it is not one, or can't be read or written.
         """
         entries = read_transcript(path)
+        _check(path, entries)
         conversation = cls(Transcript(path) if is_saved else None)
         conversation._entries = [entry for entry in entries if entry.message["role"] not in _SYSTEM]
         for entry in entries:
@@ -140,6 +142,15 @@ class Conversation:
             if entry.message["role"] == "user":
                 return count
         return 0
+
+
+def _check(path: Path, entries: list[Entry]) -> None:
+    """Refuse what could not be sent, before something is added to it."""
+    for number, entry in enumerate(entries, 1):
+        try:
+            _sent(entry)
+        except (ConfigurationError, ResponseFormatError) as error:
+            raise ConfigurationError(f"{path} is not a transcript: message {number}: {error}") from error
 
 
 def _has_no_answer(last: Entry) -> bool:

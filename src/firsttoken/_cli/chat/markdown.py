@@ -15,6 +15,7 @@ from pygments.token import Comment, String
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markdown import Heading, Markdown, TableElement
 from rich.segment import Segment, Segments
+from rich.style import Style
 from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
@@ -39,6 +40,7 @@ _CERTAIN: Final = re.compile(
 )
 """How a line begins that is text, or an item with text, however it goes on."""
 
+_NOT_UNDERLINED: Final = Style(underline=False)
 _UNDERLINE: Final = re.compile(r"(=+|-+)\s*$")
 _BELOW_HEAD: Final = frozenset("|-: \t")
 
@@ -159,7 +161,7 @@ class MarkdownWriter:
         line = line.strip()
         if match := _UNDERLINE.match(line):
             paragraph.end()
-            style = self._console.get_style("markdown.h1" if match[1][0] == "=" else "markdown.h2")
+            style = self._console.get_style("markdown.h1" if match[1][0] == "=" else "markdown.h2") + _NOT_UNDERLINED
             sign = "═" if match[1][0] == "=" else "─"
             self._write(" " * self._column + self._styled([Segment(sign * paragraph.cells, style)]) + "\n")
             self._paragraph, self._last, self._kind = None, "heading", None

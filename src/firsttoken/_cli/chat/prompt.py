@@ -46,6 +46,7 @@ class Prompt:
             history=_history(history),
             completer=_Completer(tuple(commands), models),
             complete_while_typing=False,
+            enable_suspend=True,
             # Tab lists the names above the prompt, as a shell does: no rows are kept free below it.
             complete_style=CompleteStyle.READLINE_LIKE,
             prompt_continuation="... ",

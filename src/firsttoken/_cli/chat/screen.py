@@ -57,7 +57,7 @@ class Screen:
     def retry(self, text: str) -> None:
         """Show why it takes longer."""
         if self._row:
-            self._draw(text)
+            self._draw("", text)
 
     def reasoning(self, delta: str) -> None:
         """Show the end of what the model thinks so far."""
@@ -67,7 +67,7 @@ class Screen:
             self._reasoned_since = now
         self._reasoning = (self._reasoning + delta)[-_SHOWN_CHARACTERS:]
         if is_first or now - self._drawn_at > _REDRAW_S:
-            self._draw(f"thinking: {self._reasoning}")
+            self._draw("thinking: ", self._reasoning)
 
     def text(self, delta: str) -> None:
         """Show a piece of the answer."""
@@ -96,17 +96,19 @@ class Screen:
             self._answer.end()
         else:
             self._answer.break_off()
-        if self._is_live:
+        if self._is_live and state != "failed":  # the error comes next
             note = "(stopped)" if state == "stopped" else "(an empty answer)" if self._is_empty(state) else ""
             self._answer.draw(f"{self._dimmed(note)}\n\n" if note else "\n")
 
     def _is_empty(self, state: str) -> bool:
         return state == "complete" and not self._has_text
 
-    def _draw(self, text: str) -> None:
+    def _draw(self, title: str, text: str = "") -> None:
+        """Show a row that vanishes: of the text, its end."""
         if not self._is_live:
             return
-        self._row = _last_cells(" ".join(harmless(text).split()), min(_ROW_CELLS, terminal_width() - 1))
+        cells = min(_ROW_CELLS, terminal_width() - 1)
+        self._row = title[:cells] + _last_cells(" ".join(harmless(text).split()), cells - len(title))
         self._drawn_at = time.monotonic()
         self._answer.draw(f"{ERASE_ROW}{self._dimmed(self._row)}")
 
@@ -133,9 +135,9 @@ def _last_cells(text: str, width: int) -> str:
     """The end of a text, so much of it as fits into a row."""
     from wcwidth import wcwidth  # prompt_toolkit's, which is imported by now
 
-    room = width
+    left = width
     for at in range(len(text) - 1, -1, -1):
-        room -= max(0, wcwidth(text[at]))
-        if room < 1 and at:
-            return "…" + text[at + 1 :]
+        left -= max(0, wcwidth(text[at]))
+        if left < 1 and (at or left < 0):
+            return "…" + text[at + 1 :] if width > 0 else ""
     return text

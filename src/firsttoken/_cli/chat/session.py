@@ -276,7 +276,7 @@ class Chat:
 
         self._failure = error
         can_retry = self.conversation.has_question and is_terminal(sys.stdin)
-        return report(error, "\n(/retry asks again)" if can_retry else "")
+        return report(error, "\n(/retry asks again)\n" if can_retry else "")
 
     def _connected(self) -> "Client":
         if self._client is None:

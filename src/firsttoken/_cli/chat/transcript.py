@@ -23,6 +23,9 @@ OURS: Final = "firsttoken"
 """The field of a line that is not the message's."""
 
 
+_LINE_START: Final = b'{"'
+
+
 class Entry(NamedTuple):
     """A message as the transcript has it.
 
@@ -79,7 +82,10 @@ class Transcript:
             file.flush()
             os.fsync(file.fileno())
         except OSError as error:
-            raise ConfigurationError(f"the transcript {self.path} can't be written: {error.strerror}") from error
+            hint = "--no-save chats without a transcript"
+            raise ConfigurationError(
+                f"the transcript {self.path} can't be written: {error.strerror}", hint=hint
+            ) from error
 
     def _create(self) -> None:
         folder = data_folder() / "chats"
@@ -155,7 +161,7 @@ def _lines(path: Path, data: bytes) -> Iterator[tuple[int, dict[str, object]]]:
         try:
             fields = as_object(msgspec.json.decode(line))
         except ValueError as error:
-            if number == len(lines):
+            if number == len(lines) and _LINE_START.startswith(line[:2]):
                 return  # without its end of line: it was being written
             raise ConfigurationError(f"{path} is not a transcript: line {number}: {error}") from error
         if fields is None:
@@ -170,7 +176,7 @@ def _cut_off_unfinished(file: IO[bytes]) -> None:
     if not tail:
         return
     try:
-        msgspec.json.decode(tail)
+        msgspec.json.decode(tail)  # what is not the start of a line was refused when it was read
         file.write(b"\n")
     except ValueError:
         file.truncate(len(data) - len(tail))
