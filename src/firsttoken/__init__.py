@@ -22,21 +22,20 @@ if TYPE_CHECKING:
     from firsttoken._async.stream import AsyncChatCompletionStream
     from firsttoken._client.limiter import Limiter
     from firsttoken._client.stream import STOP
-    from firsttoken._models.timeout import Timeout
-    from firsttoken._parts import audio_part, file_part, image_part, text_part
-    from firsttoken._sync.client import Client
-    from firsttoken._sync.stream import ChatCompletionStream
-    from firsttoken.types import (
-        ChatCompletion,
-        ChatCompletionChunk,
-        ChatCompletionRequest,
+    from firsttoken._models.chunk import ChatCompletionChunk
+    from firsttoken._models.completion import ChatCompletion
+    from firsttoken._models.messages import (
         assistant_message,
-        chat_completion_request,
         developer_message,
         system_message,
         tool_message,
         user_message,
     )
+    from firsttoken._models.request import ChatCompletionRequest, chat_completion_request
+    from firsttoken._models.timeout import Timeout
+    from firsttoken._parts import audio_part, file_part, image_part, text_part
+    from firsttoken._sync.client import Client
+    from firsttoken._sync.stream import ChatCompletionStream
 
 __all__ = [
     "STOP",
@@ -66,24 +65,33 @@ _LAZY_IMPORTS = {
     "STOP": "firsttoken._client.stream",
     "AsyncChatCompletionStream": "firsttoken._async.stream",
     "AsyncClient": "firsttoken._async.client",
+    "ChatCompletion": "firsttoken._models.completion",
+    "ChatCompletionChunk": "firsttoken._models.chunk",
+    "ChatCompletionRequest": "firsttoken._models.request",
     "ChatCompletionStream": "firsttoken._sync.stream",
     "Client": "firsttoken._sync.client",
     "Limiter": "firsttoken._client.limiter",
     "Timeout": "firsttoken._models.timeout",
+    "assistant_message": "firsttoken._models.messages",
     "audio_part": "firsttoken._parts",
+    "chat_completion_request": "firsttoken._models.request",
+    "developer_message": "firsttoken._models.messages",
     "file_part": "firsttoken._parts",
     "image_part": "firsttoken._parts",
+    "system_message": "firsttoken._models.messages",
     "text_part": "firsttoken._parts",
+    "tool_message": "firsttoken._models.messages",
+    "user_message": "firsttoken._models.messages",
 }
-"""Where a name is from; the others are from `firsttoken.types`."""
+"""Where a name is from."""
 
 
 def __getattr__(name: str) -> object:
-    if name not in __all__:
+    if name not in _LAZY_IMPORTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    found = getattr(import_module(_LAZY_IMPORTS.get(name, "firsttoken.types")), name)
+    found = getattr(import_module(_LAZY_IMPORTS[name]), name)
     globals()[name] = found
     return found
 

@@ -596,7 +596,7 @@ class Listening:
 def listened(given: Settings | None = None) -> tuple[CallMachine[Settings], Listening]:
     listening = Listening()
     machine = CallMachine(
-        given or Settings(), NOW_S, jitter=0.0, wall_clock=lambda: 1_700_000_000.0, listener=listening
+        given or Settings(), NOW_S, jitter=lambda: 0.0, wall_clock=lambda: 1_700_000_000.0, listener=listening
     )
     return machine, listening
 
@@ -668,7 +668,7 @@ class Driven:
     def __init__(self, given: Settings) -> None:
         self.listening = Listening()
         self.now = NOW_S
-        self.machine = CallMachine(given, self.now, jitter=0.5, wall_clock=lambda: 0.0, listener=self.listening)
+        self.machine = CallMachine(given, self.now, jitter=lambda: 0.5, wall_clock=lambda: 0.0, listener=self.listening)
         self.has_connection = False
         self.outcome: str | None = None
 

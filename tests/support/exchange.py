@@ -44,7 +44,7 @@ class Settings:
 
 def new_machine(settings: Settings | None = None, now: float = NOW_S) -> CallMachine[Settings]:
     """A call that begins."""
-    return CallMachine(settings or Settings(), now, jitter=0.0, wall_clock=lambda: 1_700_000_000.0)
+    return CallMachine(settings or Settings(), now, jitter=lambda: 0.0, wall_clock=lambda: 1_700_000_000.0)
 
 
 class Exchange:

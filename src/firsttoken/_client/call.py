@@ -1,7 +1,6 @@
 """What both drivers do alike: their machine and who watches it, and which event of it a failure is."""
 
 import copy
-import random
 import time
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -48,8 +47,7 @@ class BaseCall:
             from firsttoken._client.watching import watch
 
             self._watcher = watch(request)
-        jitter = random.random()  # noqa: S311 - it spreads retries, it guards nothing
-        self.machine = CallMachine(request, clock(), jitter=jitter, wall_clock=time.time, listener=self._watcher)
+        self.machine = CallMachine(request, clock(), jitter=_jitter, wall_clock=time.time, listener=self._watcher)
 
     def _ask_for_token(self) -> object:
         """What the token provider gives: a token, or something to await for it. The caller's code, without any lock."""
@@ -102,6 +100,12 @@ class BaseCall:
             raise copy_error(error)
         if self.machine.outcome == "stopped":
             raise AbortedError
+
+
+def _jitter() -> float:
+    import random  # here, since most programs retry nothing
+
+    return random.random()  # noqa: S311 - it spreads retries, it guards nothing
 
 
 def copy_error(error: _Error) -> _Error:

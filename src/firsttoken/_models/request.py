@@ -8,8 +8,6 @@ import msgspec
 from firsttoken._models.arguments import KeywordsOnly
 from firsttoken._models.messages import Message, user_message
 from firsttoken._models.value import rich_repr, short_repr
-from firsttoken._schema.json_schema import json_schema_format
-from firsttoken._schema.tools import function_tool
 from firsttoken.errors import ConfigurationError
 
 Messages = str | Sequence[Message | Mapping[str, object]]
@@ -154,6 +152,8 @@ def as_tools(tools: Sequence[Tool] | None) -> Sequence[JSONObject] | None:
         )
     if all(isinstance(tool, Mapping) for tool in tools):
         return cast("Sequence[JSONObject]", tools)  # the caller's own, as every other field is
+    from firsttoken._schema.tools import function_tool  # here: it loads `inspect`
+
     return [
         tool if isinstance(tool, Mapping) else function_tool(tool)  # pyright: ignore[reportUnknownVariableType]
         for tool in tools
@@ -175,6 +175,8 @@ def as_response_format(response_format: type[object] | JSONObject) -> JSONObject
             if response_format in ("json_object", "text")
             else 'as in response_format={"type": "json_object"}, or a type whose JSON schema is sent',
         )
+    from firsttoken._schema.json_schema import json_schema_format
+
     return json_schema_format(response_format)
 
 

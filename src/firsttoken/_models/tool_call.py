@@ -6,7 +6,6 @@ from typing import TypeVar, overload
 
 from firsttoken._models.base import ResponseObject
 from firsttoken._schema.parsing import parse_json_text
-from firsttoken._schema.tools import is_function, keyword_arguments, name_of_function
 from firsttoken.errors import ConfigurationError, ResponseFormatError
 
 _T = TypeVar("_T")
@@ -77,6 +76,8 @@ class ToolCall(ResponseObject):
             ConfigurationError: it is the call of a custom tool, whose input is free text; or `into` can't be parsed
                 into.
         """
+        from firsttoken._schema.tools import is_function, keyword_arguments  # here: it loads `inspect`
+
         if is_function(into):
             return keyword_arguments(into, self._parsed)
         if into is None:
@@ -98,11 +99,15 @@ class ToolCall(ResponseObject):
                 functions has the name.
             ConfigurationError: it is the call of a custom tool, or `function` can't be a tool.
         """
+        from firsttoken._schema.tools import keyword_arguments
+
         if not callable(function):
             function = self._function_of(function)
         return function(**keyword_arguments(function, self._parsed))
 
     def _function_of(self, functions: Iterable[Callable[..., object]]) -> Callable[..., object]:
+        from firsttoken._schema.tools import name_of_function
+
         named = {name_of_function(function): function for function in functions}
         if self.name not in named:
             raise ResponseFormatError(

@@ -61,7 +61,7 @@ class CallMachine(CallProgress[Settings]):
     Args:
         settings: of each attempt, as far as it has no others.
         now: the time, as in all methods: in seconds of one monotonic clock.
-        jitter: a random number from 0 to 1, which spreads retries.
+        jitter: gives a random number from 0 to 1, which spreads retries.
         wall_clock: Unix time in seconds; called only where a server names a date.
         listener: is notified of what happens.
 
@@ -81,7 +81,7 @@ class CallMachine(CallProgress[Settings]):
         settings: Settings,
         now: float,
         *,
-        jitter: float,
+        jitter: Callable[[], float],
         wall_clock: Callable[[], float],
         listener: CallListener[Settings] | None = None,
     ) -> None:
@@ -385,7 +385,7 @@ class CallMachine(CallProgress[Settings]):
 
     def _retry_or_fail(self, error: ChatCompletionError, now: float) -> None:
         self.describe(error)
-        delay_s = self._retry_delay_s(error, now, self._jitter)
+        delay_s = self._retry_delay_s(error, now, self._jitter())
         if self._listener is not None:
             self._listener.attempt_failed(error, delay_s)
         if delay_s is None:

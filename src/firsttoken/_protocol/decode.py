@@ -5,8 +5,9 @@ errors, the lenient path. An event means the same wherever it stands: what came 
 decoded.
 """
 
+import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -28,8 +29,15 @@ DONE = b"[DONE]"
 MAX_LEARNED_CHUNKS = 8
 """How many chunks of a stream are learned from: what is not learned by then is not worth it."""
 
-_decode_chunk = msgspec.json.Decoder(ChatCompletionChunk).decode
-_decode_completion = msgspec.json.Decoder(ChatCompletion).decode
+
+@functools.cache  # made when a response needs it: that takes a millisecond and more
+def _chunk_decoder() -> DecodeChunk:
+    return msgspec.json.Decoder(ChatCompletionChunk).decode
+
+
+@functools.cache
+def _completion_decoder() -> Callable[[bytes], ChatCompletion]:
+    return msgspec.json.Decoder(ChatCompletion).decode
 
 
 class DecodeResult:
@@ -60,7 +68,7 @@ class ChunkDecoder:
     __slots__ = ("_decode", "_learned", "_learned_chunks")
 
     def __init__(self) -> None:
-        self._decode: DecodeChunk = _decode_chunk
+        self._decode: DecodeChunk = _chunk_decoder()
         self._learned = LearnedFields()
         self._learned_chunks = 0
 
@@ -214,7 +222,7 @@ def decode_completion(data: bytes) -> ChatCompletion:
         ResponseFormatError: it is neither an error nor a completion.
     """
     try:
-        completion = ChatCompletion() if has_too_many_values(data) else _decode_completion(data)
+        completion = ChatCompletion() if has_too_many_values(data) else _completion_decoder()(data)
     except (ValueError, RecursionError):
         pass
     else:

@@ -114,11 +114,14 @@ LENIENT_TYPES: dict[type[ResponseObject], dict[str, object]] = {
 }
 """Quirks in fields of the schema that some servers have in every chunk: the types that are decoded then."""
 
-_SCHEMA = {
-    struct: {field.encode_name: field.type for field in msgspec.structs.fields(struct)} for struct in LENIENT_TYPES
-}
 _LEARNABLE = re.compile(r"[A-Za-z_][\w.-]{0,63}", re.ASCII)  # names that msgspec takes, and none of ours
 _Scalar = str | int | float | bool | None
+
+
+@functools.cache
+def _types_of(struct: type[ResponseObject]) -> dict[str, object]:
+    """The fields of the schema, by their names on the wire, with their types."""
+    return {field.encode_name: field.type for field in msgspec.structs.fields(struct)}
 
 
 class LearnedFields(NamedTuple):
@@ -161,10 +164,10 @@ def _fields_beyond(nodes: list[JSONObject], struct: type[ResponseObject]) -> JSO
 def _is_learnable(name: str, value: object, struct: type[ResponseObject]) -> bool:
     if struct is ChunkChoice and name == "usage":
         return False  # it belongs to the chunk
-    if name not in _SCHEMA[struct]:
+    if name not in _types_of(struct):
         return _LEARNABLE.fullmatch(name) is not None
     wider = LENIENT_TYPES[struct].get(name)
-    return wider is not None and matches_type(value, wider) and not matches_type(value, _SCHEMA[struct][name])
+    return wider is not None and matches_type(value, wider) and not matches_type(value, _types_of(struct)[name])
 
 
 @functools.lru_cache(maxsize=64)
@@ -217,7 +220,7 @@ def extended_struct(
         kind: their type.
         inner: the types of the fields that hold twins themselves.
     """
-    if not own and all(held == _SCHEMA[struct][name] for name, held in inner.items()):
+    if not own and all(held == _types_of(struct)[name] for name, held in inner.items()):
         return struct, lambda value: value
     types = inner | {name: wider for name, wider in LENIENT_TYPES[struct].items() if name in own}
     names = [(f"own{number}", name) for number, name in enumerate(name for name in own if name not in types)]

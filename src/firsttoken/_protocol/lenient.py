@@ -77,7 +77,7 @@ def read(data: bytes, value: JSONObject, answer: type[_Answer]) -> _Answer:
 
 
 def _convert(value: JSONObject, choices: list[JSONObject], deltas: list[JSONObject], answer: type[_Answer]) -> _Answer:
-    shape = _FIELDS_OF[answer]
+    shape = StructFields.of(answer)
     move_unknown_to_extra(value, shape)
     try:
         return msgspec.convert(value, answer)
@@ -205,12 +205,6 @@ def _pop_content_parts(delta: JSONObject) -> list[object] | None:
         return None
     delta["content"] = parts_text(parts, "text") or None
     return parts or None
-
-
-_FIELDS_OF = {
-    ChatCompletionChunk: StructFields.of(ChatCompletionChunk),
-    ChatCompletion: StructFields.of(ChatCompletion),
-}
 
 
 def _choices(data: bytes, value: JSONObject) -> list[JSONObject]:

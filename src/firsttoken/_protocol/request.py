@@ -6,7 +6,6 @@ Sources: RFC 9110 (fields), RFC 9112, section 3 (request line).
 """
 
 import math
-import string
 from collections.abc import Mapping, Sequence
 from typing import Literal, cast
 
@@ -17,6 +16,7 @@ from firsttoken._models.json_values import encode_request
 from firsttoken._models.messages import is_plain_text, user_message
 from firsttoken._models.request import ChatCompletionRequest, StreamOptions, as_response_format, as_tools
 from firsttoken._models.value import Value, to_plain
+from firsttoken._protocol.url import LETTERS_AND_DIGITS
 from firsttoken.errors import ConfigurationError
 
 Method = Literal["GET", "POST"]
@@ -24,7 +24,7 @@ Method = Literal["GET", "POST"]
 _FORBIDDEN = frozenset(map(chr, range(0x20))) - {"\t"} | {"\x7f"}
 """Invalid in a header's value: RFC 9110, section 5.5."""
 
-_TOKEN = frozenset(string.ascii_letters + string.digits + "!#$%&'*+-.^_`|~")
+_TOKEN = frozenset(LETTERS_AND_DIGITS + "!#$%&'*+-.^_`|~")
 """Valid in a header's name: RFC 9110, section 5.6.2."""
 
 _FRAMING_HEADERS = frozenset({"content-length", "transfer-encoding", "connection"})

@@ -3,9 +3,10 @@
 What does not fit is moved to `extra`. What servers are known to send is in `quirks`.
 """
 
+import functools
 import types
 import typing
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
@@ -16,8 +17,7 @@ JSONObject = dict[str, object]
 """A JSON object."""
 
 
-@dataclass(frozen=True, slots=True)
-class StructFields:
+class StructFields(NamedTuple):
     """The fields of a struct.
 
     Attributes:
@@ -33,6 +33,7 @@ class StructFields:
     lists: frozenset[str]
 
     @classmethod
+    @functools.cache  # made when the first chunk needs them: most programs never do
     def of(cls, struct: type[ResponseObject]) -> "StructFields":
         """The fields of a struct, and of those in it."""
         plain: dict[str, tuple[object, frozenset[object]]] = {}

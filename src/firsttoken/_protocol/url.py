@@ -3,7 +3,6 @@
 Source: RFC 3986; an IPv6 host stands in brackets.
 """
 
-import string
 from typing import NamedTuple
 from unicodedata import normalize
 from urllib.parse import urlsplit
@@ -12,7 +11,8 @@ from firsttoken.errors import ConfigurationError
 
 _PORTS = {"http": 80, "https": 443}
 _HINT = "as in https://api.openai.com/v1"
-_HOST = frozenset(string.ascii_letters + string.digits + "-._~:%")
+LETTERS_AND_DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+_HOST = frozenset(LETTERS_AND_DIGITS + "-._~:%")
 
 
 class Origin(NamedTuple):
