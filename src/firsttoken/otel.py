@@ -4,7 +4,7 @@
 
 The span is `chat {model}`, of kind CLIENT, over all attempts of a call, each of which carries the W3C trace context.
 Attributes, metrics, the capture of content and its environment variables are those of `opentelemetry-util-genai`.
-An answer that was left or broke off has the finish reason "error". Without code: `opentelemetry-instrument` observes
+An answer that was stopped or truncated has the finish reason "error". Without code: `opentelemetry-instrument` observes
 every client.
 
 Source: OpenTelemetry's semantic conventions for generative AI systems, "Spans" and "Metrics".

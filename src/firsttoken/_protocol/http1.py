@@ -52,7 +52,7 @@ class ResponseParser:
         has_pending_data: whether `process_pending` may give more of a coded body that has come.
         body_ended: whether the body is complete.
         reusable: whether the connection can serve another request once the body has ended.
-        failure: why the response can't be read on, None where nothing is wrong; it stands behind the body that came.
+        failure: why the response can't be read on, None where nothing is wrong; it follows the body that was received.
     """
 
     def __init__(self, *, tunnel: bool = False) -> None:
@@ -68,7 +68,9 @@ class ResponseParser:
         self._overhead = 0
         self._ends_at_eof = False
         self._decoder: ContentDecoder | None = None
-        self._behind: ChatCompletionError | None = None  # a failure that waits until the body before it was given
+        self._deferred_error: ChatCompletionError | None = (
+            None  # a failure that waits until the body before it was given
+        )
         self._body: list[bytes] = []
         self.on_body = self._body.append  # httptools calls it for each piece: no Python frame in between
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
@@ -88,7 +90,7 @@ class ResponseParser:
                 self._check_protocol(data)
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._behind = ResponseFormatError("the server switched protocols without being asked")
+            self._deferred_error = ResponseFormatError("the server switched protocols without being asked")
         except httptools.HttpParserCallbackError as error:
             self._receive_callback_error(error, data)
         except (httptools.HttpParserError, _RefusedError) as error:
@@ -97,11 +99,13 @@ class ResponseParser:
         self._body.clear()
         self._overhead = 0 if body else self._overhead + len(data)
         if self._overhead > MAX_OVERHEAD_BYTES:
-            self._behind = ResponseFormatError(f"the response has more than {MAX_OVERHEAD_BYTES} bytes of headers")
+            self._deferred_error = ResponseFormatError(
+                f"the response has more than {MAX_OVERHEAD_BYTES} bytes of headers"
+            )
         if self._decoder is not None:
             self._decoder.receive_data(body)
             return self.process_pending()
-        if self._behind is not None or self.body_ended:
+        if self._deferred_error is not None or self.body_ended:
             self._end()
         return body
 
@@ -117,7 +121,7 @@ class ResponseParser:
         self.has_pending_data = decoder.has_pending_data
         if decoder.failure is not None:
             self._fail(decoder.failure)
-        elif self._behind is not None or self.body_ended:
+        elif self._deferred_error is not None or self.body_ended:
             self._end()
         return piece
 
@@ -128,21 +132,21 @@ class ResponseParser:
 
     def receive_eof(self) -> None:
         """Take the end of the connection."""
-        if self.body_ended or self._behind is not None or self.failure is not None:
+        if self.body_ended or self._deferred_error is not None or self.failure is not None:
             return
         if self.info is not None and self._ends_at_eof:
             self.body_ended = True
         else:
-            self._behind = StreamTruncatedError("the connection was closed before the end of the response")
+            self._deferred_error = StreamTruncatedError("the connection was closed before the end of the response")
         self._end()
 
     def _end(self) -> None:
-        """Let go of the parser; once all of the body was given, take what stands behind it."""
+        """Let go of the parser; once all of the body was given, take the error that follows it."""
         self.release()
         if self.has_pending_data:
             return
-        if self._behind is not None:
-            self._fail(self._behind)
+        if self._deferred_error is not None:
+            self._fail(self._deferred_error)
         elif self._decoder is not None and not self._decoder.ended:
             self._fail(StreamTruncatedError("the compressed body ended before its data did"))
 
@@ -177,7 +181,7 @@ class ResponseParser:
         else:
             failure = ResponseFormatError(f"the framing of the response is broken: {error}")
         failure.__cause__ = error
-        self._behind = failure
+        self._deferred_error = failure
 
     # What httptools calls while it is fed; it wraps exceptions that leave these in HttpParserCallbackError.
 

@@ -4,7 +4,7 @@
 
     summary = run("prompts.jsonl", "answers.jsonl", model="gpt-5-mini")
 
-`run` writes the results to a file, and goes on where it was left; `arun` gives them while they come:
+`run` writes the results to a file, and resumes an interrupted run; `arun` gives them while they come:
 
     async for result in arun(["Why is the sky blue?", "Why is grass green?"], model="gpt-5-mini"):
         print(result.id, result.text or result.error)

@@ -1,4 +1,4 @@
-"""A batch from an input to an output file: checked first, then sent, and taken up again where it was left."""
+"""A batch from an input to an output file: checked first, then sent, and resumed where it was interrupted."""
 
 import asyncio
 import contextlib
