@@ -91,13 +91,47 @@ def test_a_client_of_httpx_is_told_of_httpx2() -> None:
     assert caught.value.hint == "httpx2 is the successor of httpx: httpx2.Client() takes the same arguments"
 
 
-def test_another_event_loop_than_asyncios_gets_a_hint() -> None:
-    """As under trio: a coroutine is run by somebody else."""
-    call = AsyncClient("k", "http://127.0.0.1:9/v1").chat_completion(REQUEST)
+async def wait(client: AsyncClient) -> object:
+    return await client.chat_completion(REQUEST)
+
+
+async def iterate(client: AsyncClient) -> object:
+    return [chunk async for chunk in client.chat_completion_stream(REQUEST)]
+
+
+async def enter_stream(client: AsyncClient) -> object:
+    async with client.chat_completion_stream(REQUEST) as stream:
+        return stream
+
+
+async def call_back(client: AsyncClient) -> object:
+    return await client.chat_completion_stream(REQUEST, print)
+
+
+async def enter_client(client: AsyncClient) -> object:
+    async with client:
+        return None
+
+
+async def close_client(client: AsyncClient) -> None:
+    await client.aclose()
+
+
+@pytest.mark.parametrize(
+    "use", [wait, iterate, enter_stream, call_back, AsyncClient.models, enter_client, close_client]
+)
+def test_trio_gets_a_hint(use: Any) -> None:
+    trio = pytest.importorskip("trio")
     with pytest.raises(ConfigurationError) as caught:
-        call.send(None)
+        trio.run(use, AsyncClient("k", "http://127.0.0.1:9/v1"))
     assert str(caught.value) == "AsyncClient needs a running asyncio event loop"
     assert caught.value.hint == "under trio use Client in a thread, as in trio.to_thread.run_sync, or anyio on asyncio"
+
+
+def test_under_trio_the_sync_client_works_in_a_thread() -> None:
+    trio = pytest.importorskip("trio")
+    with ScriptedServer("Hi") as server, Client("k", server.base_url) as client:
+        assert trio.run(trio.to_thread.run_sync, client.chat_completion, REQUEST).text == "Hi"
 
 
 def test_a_traceback_shows_the_hint() -> None:

@@ -24,8 +24,8 @@ caller of firsttoken gets of it: sync and asyncio, iterator and callback alike.
 - *Again*: the request is sent again by itself, up to `max_retries` times; the caller gets the last attempt's error.
 - Where nothing but a [deadline](../how-to/deadlines.md) ends it, the error is an `APITimeoutError`; `phase` says which.
 
-`just faults` writes this page: it sends all {count} faults to a client, and notes what the caller gets. The tests compare
-it with what each client gives in each style.
+`just faults` writes this page: it sends all {count} faults to a client, and notes what the caller gets. The tests
+compare it with what each client gives in each style.
 
 ## With your own code
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from firsttoken._async.calls import AsyncCalls
 from firsttoken._async.pool import ConnectionPool
+from firsttoken._async.waiting import running_loop
 from firsttoken._client.config import ClientConfig
 from firsttoken._client.keeping_secrets import conceal_arguments, made_with
 from firsttoken._client.settings import CommonSettings
@@ -174,6 +175,7 @@ class AsyncClient(AsyncCalls):
         return f"AsyncClient(base_url={self._config.redacted_url!r})"
 
     async def __aenter__(self) -> Self:
+        running_loop()  # under trio, say so here rather than with the first call
         return self
 
     async def __aexit__(

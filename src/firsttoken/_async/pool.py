@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet, ref
 
 from firsttoken._async.connection import Connection
+from firsttoken._async.waiting import running_loop
 from firsttoken._client.call import Machine
 from firsttoken._client.prepared import PreparedRequest
 from firsttoken._client.sockets import clock
@@ -147,4 +148,4 @@ def _close_expired(pool: "ref[ConnectionPool]", owner: _Owner) -> None:
 
 
 def _owner() -> _Owner:
-    return os.getpid(), asyncio.get_running_loop()
+    return os.getpid(), running_loop()
