@@ -97,7 +97,7 @@ def wheel(session: nox.Session) -> None:
 @nox.session
 def sizes(session: nox.Session) -> None:
     """Print how many packages, and how much, an installation of each client brings into an empty environment."""
-    for name in session.posargs or [".", "openai", "lm15", "litellm==1.106.2"]:
+    for name in session.posargs or [".", "openai", "lm15", "any-llm-sdk[openai]", "litellm==1.106.2"]:
         python = _install_alone(session, name)
         code = "import json, sysconfig; print(json.dumps(sysconfig.get_path('purelib')))"
         folder = Path(json.loads(str(session.run(python, "-c", code, external=True, silent=True))))

@@ -59,6 +59,7 @@ CLIENTS: tuple[Client, ...] = (
     *_with_guard("llama-index", "llama_index.py", "llama-index", "llama-index-llms-openai-like"),
     *_with_guard("haystack", "haystack.py", "haystack", "haystack-ai"),
     *_with_guard("litellm", "litellm.py", "litellm", "litellm", takes_n=True),
+    *_with_guard("any-llm", "any_llm.py", "any-llm", "any-llm-sdk[openai]", "openai", takes_n=True),
     *_with_guard("smolagents", "smolagents.py", "smolagents", "smolagents[openai]"),
     *_with_guard("agno", "agno.py", "agno", "agno", "openai"),
     Client("lm15", "lm15.py", "lm15", ("lm15",), takes_n=False),

@@ -11,6 +11,7 @@ DATA = Path(__file__).with_name("comparison.json")
 PAGE = _DOCS / "reference" / "comparison.md"
 GUIDE = _DOCS / "how-to" / "guard.md"
 LANDING = _DOCS / "index.md"
+WHY_NOT = _DOCS / "explanation" / "why-not.md"
 _TABLE = re.compile(r"(?<=<!-- comparison: just frameworks -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
 VERDICTS = {
@@ -65,7 +66,7 @@ writes this page (Python {data["python"]}). The drivers are a few lines each, in
 `network_error`) counts as one; a client that raises nothing may still show it.
 
 {_summary(data)}
-*Requests* is the largest number that one broken answer caused, with the retries of the client switched off.
+Of broken answers *error* to *hang*, of the others *complete* to *hang*. {_repeated(data)}
 
 ## Fault by fault
 
@@ -84,17 +85,29 @@ The columns are the clients by their number above; first the faults that break t
 def _summary(data: dict[str, Any]) -> str:
     broken = _broken(data)
     lines = [
-        "| | client | error | text lost | **silent** | **hang** | complete | other text | refused | hang | requests |",
-        "| ---: | --- " + "| ---: " * 9 + "|",
+        "| client | # | error | text lost | **silent** | **hang** | complete | other text | refused | hang |",
+        "| --- " + "| ---: " * 9 + "|",
     ]
     for number, client in enumerate(data["clients"], 1):
         counts = counted(client, broken)
         cells = [counts["broken"].get(verdict, 0) for verdict in _BROKEN]
         cells += [counts["good"].get(verdict, 0) for verdict in _GOOD]
-        cells.append(max(result["requests"] for name, result in client["results"].items() if broken.get(name)))
         name = f"**{client['name']}**" if client["is_ours"] else client["name"]
-        lines.append(f"| {number} | {name}{_versions(client)} | " + " | ".join(map(str, cells)) + " |")
+        lines.append(f"| {name}{_versions(client)} | {number} | " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _repeated(data: dict[str, Any]) -> str:
+    """Which clients sent a request more than once, though their retries were off."""
+    broken = _broken(data)
+    found: list[str] = []
+    for client in data["clients"]:
+        most = max(result["requests"] for name, result in client["results"].items() if broken.get(name))
+        if most > 1:
+            found.append(f"{client['name']} (up to {most})")
+    return (
+        f"With retries switched off, one broken answer caused more than one request in: {', '.join(found) or 'none'}."
+    )
 
 
 def _versions(client: dict[str, Any]) -> str:
@@ -127,9 +140,13 @@ _ON_THE_LANDING_PAGE = {
     "langchain-openai": "`langchain-openai`",
     "pydantic-ai": "`pydantic-ai`",
     "litellm": "`litellm`",
+    "any-llm": "`any-llm`",
     "lm15": "`lm15`",
     "AI SDK, fullStream": "Vercel's AI SDK",
 }
+
+
+_COMPARED_ONE_BY_ONE = ("firsttoken, iterator", "openai", "litellm", "any-llm", "lm15")
 
 
 def short_table(data: dict[str, Any]) -> str:
@@ -141,10 +158,36 @@ def short_table(data: dict[str, Any]) -> str:
         "| --- | ---: | ---: | ---: |",
     ]
     for name, shown in _ON_THE_LANDING_PAGE.items():
-        counts = Counter(counted(by_name[name], broken)["broken"])
-        cells = (counts["error"] + counts["lost"], counts["silent"], counts["hang"])
-        lines.append(f"| {shown} | " + " | ".join(map(str, cells)) + " |")
+        lines.append(f"| {shown} | " + " | ".join(map(str, _outcomes(by_name[name], broken)[:3])) + " |")
     return "\n".join(lines) + "\n"
+
+
+def receipts(data: dict[str, Any]) -> str:
+    """The table of "Why not X": the same with versions, and the complete answers that are refused."""
+    broken = _broken(data)
+    by_name = {client["name"]: client for client in data["clients"]}
+    bad, good = (list(broken.values()).count(is_broken) for is_broken in (True, False))
+    lines = [
+        f"| of {bad} broken answers | an error | taken for complete | hang | of {good} others refused |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for client in (by_name[name] for name in _COMPARED_ONE_BY_ONE):
+        versions = ", ".join(f"{package} {number}" for package, number in client["versions"].items())
+        lines.append(f"| {versions} | " + " | ".join(map(str, _outcomes(client, broken))) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _outcomes(client: dict[str, Any], broken: dict[str, bool]) -> tuple[int, int, int, int]:
+    """Of the broken answers those with an error, without, and hanging; of the others those refused."""
+    counts = counted(client, broken)
+    of_broken = Counter(counts["broken"])
+    refused = counts["good"].get("refused", 0)
+    return of_broken["error"] + of_broken["lost"], of_broken["silent"], of_broken["hang"], refused
+
+
+def tables(data: dict[str, Any]) -> dict[Path, str]:
+    """The table of each page that has one among text of its own."""
+    return {GUIDE: table(data), LANDING: short_table(data), WHY_NOT: receipts(data)}
 
 
 def with_table(text: str, table: str) -> str:
@@ -159,7 +202,7 @@ def _broken(data: dict[str, Any]) -> dict[str, bool]:
 def write(data: dict[str, Any]) -> None:
     """Write the pages."""
     PAGE.write_text(page(data), encoding="utf-8")
-    for path, made in ((GUIDE, table(data)), (LANDING, short_table(data))):
+    for path, made in tables(data).items():
         path.write_text(with_table(path.read_text(encoding="utf-8"), made), encoding="utf-8")
 
 

@@ -77,23 +77,61 @@ PUBLIC_MODULES = (
 _API = Path(__file__).parent / "reference" / "api"
 _STOP_AT = "Struct, BaseException, Exception, ValueError, ConnectionError, TimeoutError, EOFError, tuple, Protocol"
 
+_COLON = "\ue000"
+"""A stand-in."""
+
+_MADE_BY_THE_LIBRARY = {"AsyncChatCompletionStream", "ChatCompletionStream", "RelayResponse", "Results"}
+"""Classes that nobody else makes: what their constructors take is shown to nobody."""
+
 _NOT_OURS = "errno, filename, filename2, strerror, with_traceback, add_note"
 
 
 def _as_rst(text: str) -> str:
     """Our docstrings as reStructuredText: code in single backticks, and examples that are just indented."""
-    text = re.sub(r"(?<!`)`([^`]+?)\s*`(?!`)", r"``\1``", text)
-    return re.sub(r"(?<![:\w])\n\n(?=    \S)", "\n\n::\n\n", text)
+    return re.sub(r"(?<![:\w])\n\n(?=    \S)", "\n\n::\n\n", _as_literals(text))
+
+
+def _as_literals(text: str) -> str:
+    """Code in double backticks; a letter right behind it, as of a plural, is set off."""
+    return re.sub(
+        r"(?<!`)`([^`]+?)\s*`(?!`)(\w?)", lambda found: f"``{found[1]}``" + (rf"\ {found[2]}" * bool(found[2])), text
+    )
 
 
 def _format_docstring(*arguments: object) -> None:
     lines = cast("list[str]", arguments[-1])
-    lines[:] = re.sub(r"(?<!`)`([^`]+?)\s*`(?!`)", r"``\1``", "\n".join(lines)).splitlines()
+    lines[:] = _as_literals("\n".join(lines).replace(_COLON, ":")).splitlines()
+
+
+def _hide_first_colon(*arguments: object) -> None:
+    """So that napoleon does not take what is before the colon for the type of a property or of data."""
+    kind, lines = arguments[1], cast("list[str]", arguments[-1])
+    if kind in {"attribute", "data", "property"} and lines:
+        lines[0] = lines[0].replace(":", _COLON, 1)
+
+
+def _hide_private_bases(*arguments: object) -> None:
+    bases = cast("list[type]", arguments[-1])
+    bases[:] = [base for base in bases if _is_public(base)]
+
+
+def _is_public(base: type) -> bool:
+    return base is not object and not any(part.startswith("_") for part in getattr(base, "__module__", "").split("."))
+
+
+def _format_signature(*arguments: object) -> tuple[str, str | None] | None:
+    """Without what nobody needs, and in Python alone, since Sphinx links nothing in a signature that it can't parse."""
+    kind, name, signature, returned = arguments[1], arguments[2], arguments[-2], arguments[-1]
+    if kind == "class" and str(name).rpartition(".")[2] in _MADE_BY_THE_LIBRARY:
+        return "", None
+    return (signature.replace("<factory>", "..."), cast("str | None", returned)) if isinstance(signature, str) else None
 
 
 def _entry(module: str, name: str, value: object) -> str:
     if inspect.isclass(value):
-        options = ("members:", f"inherited-members: {_STOP_AT}", f"exclude-members: {_NOT_OURS}", "show-inheritance:")
+        options = ["members:", f"inherited-members: {_STOP_AT}", f"exclude-members: {_NOT_OURS}"]
+        if any(map(_is_public, value.__bases__)):
+            options.append("show-inheritance:")
         return f".. autoclass:: {module}.{name}\n" + "".join(f"   :{option}\n" for option in options)
     if inspect.isfunction(value):
         return f".. autofunction:: {module}.{name}\n"
@@ -126,7 +164,10 @@ def write_api_pages() -> None:
 def setup(app: "Sphinx") -> None:
     """Have the pages of the API written before Sphinx looks for sources."""
     write_api_pages()
+    app.connect("autodoc-process-docstring", _hide_first_colon, priority=400)  # before napoleon
     app.connect("autodoc-process-docstring", _format_docstring)
+    app.connect("autodoc-process-bases", _hide_private_bases)
+    app.connect("autodoc-process-signature", _format_signature)
     for node in (nodes.abbreviation, addnodes.desc_optional, PassthroughTextElement):
         app.add_node(node, override=True, markdown=(_enter, _leave))  # the Markdown builder does not know them
 

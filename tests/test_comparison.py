@@ -17,7 +17,7 @@ DATA: dict[str, Any] = json.loads(page.DATA.read_text(encoding="utf-8"))
 
 def test_the_pages_are_those_of_the_results() -> None:
     assert page.PAGE.read_text(encoding="utf-8") == page.page(DATA)
-    for path, table in ((page.GUIDE, page.table(DATA)), (page.LANDING, page.short_table(DATA))):
+    for path, table in page.tables(DATA).items():
         text = path.read_text(encoding="utf-8")
         assert page.with_table(text, table) == text
         assert table in text

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Stop(enum.Enum):
-    """The type of `STOP`."""
+    """The type of `STOP`, which a callback returns to end its stream early."""
 
     STOP = "STOP"
 
