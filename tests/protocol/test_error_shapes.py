@@ -62,6 +62,30 @@ SHAPES: list[tuple[Any, str, int | None, str | None, bool]] = [
         "insufficient_quota",
         False,
     ),
+    ({"error": [{"message": "busy", "code": 503}]}, "busy", 503, "503", True),
+    ({"error": ["a", "b"]}, "['a', 'b']", None, None, False),
+    ({"error": {"error": {"message": "slow down", "code": 429}}}, "slow down", 429, "429", True),
+    ({"error": {"code": 502, "error": {"error": {"message": "up"}}}}, "up", 502, "502", True),
+    ({"error": {"message": {"text": "no"}, "code": 429}}, "{'text': 'no'}", 429, "429", True),
+    (
+        {"object": "error", "message": {"detail": [{"msg": "no"}]}, "type": "t"},
+        "{'detail': [{'msg': 'no'}]}",
+        None,
+        None,
+        False,
+    ),
+    ({"error": 503}, "503", 503, None, True),
+    ({"error": True}, "no reason given", None, None, False),
+    ({"error": {"code": 503}}, "no reason given (code 503)", 503, "503", True),
+    ({"error": {"type": "overloaded_error"}}, "no reason given (type overloaded_error)", None, None, True),
+    ({"code": 503}, "no reason given (code 503)", 503, "503", True),
+    ({"status": 429, "reason": "quota"}, "no reason given", 429, None, True),
+    ({"base_resp": {"status_code": 1008}}, "no reason given (status_code 1008)", None, None, False),
+    ({"Message": "denied", "__type": "AccessDenied"}, "denied", None, None, False),
+    ({"choices": [{"delta": {"error": "bad"}}]}, "bad", None, None, False),
+    ({"choices": [{"delta": {"error": {"message": "bad", "code": 500}}}]}, "bad", 500, "500", True),
+    ({"choices": [{"message": {"error": {"message": "bad", "code": 500}}}]}, "bad", 500, "500", True),
+    ({"choices": [{"error": [{"message": "bad", "code": 500}]}]}, "bad", 500, "500", True),
     ({"choices": [{"finish_reason": "network_error"}]}, 'finish reason "network_error"', None, None, True),
     ({"choices": [{"finish_reason": "Abort"}]}, 'finish reason "Abort"', None, None, True),
     (
@@ -113,6 +137,10 @@ def test_an_error_is_found_with_its_words(
         {"choices": [], "usage": {"total_tokens": 3}},
         {"choices": [{"delta": {"content": "x"}}], "code": 10013, "message": "a field of its own"},
         {"choices": [{"finish_reason": "errors"}]},
+        {"choices": [{"delta": {"content": "x", "error": None}}]},
+        {"choices": [{"delta": {"content": "x", "error": {"code": None}}, "error": ""}]},
+        {"status": 200, "code": 200},
+        {"code": 10013},
         [],
         ["error"],
         "error",
@@ -131,6 +159,7 @@ def test_what_looks_like_an_error_and_is_none(value: Any) -> None:
         {"base_resp": {"status_code": 1, "status_msg": "no"}},
         {"code": 7, "message": "no", "choices": []},
         {"detail": "no", "choices": []},
+        {"status": 500, "message": "no", "choices": []},
     ],
 )
 def test_an_error_is_found_in_a_field_that_the_stream_has_in_every_chunk(fields: Any, chunks_before: int) -> None:
@@ -204,18 +233,27 @@ def test_an_account_without_credit_is_not_retried(name: str) -> None:
 
 
 CLASSES = {
-    "complete": ["stop", "STOP", "tool_calls", "tool-calls", "function_call", "eos", "end_turn"],
-    "cut": ["length", "max_tokens", "MAX_TOKENS", "model_length", "model_context_window_exceeded", "Length"],
+    "complete": ["stop", "STOP", "FinishReason.STOP", "tool_calls", "tool-calls", "function_call", "eos", "end_turn"],
+    "cut": [
+        "length",
+        "max_tokens",
+        "MAX_TOKENS",
+        "model_length",
+        "model_context_window_exceeded",
+        "Length",
+        "FinishReason.MAX_TOKENS",
+    ],
     "filtered": [
         *("content_filter", "content_filter: hate", "content-filter", "sensitive", "SAFETY", "RECITATION"),
-        *("PROHIBITED_CONTENT", "BLOCKLIST", "SPII"),
+        *("PROHIBITED_CONTENT", "BLOCKLIST", "SPII", "FINISH_REASON_SAFETY", " finish-reason-safety"),
     ],
     "error": [
         *("error", "abort", "network_error", "insufficient_system_resource", "overloaded_error", "api_error"),
         *("MALFORMED_FUNCTION_CALL", "function_call_filter: x", "Error", "ABORT", "error: out of memory"),
+        *("FinishReason.MALFORMED_FUNCTION_CALL", "finish_reason_error", "FinishReason.OVERLOADED_ERROR"),
     ],
-    "none": ["", "null", "None", "NULL", " "],
-    "unknown": ["other", "OTHER", "finished", "stopped", "errors", "error2"],
+    "none": ["", "null", "None", "NULL", " ", "undefined", "FINISH_REASON_UNSPECIFIED", "FinishReason.None"],
+    "unknown": ["other", "OTHER", "finished", "stopped", "errors", "error2", "FinishReason.OTHER", "finish_reason"],
 }
 
 

@@ -16,6 +16,17 @@ def _refused(body: bytes, status: int, failure: str) -> Example:
 
 
 SHAPES = {
+    "error-in-delta": Example(
+        stream(HEL, delta(error={"message": "lost", "code": 502})), half("InternalServerError: " + IN_STREAM + "lost")
+    ),
+    "error-items": Example(
+        stream(HEL, {"error": [{"error": {"message": "lost", "code": 502}}]}),
+        half("InternalServerError: " + IN_STREAM + "lost"),
+    ),
+    "flat-status": Example(
+        stream(HEL, {"status": 503, "reason": "full"}),
+        half("InternalServerError: " + IN_STREAM + "no reason given"),
+    ),
     "error-list": Example(
         stream(HEL, b'data: [{"error":{"message":"busy","code":503,"status":"UNAVAILABLE"}}]\n\n', done=False),
         half("InternalServerError: " + IN_STREAM + "busy"),

@@ -26,10 +26,21 @@ MAX_MESSAGE = 1000
 ERROR_FIELDS = frozenset({"error", "x_groq", "base_resp"})
 """Fields of a chunk that may hold an error, whatever else the chunk has."""
 
-_MESSAGE_FIELDS = ("message", "msg", "error_msg", "error_message", "errorMessage", "status_msg")
+_MESSAGE_FIELDS = ("message", "msg", "error_msg", "error_message", "errorMessage", "status_msg", "Message")
 _CODE_FIELDS = ("code", "error_code", "status_code", "errorCode")
-_STATUS_FIELDS = ("status_code", "http_status_code", "http_code", "http_status", "statusCode", "status", "code")
-FLAT_FIELDS = frozenset({*_MESSAGE_FIELDS, *_CODE_FIELDS, "detail", "details", "errors", "err", "ResponseMetadata"})
+_STATUS_FIELDS = (
+    "status_code",
+    "http_status_code",
+    "http_code",
+    "http_status",
+    "statusCode",
+    "status",
+    "code",
+    "error",
+)
+FLAT_FIELDS = frozenset(
+    {*_MESSAGE_FIELDS, *_CODE_FIELDS, *_STATUS_FIELDS, "detail", "details", "errors", "err", "ResponseMetadata"}
+)
 """Fields that make an object without choices an error."""
 
 _SUCCESS = frozenset({"0", "200", "ok", "success", "succeed", "succeeded", "true"})
@@ -79,7 +90,7 @@ def body_error(value: object) -> APIStatusError:
 
 
 def _error_in_200(value: object, where: str) -> APIStatusError:
-    reason = _message_of(value) or as_text(value) or "no reason given"
+    reason = _message_of(value) or as_text(value) or f"no reason given{_code_of(value)}"
     status = _status_in(value)
     error = _build(status, value, f"{where}: {reason}", None, in_stream=True)
     if status is None:
@@ -103,7 +114,7 @@ def is_error(value: Mapping[str, object]) -> bool:
     if value.get("object") == "error" or any(_errors_beside_choices(value)):
         return True
     choices = objects(value.get("choices"))
-    if any(_reason_of(choice) or _has_error(choice.get("error")) for choice in choices):
+    if any(_reason_of(choice) or any(_errors_in_choice(choice)) for choice in choices):
         return True
     return not choices and _is_flat_error(value)
 
@@ -115,6 +126,12 @@ def _errors_beside_choices(value: Mapping[str, object]) -> Iterator[object]:
     base = as_object(value.get("base_resp"))
     if base is not None and not _is_success(base.get("status_code", 0)):
         yield base
+
+
+def _errors_in_choice(choice: Mapping[str, object]) -> Iterator[object]:
+    for place in (choice, as_object(choice.get("delta")) or {}, as_object(choice.get("message")) or {}):
+        if _has_error(place.get("error")):
+            yield place["error"]
 
 
 def _has_error(error: object) -> bool:
@@ -137,7 +154,7 @@ def _is_flat_error(value: Mapping[str, object]) -> bool:
         return False
     if value.get("detail") or value.get("errors") or value.get("err") or value.get("error_code"):
         return True
-    if _volcengine_error(value) is not None:
+    if _volcengine_error(value) is not None or _status_in(value) is not None:
         return True
     message = next((text for name in _MESSAGE_FIELDS if (text := as_text(value.get(name)))), None)
     if message is None or message.strip().lower() in _SUCCESS:
@@ -166,7 +183,7 @@ def _is_by_finish_reason(value: object) -> bool:
     return (
         any(map(_reason_of, choices))
         and not any(_errors_beside_choices(outer))
-        and not any(_has_error(choice.get("error")) for choice in choices)
+        and not any(any(_errors_in_choice(choice)) for choice in choices)
     )
 
 
@@ -212,18 +229,25 @@ def _body_text(body: bytes) -> str:
 
 def _outer(value: object) -> JSONObject:
     """The object that is an error response or event: itself, or the first of a list."""
-    return as_object(value) or next(iter(objects(value)), None) or {}
+    return _first_object(value) or {}
+
+
+def _first_object(value: object) -> JSONObject | None:
+    return as_object(value) or next(iter(objects(value)), None)
 
 
 def _details(value: object) -> JSONObject:
     """The object that has `code`, `type` and `param`: the one under `error`, else the one around it."""
     outer = _outer(value)
     places = [outer.get("error"), (as_object(outer.get("x_groq")) or {}).get("error"), _volcengine_error(outer)]
-    places += [choice.get("error") for choice in objects(outer.get("choices"))]
+    places += [error for choice in objects(outer.get("choices")) for error in _errors_in_choice(choice)]
     base = as_object(outer.get("base_resp"))
     if base is not None and not _is_success(base.get("status_code", 0)):
         places.append(base)
-    return next((found for place in places if (found := as_object(place))), outer)
+    found = next((found for place in places if (found := _first_object(place))), outer)
+    while found is not outer and (inner := _first_object(found.get("error"))):
+        found = {name: value for name, value in found.items() if name != "error"} | inner
+    return found
 
 
 def _message_of(value: object) -> str | None:
@@ -231,20 +255,30 @@ def _message_of(value: object) -> str | None:
     outer, details = _outer(value), _details(value)
     for fields in (details, outer):
         texts = [*(fields.get(name) for name in _MESSAGE_FIELDS), fields.get("error"), fields.get("err")]
-        texts += [fields.get("Message"), fields.get("detail")]
+        texts.append(fields.get("detail"))
         for text in map(as_text, texts):
             if text:
                 return text
     if (x_groq := as_text((as_object(outer.get("x_groq")) or {}).get("error"))) is not None:
         return x_groq
     for choice in objects(outer.get("choices")):
-        if (text := as_text(choice.get("error"))) is not None:
-            return text
+        for error in _errors_in_choice(choice):
+            if (text := as_text(error)) is not None:
+                return text
     return _structured_message(outer, details)
 
 
+def _code_of(value: object) -> str:
+    """What an error has instead of words, in brackets."""
+    details = _details(value)
+    names = (*_CODE_FIELDS, "type")
+    return next((f" ({name} {text[:MAX_MESSAGE]})" for name in names if (text := as_text(details.get(name)))), "")
+
+
 def _structured_message(outer: JSONObject, details: JSONObject) -> str | None:
-    detail = outer.get("detail") or details.get("detail") or details.get("errors") or outer.get("errors")
+    places = [fields.get(name) for name in ("detail", "errors", "message") for fields in (outer, details)]
+    places.append(as_array(outer.get("error")))
+    detail = next((place for place in places if place and not isinstance(place, bool | str)), None)
     items = as_array(detail)
     if items and len(items) == 1 and (message := as_text((as_object(items[0]) or {}).get("message"))):
         return message
