@@ -16,6 +16,7 @@ from firsttoken._protocol.decode import (
 )
 from firsttoken._protocol.sse import ServerSentEvent, SSEDecoder
 from firsttoken.errors import APIStatusError, BadRequestError, ResponseFormatError
+from tests.support.exchange import NOW_S, drain_all, new_exchange, response
 from tests.support.lenient_helpers import decode_body_as_chunk
 from tests.support.server import chunk, completion
 
@@ -196,6 +197,47 @@ def test_text_and_calls_in_separate_choices_are_one(indexes: list[dict[str, int]
     made = decode_completion(payload({"choices": choices}))
     made.complete = True
     assert (made.text, [call.id for call in made.tool_calls], len(made.choices)) == ("I look.", ["a", "b"], 1)
+
+
+TEXT, REASONING = {"content": "I look."}, {"content": None, "reasoning_content": "Hm.", "own": 1}
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(
+    ("messages", "reasons", "reason"),
+    [
+        ([TEXT, {"tool_calls": [CALL]}], ["stop", "tool_calls"], "tool_calls"),
+        ([{"tool_calls": [CALL]}, TEXT], ["tool_calls", "stop"], "stop"),
+        ([{"tool_calls": [CALL]}, TEXT], ["tool_calls", None], "tool_calls"),
+        ([TEXT, {"tool_calls": [CALL]}], ["length", "tool_calls"], "length"),
+        ([REASONING, TEXT, {"tool_calls": [CALL]}], [None, None, "tool_calls"], "tool_calls"),
+        ([{"tool_calls": [CALL]}, {"tool_calls": [{**CALL, "id": "b"}]}, TEXT], ["stop"] * 3, "stop"),
+        ([REASONING, TEXT], ["stop", "stop"], "stop"),
+        ([TEXT], ["stop"], "stop"),
+    ],
+)
+def test_where_one_choice_was_asked_for_the_parts_of_an_answer_are_one(
+    streamed: bool, messages: list[Any], reasons: list[Any], reason: str
+) -> None:
+    choices = [
+        {"index": index, "message": message, "finish_reason": finish}
+        for index, (message, finish) in enumerate(zip(messages, reasons, strict=True), 1)
+    ]
+    exchange = new_exchange(streamed=streamed)
+    exchange.receive_data(response(200, {}, payload({"choices": choices})), NOW_S)
+    [*drain_all(exchange)]
+    made = exchange.completion or exchange.parser.completion
+    (choice,) = made.choices
+    calls = [call["id"] for message in messages for call in message.get("tool_calls", ())]
+    assert (choice.index, choice.finish_reason, choice.message.content) == (0, reason, "I look.")
+    assert [call.id for call in choice.message.tool_calls or ()] == calls
+    assert choice.message.reasoning_text == ("Hm." if REASONING in messages else "")
+    assert choice.message.extra == ({"own": 1} if REASONING in messages else {})
+
+
+def test_two_texts_are_two_answers_even_where_one_was_asked_for() -> None:
+    choices = [{"index": index, "message": TEXT, "finish_reason": "stop"} for index in range(2)]
+    assert len(decode_completion(payload({"choices": choices}), 1).choices) == 2
 
 
 def test_several_answers_stay_several() -> None:

@@ -115,6 +115,9 @@ CHOICES = {
     "message-for-delta": Example(
         stream(*(choice(message={"content": word}) for word in ("H", "e", "l", "lo")), choice(finish_reason="stop"))
     ),
+    "message-at-end-alike": Example(
+        stream(HEL, LO, choice(message={"role": "assistant", "content": "Hello"}, finish_reason="stop"))
+    ),
     "message-at-end": Example(
         stream(
             HEL,

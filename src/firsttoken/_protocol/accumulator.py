@@ -7,6 +7,7 @@ Chunks are accumulated a list at a time, and `completion` is built only when it 
 """
 
 import copy
+import itertools
 from collections.abc import Iterable, Sequence
 
 from firsttoken._models.base import MAX_INDEX
@@ -110,6 +111,7 @@ class Accumulator:
         """Decide of complete messages what they are: a repetition of deltas that came before, or all there is.
 
         Of a repetition only what has not been streamed stays in the delta; the message replaces what was accumulated.
+        One that does not come as a "chat.completion" repeats only if it has the same text: it may be a piece.
 
         Args:
             chunks: those that follow what was accumulated, in order.
@@ -126,7 +128,10 @@ class Accumulator:
             for choice in chunk.choices:
                 index, message = choice.index, choice.replacement
                 if message is not None and choice.delta is message:
-                    if index in started:
+                    if index in started and (
+                        chunk.object == "chat.completion"
+                        or (message.content and message.content == self._content_before(chunk, index, chunks))
+                    ):
                         content = None if index in with_content else message.content
                         choice.delta = ChoiceDelta(role=message.role, content=content)
                     else:
@@ -136,6 +141,14 @@ class Accumulator:
                     with_content.add(index)
                 if delta.content or delta.reasoning_text or delta.tool_calls or delta.refusal:
                     started.add(index)
+
+    def _content_before(self, last: ChatCompletionChunk, index: int, chunks: Sequence[ChatCompletionChunk]) -> str:
+        """The text of a choice in what was accumulated, and in the chunks after that before `last`."""
+        known = self._choices.get(index)
+        texts = [] if known is None else [known.snapshot().message.content or ""]
+        for chunk in itertools.takewhile(lambda chunk: chunk is not last, chunks):
+            texts += [choice.delta.content or "" for choice in chunk.choices if choice.index == index]
+        return "".join(texts)
 
     @property
     def started_count(self) -> int:

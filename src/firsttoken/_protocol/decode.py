@@ -7,13 +7,15 @@ decoded.
 
 import functools
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import msgspec
 
 from firsttoken._json import LARGE_BYTES, as_array, as_object, as_text, excerpt, has_too_many_values, parse_json
-from firsttoken._models.chunk import ChatCompletionChunk
-from firsttoken._models.completion import ChatCompletion
+from firsttoken._models.chunk import ChatCompletionChunk, ChunkChoice
+from firsttoken._models.completion import ChatCompletion, Choice
+from firsttoken._models.finish_reasons import TRUNCATED_BY, finish_class
 from firsttoken._protocol import lenient
 from firsttoken._protocol.item_count import ItemCount
 from firsttoken._protocol.learned_fields import DecodeChunk, LearnedFields, build_decoder
@@ -21,7 +23,7 @@ from firsttoken._protocol.progress import has_content
 from firsttoken._protocol.server_error import body_error, error_object, stream_error
 from firsttoken._protocol.split_pairs import has_half
 from firsttoken._protocol.sse import ServerSentEvent, SSEDecoder
-from firsttoken._protocol.struct_fields import JSONObject
+from firsttoken._protocol.struct_fields import JSONObject, objects
 from firsttoken._protocol.usage import has_total, with_total
 from firsttoken.errors import APIStatusError, ChatCompletionError, ResponseFormatError
 
@@ -150,7 +152,10 @@ class ChunkDecoder:
                 raise ResponseFormatError(f"expected a JSON object in the event: {excerpt(event.data)}")
             if self._learned_chunks < MAX_LEARNED_CHUNKS:
                 self._learn(node)
+            repeats = [lenient.is_message(choice) for choice in objects(node.get("choices"))]
             chunk = _chunk_of(node, event)
+            for choice, may_repeat in zip(chunk.choices, repeats, strict=True):
+                choice.replacement = choice.delta if may_repeat else None
             decoded.chunks.append(chunk)
             decoded.has_replacements |= any(choice.replacement is not None for choice in chunk.choices)
             decoded.has_halves |= _HALF.search(event.data) is not None and has_half(chunk)
@@ -214,8 +219,12 @@ def _chunk_of(value: JSONObject, event: ServerSentEvent) -> ChatCompletionChunk:
     return chunk
 
 
-def decode_completion(data: bytes) -> ChatCompletion:
+def decode_completion(data: bytes, expected_choices: int | None = None) -> ChatCompletion:
     """The completion of a body that is JSON.
+
+    Args:
+        data: the body.
+        expected_choices: the request's `n`; None where it is not known.
 
     Raises:
         APIStatusError: it is an error; what it has of an answer is its `partial`.
@@ -227,11 +236,11 @@ def decode_completion(data: bytes) -> ChatCompletion:
         pass
     else:
         if completion.choices:
-            return _received(completion, data)
+            return _received(completion, data, expected_choices)
     value = _completion_object(data)
     error = error_object(value)
     if error is None:
-        return _received(lenient.read(data, value, ChatCompletion), data)
+        return _received(lenient.read(data, value, ChatCompletion), data, expected_choices)
     raise _with_partial(body_error(value), data)
 
 
@@ -258,37 +267,50 @@ def decode_models(data: bytes) -> list[str] | None:
     return [model_id for model_id in ids if model_id]
 
 
-def _received(completion: ChatCompletion, data: bytes) -> ChatCompletion:
+def _received(completion: ChatCompletion, data: bytes, expected_choices: int | None) -> ChatCompletion:
     items = ItemCount()
     for choice in completion.choices:
         items.add_message(choice.message)
     if items.excess:
         raise ResponseFormatError(f"{items.excess}: {excerpt(data)}")
     completion.raw = data
-    if len(completion.choices) > 1:
-        _unite_choices(completion)
+    choices = completion.choices
+    if len(choices) > 1 and _unite_choices(choices, expects_one=expected_choices == 1):
+        del choices[1:]
+    if len(choices) == 1 and expected_choices == 1:
+        choices[0].index = 0
     if completion.usage is not None and not has_total(completion.usage, data):
         completion.usage = with_total(completion.usage)
     return completion
 
 
-def _unite_choices(completion: ChatCompletion) -> None:
-    """Make one choice of text and tool calls that stand in separate ones (GitHub Copilot).
+def _unite_choices(choices: Sequence[Choice | ChunkChoice], *, expects_one: bool) -> bool:
+    """Put into the first choice what stands in separate ones: reasoning, text, tool calls (GitHub Copilot).
 
-    They are one where they have the same index, or the first has the finish reason of calls and none: and only one has
-    text, so that they can't be several answers.
+    They are one where one was asked for, they have the same index, or the first has the finish reason of calls and
+    none: and only one has text, so that they can't be several answers. A reason that one of them was cut for counts.
+
+    Returns:
+        Whether they are one; the others are not needed then.
     """
-    choices = completion.choices
-    first, calls = choices[0], [call for choice in choices for call in choice.message.tool_calls or ()]
+    messages = [choice.delta if isinstance(choice, ChunkChoice) else choice.message for choice in choices]
+    calls: list[Any] = [call for message in messages for call in message.tool_calls or ()]
     is_one = len({choice.index for choice in choices}) == 1 or (
-        first.finish_reason == "tool_calls" and not first.message.tool_calls
+        choices[0].finish_reason == "tool_calls" and not messages[0].tool_calls
     )
-    texts = [choice.message.content for choice in choices if choice.message.content]
-    if is_one and calls and len(texts) <= 1:
-        first.message.content = texts[0] if texts else first.message.content
-        first.message.tool_calls = calls
-        first.finish_reason = choices[-1].finish_reason or first.finish_reason
-        completion.choices = [first]
+    if not (expects_one or (is_one and calls)) or sum(bool(message.content) for message in messages) > 1:
+        return False
+    first = messages[0]
+    for message in messages[1:]:
+        for name in message.__struct_fields__:
+            setattr(first, name, getattr(first, name) or getattr(message, name))
+        if message.extra:
+            first.extra = {**message.extra, **first.extra}
+    first.tool_calls = calls or first.tool_calls
+    reasons = [choice.finish_reason for choice in choices if choice.finish_reason]
+    cut = next((reason for reason in reasons if finish_class(reason) in TRUNCATED_BY), None)
+    choices[0].finish_reason = cut or (reasons[-1] if reasons else None)
+    return True
 
 
 def _with_partial(failure: APIStatusError, data: bytes) -> APIStatusError:
@@ -305,8 +327,12 @@ def _with_partial(failure: APIStatusError, data: bytes) -> APIStatusError:
     return failure
 
 
-def decode_streamed_body(data: bytes) -> DecodeResult:
+def decode_streamed_body(data: bytes, expected_choices: int | None = None) -> DecodeResult:
     """Decode a body that is JSON, of a server that does not stream though a stream was requested.
+
+    Args:
+        data: the body.
+        expected_choices: the request's `n`; None where it is not known.
 
     Raises:
         ResponseFormatError: it is neither an error nor a completion.
@@ -317,6 +343,8 @@ def decode_streamed_body(data: bytes) -> DecodeResult:
         chunk = _chunk_of(value, event)
         for choice in chunk.choices:
             choice.replacement = None
+        if len(chunk.choices) > 1 and _unite_choices(chunk.choices, expects_one=expected_choices == 1):
+            del chunk.choices[1:]
         return DecodeResult([chunk], done=True)
     decoded = DecodeResult(_chunk_beside_error(event))
     decoded.failure = body_error(value)

@@ -53,7 +53,7 @@ def read(data: bytes, value: JSONObject, answer: type[_Answer]) -> _Answer:
     choices = _choices(data, value)
     part = "delta" if answer is ChatCompletionChunk else "message"
     is_completion = part == "delta" and value.get("object") == "chat.completion"
-    repeats = [is_completion and _is_message(choice) for choice in choices]
+    repeats = [is_completion and is_message(choice) for choice in choices]
     deltas = [_delta(data, choice, part) for choice in choices]
     high = MAX_PIECE_INDEX if part == "delta" else MAX_INDEX
     _check_indexes(data, choices, low=0, high=high)
@@ -182,8 +182,8 @@ def _check_indexes(data: bytes, nodes: list[JSONObject], *, low: int, high: int)
             raise ResponseFormatError(f"{index_excess(index, low)}: {excerpt(data)}")
 
 
-def _is_message(choice: JSONObject) -> bool:
-    """Whether a choice of a stream has a complete message instead of a delta."""
+def is_message(choice: JSONObject) -> bool:
+    """Whether a choice of a stream may have the complete message instead of a delta."""
     has_message = choice.get("delta") is None and as_object(choice.get("message")) is not None
     return has_message and bool(choice.get("finish_reason"))
 

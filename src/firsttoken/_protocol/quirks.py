@@ -263,6 +263,8 @@ QUIRKS = (
         "the message so far beside each delta; it is in `extra`", "Perplexity, Writer"),
     Quirk("choice", "message-at-end", "accumulator",
         "the complete message instead of a delta, after all deltas; it replaces them", "MiniMax"),
+    Quirk("choice", "message-at-end-alike", "accumulator",
+        'the same, but not called a "chat.completion"; it replaces them where the text is the same', "gateways"),
     Quirk("choice", "message-for-delta", "lenient",
         "`message` instead of `delta`", "proxies and emulators that do not stream"),
     Quirk("choice", "text-for-delta", "lenient",

@@ -47,8 +47,17 @@ class ResponseReader:
     """
 
     __slots__ = (
-        *("_blank_bytes", "_body_error", "_buffer", "_http", "_events", "_is_kind_known", "_is_model_list"),
-        *("_reasoning_tags", "_stream", "_wall_clock", "completion", "has_pending_data", "models", "parser"),
+        *("_blank_bytes", "_body_error", "_buffer", "_events", "_expected_choices", "_http", "_is_kind_known"),
+        *(
+            "_is_model_list",
+            "_reasoning_tags",
+            "_stream",
+            "_wall_clock",
+            "completion",
+            "has_pending_data",
+            "models",
+            "parser",
+        ),
     )
 
     def __init__(
@@ -74,6 +83,7 @@ class ResponseReader:
         self.completion: ChatCompletion | None = None
         self.models: list[str] = []
         self.has_pending_data = False
+        self._expected_choices = expected_choices
         self._is_model_list = is_model_list
         self._reasoning_tags = reasoning_tags
         self._wall_clock = wall_clock
@@ -249,8 +259,8 @@ class ResponseReader:
         if _JSON_OBJECT.match(body) is None:
             raise unexpected_body("a chat completion", self._head.status, content_type, body)
         if self._stream is not None:
-            return self._stream.receive_body(decode_streamed_body(body))
-        self.completion = decode_completion(body)
+            return self._stream.receive_body(decode_streamed_body(body, self._expected_choices))
+        self.completion = decode_completion(body, self._expected_choices)
         if self._reasoning_tags is not None:
             split_completion(self.completion, self._reasoning_tags)
         self.parser.set_end(COMPLETE)
