@@ -225,7 +225,7 @@ def test_where_one_choice_was_asked_for_the_parts_of_an_answer_are_one(
     ]
     exchange = new_exchange(streamed=streamed)
     exchange.receive_data(response(200, {}, payload({"choices": choices})), NOW_S)
-    [*drain_all(exchange)]
+    list(drain_all(exchange))
     made = exchange.completion or exchange.parser.completion
     (choice,) = made.choices
     calls = [call["id"] for message in messages for call in message.get("tool_calls", ())]

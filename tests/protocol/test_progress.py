@@ -5,8 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from firsttoken._protocol.progress import has_token, is_progress
+from firsttoken._protocol.progress import has_content, has_token, is_progress
 from firsttoken.types import ChatCompletionChunk
+from tests.support.lenient_helpers import read
 
 TOKENS: list[dict[str, Any]] = [
     {"content": "a"},
@@ -25,6 +26,18 @@ TOKENS: list[dict[str, Any]] = [
     {"audio": {"transcript": "a"}},
 ]
 ALIVE: list[dict[str, Any]] = [{"reasoning_details": [{"type": "reasoning.encrypted"}]}, {"tool_calls": [{"id": "a"}]}]
+IMAGES: list[dict[str, Any]] = [
+    {"images": [{"url": "u"}]},
+    {"content": [{"type": "image_url", "image_url": {"url": "u"}}]},
+    {"content": [{"type": "text", "text": ""}, {"type": "output_image", "url": "u"}]},
+]
+NO_IMAGES: list[dict[str, Any]] = [
+    {"images": []},
+    {"content": []},
+    {"content": [{"type": "text", "text": ""}]},
+    {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": ""}]}]},
+    {"content": [{"text": ""}]},
+]
 NEITHER: list[dict[str, Any]] = [
     {},
     {"role": "assistant"},
@@ -55,6 +68,13 @@ def test_a_token_is_progress(delta: dict[str, Any]) -> None:
 def test_progress_without_a_token(delta: dict[str, Any]) -> None:
     assert not has_token(of(delta))
     assert is_progress(of(delta))
+
+
+@pytest.mark.parametrize("delta", [*IMAGES, *NO_IMAGES])
+def test_images_are_progress(delta: dict[str, Any]) -> None:
+    chunk = read({"choices": [{"delta": delta}]})
+    assert not has_token(chunk)
+    assert is_progress(chunk) is has_content(chunk) is (delta in IMAGES)
 
 
 @pytest.mark.parametrize("delta", NEITHER)

@@ -167,6 +167,21 @@ MESSAGES: dict[str, tuple[Json, list[Json]]] = {
             {"content": "Hi"},
         ],
     ),
+    "an object as reasoning": (
+        {"role": "assistant", "content": "Hi", "reasoning": {"text": "Hm.", "signature": "s"}},
+        [
+            *({"reasoning": part} for part in ({"text": "Hm"}, {"text": "."}, {"signature": "s"})),
+            {"content": "Hi"},
+        ],
+    ),
+    "an object as thinking": (
+        {"role": "assistant", "content": "Hi", "thinking": {"thinking": "Hm.", "signature": "s"}},
+        [
+            *({"thinking": part} for part in ({"thinking": "Hm", "signature": ""}, {"thinking": "."})),
+            {"thinking": {"signature": "s"}},
+            {"content": "Hi"},
+        ],
+    ),
     "Portkey": (
         {
             "role": "assistant",

@@ -27,6 +27,8 @@ REASONING_FIELDS: Final = (
     ReasoningField("reasoning_text", "text", "GitHub Copilot, with `reasoning_opaque`"),
     ReasoningField("cot_summary", "text", "GitHub Copilot"),
     ReasoningField("reasoning_content", "object", "Envoy AI Gateway: `text` in pieces, then `signature`"),
+    ReasoningField("reasoning", "object", "gateways"),
+    ReasoningField("thinking", "object", "gateways to Anthropic: `thinking` in pieces, then `signature`"),
     ReasoningField("reasoning_details", "blocks", "OpenRouter, MiniMax, Vercel's gateway, Snowflake"),
     ReasoningField("thinking_blocks", "blocks", "LiteLLM"),
     ReasoningField("content_blocks", "blocks", "Portkey"),
@@ -61,6 +63,7 @@ CONTENT_PARTS: Final = (
     ContentPart("thinking", "reasoning", ("thinking",), "Mistral, also with `closed`; Anthropic, with `signature`"),
     ContentPart("reasoning", "reasoning", ("summary", "text", "reasoning"), "Databricks, with `signature`"),
     ContentPart("summary_text", "text", ("text",), "Databricks, inside `reasoning`"),
+    ContentPart("reasoning_text", "reasoning", ("text",), "gateways to OpenAI's Responses API"),
     ContentPart("reasoning.text", "reasoning", ("text",), "OpenRouter, in `reasoning_details`"),
     ContentPart("reasoning.summary", "reasoning", ("summary",), "OpenRouter, in `reasoning_details`"),
     ContentPart("reference", "kept", (), "Mistral"),
@@ -76,6 +79,12 @@ GROWING: Final = frozenset(field for row in CONTENT_PARTS for field in row.field
 def parts_text(parts: Iterable[object], meaning: Literal["text", "reasoning"]) -> str:
     """The text, or the reasoning, of content parts or blocks."""
     return "".join(_part_text(part, meaning) for part in parts)
+
+
+def has_kept_part(parts: Iterable[object]) -> bool:
+    """Whether one of the content parts is neither text nor reasoning: an image, a reference."""
+    kinds = [part_type(fields) for part in parts if (fields := as_object(part)) is not None]
+    return any(kind not in _PARTS or _PARTS[kind].meaning == "kept" for kind in kinds)
 
 
 def _part_text(part: object, meaning: str) -> str:
@@ -113,7 +122,7 @@ def reasoning_in(extra: Mapping[str, object], blocks: list[object] | None, parts
         value = extra.get(row.name)
         if row.form == "text" and isinstance(value, str) and value:
             return value
-        if row.form == "object" and (text := (as_object(value) or {}).get("text")) and isinstance(text, str):
+        if row.form == "object" and (text := parts_text([value], "reasoning") or parts_text([value], "text")):
             return text
         if row.form == "blocks":
             value = blocks if row.name == "reasoning_details" else as_array(value)

@@ -300,7 +300,7 @@ def _unite_choices(choices: Sequence[Choice | ChunkChoice], *, expects_one: bool
     )
     if not (expects_one or (is_one and calls)) or sum(bool(message.content) for message in messages) > 1:
         return False
-    first = messages[0]
+    first: Any = messages[0]
     for message in messages[1:]:
         for name in message.__struct_fields__:
             setattr(first, name, getattr(first, name) or getattr(message, name))

@@ -1,6 +1,7 @@
 """What a chunk brings: a token, or other progress that a stream's deadlines count."""
 
 from firsttoken._models.chunk import ChatCompletionChunk, ChoiceDelta, ToolCallDelta
+from firsttoken._models.reasoning import has_kept_part
 
 
 def is_progress(chunk: ChatCompletionChunk) -> bool:
@@ -13,7 +14,7 @@ def is_progress(chunk: ChatCompletionChunk) -> bool:
             return True
         if delta.tool_calls and any(call.id for call in delta.tool_calls):
             return True
-        if delta.extra and delta.extra.get("images"):
+        if _has_other_content(delta):
             return True
     return False
 
@@ -26,7 +27,7 @@ def has_token(chunk: ChatCompletionChunk) -> bool:
 def has_content(chunk: ChatCompletionChunk) -> bool:
     """Whether a chunk brings anything for a message: a token, a tool call, structured reasoning or an image."""
     return has_token(chunk) or any(
-        choice.delta.tool_calls or choice.delta.reasoning_details or choice.delta.extra.get("images")
+        choice.delta.tool_calls or choice.delta.reasoning_details or _has_other_content(choice.delta)
         for choice in chunk.choices
     )
 
@@ -46,6 +47,13 @@ def _has_token(delta: ChoiceDelta) -> bool:
     if delta.audio is not None and (delta.audio.data or delta.audio.transcript):
         return True
     return any(map(_has_text, delta.tool_calls or ()))
+
+
+def _has_other_content(delta: ChoiceDelta) -> bool:
+    """Whether a delta brings an image, or another part of content that is neither text nor reasoning."""
+    return bool(delta.extra and delta.extra.get("images")) or (
+        delta.content_parts is not None and has_kept_part(delta.content_parts)
+    )
 
 
 def _has_text(call: ToolCallDelta) -> bool:
