@@ -55,9 +55,10 @@ format:
     uv run --group lint ruff check --fix
     uv run --group lint ruff format
 
-# build the site into docs/_build/html; a warning is an error
+# build the site into docs/_build/html; a warning is an error, and so are dead links and names that are hard to reach
 docs:
     uv run --group docs sphinx-build -W --keep-going -b html docs docs/_build/html
+    uv run --group docs python -m tests.site docs/_build/html
 
 # build the site, serve it on this machine, and build again when a page changes
 docs-serve PORT="8000":

@@ -29,7 +29,6 @@ extensions = [
     "sphinx_llm.txt",
 ]
 exclude_patterns = ["_build", "Thumbs.db", ".DS_Store"]
-suppress_warnings = ["myst.xref_missing"]  # links to folders; `tests/test_docs.py` checks that every target exists
 default_role = "code"
 
 html_theme = "furo"
@@ -75,6 +74,7 @@ PUBLIC_MODULES = (
 """In the order of the reference. A name that several of them export is on the page of the module that it shows."""
 
 _API = Path(__file__).parent / "reference" / "api"
+_SOURCES = Path(__file__).resolve().parents[1] / "src"
 _STOP_AT = "Struct, BaseException, Exception, ValueError, ConnectionError, TimeoutError, EOFError, tuple, Protocol"
 
 _COLON = "\ue000"
@@ -161,9 +161,29 @@ def write_api_pages() -> None:
             page.write_text(body, encoding="utf-8")
 
 
+_REPOSITORY_LINK = re.compile(r"\[([^\]]+)\]\(((?:\.\./)+[^)#]+)\)")
+
+
+def _link_within_the_site(_app: "Sphinx", name: str, source: list[str]) -> None:
+    """Links to public modules lead to their pages; those to folders and READMEs, which are not here, are text."""
+    folder = (_API.parents[1] / name).parent
+
+    def resolved(found: re.Match[str]) -> str:
+        path = (folder / found[2]).resolve()
+        module = path.parent if path.name == "__init__.py" else path.with_suffix("")
+        dotted = module.relative_to(_SOURCES).as_posix().replace("/", ".") if module.is_relative_to(_SOURCES) else ""
+        if dotted in PUBLIC_MODULES:
+            return f"[{found[1]}](/reference/api/{dotted}.rst)"
+        is_missing = path.is_dir() or (path.suffix == ".md" and not path.is_relative_to(_API.parents[1]))
+        return found[1] if is_missing else found[0]
+
+    source[0] = _REPOSITORY_LINK.sub(resolved, source[0])
+
+
 def setup(app: "Sphinx") -> None:
     """Have the pages of the API written before Sphinx looks for sources."""
     write_api_pages()
+    app.connect("source-read", _link_within_the_site)
     app.connect("autodoc-process-docstring", _hide_first_colon, priority=400)  # before napoleon
     app.connect("autodoc-process-docstring", _format_docstring)
     app.connect("autodoc-process-bases", _hide_private_bases)

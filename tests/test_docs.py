@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from firsttoken.local import LocalServer
+from tests.site import Site
 from tests.support import command
 
 ROOT = Path(__file__).parents[1]
@@ -118,3 +119,37 @@ def test_the_page_of_the_command_has_its_options_and_statuses() -> None:
         status: meaning.replace("…", "...")
         for status, meaning in re.findall(r"^\| (\d+) \| (.+) \|$", page, re.MULTILINE)
     }
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    pages = {
+        "index.html": '<link rel="stylesheet" href="https://fonts.example/f.css"><div class="sidebar-tree"><ul>'
+        '<li class="toctree-l1"><a href="a.html#top">a</a><ul><li class="toctree-l2"><a href="b.html">b</a></li></ul>'
+        '</li></ul></div><a href="#none">x</a><a href="https://example.org/gone">y</a>',
+        "a.html": '<h1 id="top">a</h1><a href="b.html#nowhere">b</a><a href="../out.html">o</a><img src="missing.png">',
+        "b.html": '<p id="firsttoken.Client">b</p><a href="c.html">c</a>',
+        "c.html": '<p id="firsttoken.AsyncClient">c</p><a href="index.html">i</a>',
+    }
+    for name, text in pages.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    return Site(tmp_path)
+
+
+def test_the_check_of_the_site_finds_dead_links_and_what_is_loaded_from_elsewhere(site: Site) -> None:
+    """`just docs` runs it on the real one."""
+    assert site.dead_links() == [
+        "a.html: dead link b.html#nowhere",
+        "a.html: dead link ../out.html",
+        "a.html: dead link missing.png",
+        "index.html: dead link #none",
+    ]
+    assert site.loaded_from_elsewhere() == ["index.html: loads https://fonts.example/f.css"]
+
+
+def test_the_check_of_the_site_counts_clicks_and_misses_names(site: Site) -> None:
+    assert site.clicks() == {"index.html": 0, "a.html": 1, "b.html": 2, "c.html": 3}
+    far = site.far_names()
+    assert not any(line.startswith("firsttoken.Client:") for line in far)
+    assert "firsttoken.AsyncClient: c.html is more than 2 clicks away" in far
+    assert "firsttoken.errors.ChatCompletionError: is on no page, must be on one" in far
