@@ -134,6 +134,46 @@ def test_under_trio_the_sync_client_works_in_a_thread() -> None:
         assert trio.run(trio.to_thread.run_sync, client.chat_completion, REQUEST).text == "Hi"
 
 
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+@pytest.mark.parametrize(
+    ("name", "message", "hint"),
+    [
+        ("limiter", "limiter must be a Limiter, not int", "as in Limiter(concurrency=8)"),
+        ("observer", "observer must be an Observer, not int", "as in class Mine(Observer): …, from firsttoken.types"),
+    ],
+)
+def test_a_limiter_and_an_observer_that_are_none_get_a_hint(kind: Any, name: str, message: str, hint: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        kind("k", **{name: 5})
+    assert (str(caught.value), caught.value.hint) == (message, hint)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message", "hint"),
+    [
+        (
+            {"extra_body": {}},
+            "ChatCompletionRequest has no field 'extra_body'",
+            "a server's own fields go into extra={…}",
+        ),
+        (
+            {"extra_headers": {}},
+            "ChatCompletionRequest has no field 'extra_headers'",
+            "headers go beside a request, as headers={…} of the client's method",
+        ),
+        (
+            {"model": None},
+            "no request, and no model",
+            'as in client.chat_completion("gpt-5-mini", "Why is the sky blue?")',
+        ),
+    ],
+)
+def test_what_openai_takes_gets_a_hint(fields: Any, message: str, hint: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Client("k").chat_completion(**{"model": "m", "messages": "Hi"} | fields)
+    assert (str(caught.value), caught.value.hint) == (message, hint)
+
+
 def test_a_traceback_shows_the_hint() -> None:
     code = "from firsttoken import Client; Client('k', 'http://x', timeout=5)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)

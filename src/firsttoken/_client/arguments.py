@@ -23,6 +23,10 @@ def as_request(request: object, messages: object, fields: Mapping[str, object]) 
             )
         return request
     model = fields.pop("model", None) if request is None else request
+    if model is None:
+        raise ConfigurationError(
+            "no request, and no model", hint='as in client.chat_completion("gpt-5-mini", "Why is the sky blue?")'
+        )
     if not isinstance(model, str):
         raise ConfigurationError(
             f"expected a ChatCompletionRequest, or the name of a model, not {type(model).__name__}",

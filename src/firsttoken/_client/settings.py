@@ -60,8 +60,8 @@ class CommonSettings:
         self.http_client = http_client
         self.require_finish_reason = require_finish_reason
         self.reasoning_tags = check_reasoning_tags(reasoning_tags)
-        self.limiter = limiter
-        self.observer = observer
+        self.limiter = _check_limiter(limiter)
+        self.observer = _check_observer(observer)
         self.ssl_context = check_ssl_context(ssl_context)
         self.max_idle_connections = check_max_idle(max_idle_connections)
 
@@ -77,6 +77,26 @@ def check_timeout(timeout: Timeout) -> Timeout:
             f"timeout must be a Timeout, not {type(timeout).__name__}", hint="as in Timeout(idle_s=30)"
         )
     return timeout
+
+
+def _check_limiter(limiter: "Limiter | None") -> "Limiter | None":
+    if limiter is not None:
+        from firsttoken._client.limiter import Limiter
+
+        if not isinstance(limiter, Limiter):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(
+                f"limiter must be a Limiter, not {type(limiter).__name__}", hint="as in Limiter(concurrency=8)"
+            )
+    return limiter
+
+
+def _check_observer(observer: "Observer | None") -> "Observer | None":
+    if observer is not None and not callable(getattr(observer, "call_started", None)):
+        raise ConfigurationError(
+            f"observer must be an Observer, not {type(observer).__name__}",
+            hint="as in class Mine(Observer): …, from firsttoken.types",
+        )
+    return observer
 
 
 MAX_WAIT_VARIABLE = "FIRSTTOKEN_MAX_WAIT_S"

@@ -7,6 +7,13 @@ import msgspec
 
 from firsttoken.errors import ConfigurationError
 
+_OF_OPENAI = {
+    "extra_body": "a server's own fields go into extra={…}",
+    "extra_headers": "headers go beside a request, as headers={…} of the client's method",
+    "extra_query": "a query goes into the base_url of the client",
+}
+"""What users of the official client reach for."""
+
 
 class ArgumentError(ConfigurationError, TypeError):
     """A call has an argument that there is not; it is the `TypeError` that Python would raise, with a hint."""
@@ -39,6 +46,8 @@ def _argument_error(called: str, names: tuple[str, ...], args: tuple[object, ...
             else f"as in {called}({first}=…)",
         )
     name = min(unknown)
+    if name in _OF_OPENAI:
+        return ArgumentError(f"{called} has no field {name!r}", hint=_OF_OPENAI[name])
     import difflib  # here, since it takes its time to load
 
     close = difflib.get_close_matches(name, names, n=1)
