@@ -80,12 +80,14 @@ class Site:
         }
 
     def place(self, page: str, link: str) -> Place | None:
-        """Where a link leads; None is elsewhere."""
+        """Where a link leads; None is another host, and a place without a page is out of the folder."""
         parts = urlsplit(link)
         if parts.scheme or parts.netloc:
             return None
         path = (self.folder / page).parent / unquote(parts.path) if parts.path else self.folder / page
-        return Place(path.resolve().relative_to(self.folder).as_posix(), unquote(parts.fragment))
+        path = path.resolve()
+        name = path.relative_to(self.folder).as_posix() if path.is_relative_to(self.folder) else ""
+        return Place(name, unquote(parts.fragment))
 
     def dead_links(self) -> list[str]:
         """Links that lead nowhere, and images and the like that are not there."""
@@ -97,10 +99,7 @@ class Site:
         ]
 
     def _leads_somewhere(self, name: str, link: str) -> bool:
-        try:
-            place = self.place(name, link)
-        except ValueError:
-            return False  # out of the folder
+        place = self.place(name, link)
         if place is None:
             return True
         page = self.pages.get(place.page)
