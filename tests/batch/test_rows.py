@@ -86,6 +86,7 @@ def test_what_is_sent(value: object, options: dict[str, object], body: dict[str,
     [
         ({"text": "Hi"}, {}, "expected the field 'messages', 'prompt' or 'body', or a template; found 'text'"),
         ({}, {}, "expected the field 'messages', 'prompt' or 'body', or a template; found no fields"),
+        ({"prompt": 5}, {}, "prompt must be text, not int"),
         ([1], {}, "a row must be an object, not list"),
         ({"messages": []}, {}, "messages must be a list of objects, at least one"),
         ({"messages": ["Hi"]}, {}, "messages must be a list of objects, at least one"),

@@ -49,7 +49,7 @@ def progress_line(summary: Summary, meter: Meter, in_flight: int) -> str:
 def summary_lines(summary: Summary) -> list[str]:
     """What came of a run."""
     finished = f", {summary.finished_before:,} finished before" if summary.finished_before else ""
-    duplicates = f", {summary.duplicates:,} duplicates skipped" if summary.duplicates else ""
+    duplicates = f", {_count(summary.duplicates, 'duplicate')} skipped" if summary.duplicates else ""
     took = f" in {duration(summary.duration_s)}" if summary.done else ""
     lines = [f"{_count(summary.complete, 'answer')}{took}, {summary.failed:,} failed{finished}{duplicates}"]
     for kind, count in summary.failures.most_common():
@@ -60,7 +60,7 @@ def summary_lines(summary: Summary) -> list[str]:
     if summary.filtered:
         lines.append(f"{_count(summary.filtered, 'answer')} ended by a content filter")
     if summary.retries:
-        lines.append(f"{summary.retries:,} requests sent again")
+        lines.append(f"{_count(summary.retries, 'request')} sent again")
     tokens = [f"{summary.prompt_tokens:,} prompt tokens, {summary.completion_tokens:,} completion tokens"]
     if summary.complete:
         lines.append(", ".join(tokens + _cost(summary)))

@@ -146,6 +146,8 @@ class RowReader:
             return sent | {"messages": self._with_system(_messages(fields["messages"]))}
         if isinstance(prompt := fields.get("prompt"), str):
             return self._prompted(sent, prompt)
+        if prompt is not None:
+            raise _ProblemError(f"prompt must be text, not {type(prompt).__name__}")
         names = ", ".join(map(repr, list(fields)[:8])) or "no fields"
         raise _ProblemError(f"expected the field 'messages', 'prompt' or 'body', or a template; found {names}")
 
