@@ -35,6 +35,14 @@ RULES: dict[str, tuple[list[ToolCallDelta], list[tuple[str, str, str]]]] = {
         [piece(0, "a", "f", "{"), piece(1, "b", "g", "["), piece(1, "a", arguments="}"), piece(0, "b", arguments="]")],
         [("a", "f", "{}"), ("b", "g", "[]")],
     ),
+    "one id for all calls, each with an index and a name of its own (LocalAI)": (
+        [piece(0, "a", "f"), piece(0, "a", None, "{}"), piece(1, "a", "g"), piece(1, "a", None, "[]"), piece(2, "a")],
+        [("a", "f", "{}"), ("a", "g", "[]")],
+    ),
+    "an id that is repeated with a name under a number of the piece": (
+        [piece(0, "a", "f", "{"), piece(1, "a", "f", "}"), piece(5000, "a", "f", " ")],
+        [("a", "f", "{} ")],
+    ),
     "an id and a name repeated with every piece (TGI, Baseten)": (
         [piece(0, "a", "f", "{"), piece(0, "a", "f", "}")],
         [("a", "f", "{}")],

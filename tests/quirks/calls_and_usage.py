@@ -41,6 +41,16 @@ TOOL_CALLS = {
         ),
         _called(_A, _B),
     ),
+    "id-shared": Example(
+        stream(
+            call(index=0, id="a", **_function("", name="f")),
+            call(index=0, id="a", **_function('{"x":1}')),
+            call(index=1, id="a", **_function("", name="g")),
+            call(index=1, id="a", **_function("{}")),
+            _LAST,
+        ),
+        _called(_A, ("a", "g", "{}")),
+    ),
     "index-counts": Example(
         stream(
             call(index=0, id="a", **_function('{"x"', name="f")),

@@ -340,6 +340,8 @@ QUIRKS = (
         "the first `index` is 1", "Anthropic's compatibility layer"),
     Quirk("tool_call", "index-text", "quirks",
         "`index` in digits", "proxies", parse_index),
+    Quirk("tool_call", "id-shared", "tool_calls",
+        "several calls with one `id`, and indexes and names of their own", "LocalAI"),
     Quirk("tool_call", "id-repeated", "tool_calls",
         "`id`, `type` and `name` in every piece; they are set once", "TGI, Baseten"),
     Quirk("tool_call", "id-blank-two-calls", "tool_calls",

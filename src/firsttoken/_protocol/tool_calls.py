@@ -107,7 +107,8 @@ class ToolCalls:
     def _call_of(self, delta: ToolCallDelta) -> ToolCallBuilder:
         call_id = _word(delta.id)
         if call_id:
-            return self._by_id.get(call_id) or self._call_of_new_id(call_id, delta)
+            known = self._by_id.get(call_id)
+            return self._call_of_new_id(call_id, delta) if known is None else self._call_of_known_id(known, delta)
         if delta.index is not None:
             known = self._by_index.get(delta.index)
             if known is not None:
@@ -115,6 +116,15 @@ class ToolCalls:
         if self._calls and not _name(delta):
             return self._calls[-1]
         return self._open(delta)
+
+    def _call_of_known_id(self, known: ToolCallBuilder, delta: ToolCallDelta) -> ToolCallBuilder:
+        """The call of an id that was seen: that one, save that LocalAI gives all calls the id of the completion."""
+        if delta.index is None or delta.index > MAX_INDEX:
+            return known
+        same = self._by_index.get(delta.index)
+        if same is not None:
+            return same if same.id == known.id else known
+        return self._open(delta) if _name(delta) and known.has_complete_arguments() else known
 
     def _call_of_new_id(self, call_id: str, delta: ToolCallDelta) -> ToolCallBuilder:
         known = None if delta.index is None or _name(delta) else self._by_index.get(delta.index)
