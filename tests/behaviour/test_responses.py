@@ -251,6 +251,9 @@ ODD_BUT_RIGHT = {
     "HTTP/1.0": HEAD.replace(b"1.1", b"1.0") + b"\r\n" + STREAM,
     "names in capitals": HEAD.upper() + b"\r\n" + STREAM,
     "no reason": HEAD.replace(b" OK", b"") + LENGTH + STREAM,
+    "a length twice": HEAD + b"content-length: %d\r\n" % len(STREAM) + LENGTH + STREAM,
+    "a length beside chunks": HEAD
+    + b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(STREAM), STREAM),
     "extensions and trailers": HEAD
     + b"transfer-encoding: chunked\r\n\r\n%x;name=value\r\n%s\r\n0\r\nx-checked: yes\r\n\r\n" % (len(STREAM), STREAM),
 }
@@ -264,6 +267,21 @@ def test_http_that_is_rarely_seen(make_client: MakeClient, name: str) -> None:
     assert stream.response is not None
     assert stream.response.status == 200
     assert stream.response.headers["Content-Type"].lower() == "text/event-stream"
+
+
+@OVER_SOCKETS
+@pytest.mark.parametrize("name", ["a length twice", "a length beside chunks"])
+def test_a_connection_whose_response_names_two_lengths_is_not_reused(make_client: MakeClient, name: str) -> None:
+    def answer(peer: Peer) -> None:
+        assert peer.read_request() is not None
+        peer.send(ODD_BUT_RIGHT[name])
+        peer.wait_for_disconnect()
+
+    with Server(answer) as server:
+        client = make_client(server)
+        for _ in range(2):
+            assert drain(client.chat_completion_stream(REQUEST)) == (["Hel", "lo"], None)
+    assert len(server.requests) == server.connections == 2
 
 
 BROKEN = {

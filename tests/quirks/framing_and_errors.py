@@ -13,6 +13,7 @@ def half(failure: str) -> Seen:
 
 FRAMING = {
     "no-done": Example(stream(*HELLO, done=False)),
+    "done-spelt": Example(stream(*HELLO, b'data: "[done]"\n\n', delta(content="late"), done=False)),
     "event-after-done": Example(stream(*HELLO, b"data: [DONE]\n\n", {"choices": [], "cost": "0"}, done=False)),
     "crlf": Example(b": ping\r\n\r\n" + stream(*HELLO).replace(b"\n", b"\r\n")),
     "cr": Example(stream(*HELLO).replace(b"\n", b"\r")),
@@ -71,6 +72,10 @@ ERRORS = {
             done=False,
         ),
         half("BadRequestError: " + IN_STREAM + "no such tool"),
+    ),
+    "error-event-case": Example(
+        stream(HEL, b'event: ERROR\ndata: {"message":"no","code":503}\n\n'),
+        half("InternalServerError: " + IN_STREAM + "no"),
     ),
     "error-field": Example(
         stream(HEL, b'error: {"detail":"","error":{"message":"out of memory","code":500}}\n\n', done=False),

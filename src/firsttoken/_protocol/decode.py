@@ -97,7 +97,7 @@ class ChunkDecoder:
         """Decode events one by one, up to the first that ends the stream."""
         decoded = DecodeResult([])
         for event in events:
-            if event.event != "error":
+            if event.event not in _ERROR_EVENTS:
                 if event.data.strip() == DONE:
                     decoded.done = True
                     break
@@ -110,7 +110,7 @@ class ChunkDecoder:
                 self._decode_leniently(event, decoded)
             except ChatCompletionError as failure:
                 decoded.failure = failure
-            if decoded.failure is not None:
+            if decoded.failure is not None or decoded.done:
                 break
         return decoded
 
@@ -134,18 +134,23 @@ class ChunkDecoder:
         try:
             value = parse_json(event.data)
         except ResponseFormatError:
-            if event.event == "error":
+            if event.event in _ERROR_EVENTS:
                 decoded.failure = stream_error(event.data.decode("utf-8", "replace"))
+            elif _is_done(event.data):
+                decoded.done = True
             elif event.event == "message" and not is_keep_alive(event.data):
                 raise
             return
         if event.event not in _OWN_EVENTS and not _is_chunk(value):
             decoded.chunks += _foreign_chunk(event, as_object(value))
-        elif event.event == "error" or error_object(value) is not None:
+        elif event.event in _ERROR_EVENTS or error_object(value) is not None:
             decoded.failure = stream_error(value)
             decoded.chunks += _chunk_beside_error(event)
         else:
             node = as_object(value)
+            if node is None and _is_done(event.data):
+                decoded.done = True
+                return
             if node is None and is_keep_alive(event.data):
                 return
             if node is None:
@@ -169,9 +174,15 @@ class ChunkDecoder:
 
 
 _HALF = re.compile(rb"\\u[dD][89abAB]")  # the first half of a pair, as JSON has it
-_OWN_EVENTS = frozenset({"message", "error"})
+_ERROR_EVENTS = frozenset({"error", "Error", "ERROR"})
+_OWN_EVENTS = _ERROR_EVENTS | {"message"}
 _KEEP_ALIVES = frozenset({"ping", "pong", "heartbeat", "keepalive", "keep-alive", "keep_alive"})
 _TIMESTAMP = re.compile(rb"\d{10,19}(\.\d+)?|\d{4}-\d\d-\d\d[T ][\d:.,+Z -]*", re.ASCII)
+
+
+def _is_done(data: bytes) -> bool:
+    """Whether data is `[DONE]` in another spelling."""
+    return len(data) < 20 and data.strip().strip(b'"').upper() in (DONE, b"DONE")
 
 
 def is_keep_alive(data: bytes) -> bool:

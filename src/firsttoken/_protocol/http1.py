@@ -3,9 +3,12 @@
 Owns status, headers, where the body ends and whether the connection may serve another request; content codings too.
 Refuses to know what the body means.
 
-Sources: RFC 9112 (framing), RFC 9110, sections 8.4 (codings) and 15.2 (1xx responses).
+A length that a server names twice, or beside chunks, is read where it can be: the connection serves no other request.
+
+Sources: RFC 9112 (framing), RFC 9110, sections 8.4 (codings), 8.6 (lengths) and 15.2 (1xx responses).
 """
 
+import re
 from collections.abc import Mapping
 
 import httptools
@@ -37,6 +40,25 @@ def request_id_of(headers: Mapping[str, str]) -> str | None:
     return next((headers[name] for name in _REQUEST_ID_NAMES if name in headers), None)
 
 
+_INTERIM = re.compile(rb"\s*HTTP/1\.[01] 1\d\d[ \r]")
+
+
+def _with_one_length(data: bytes) -> bytes | None:
+    """The bytes from a head on, with one `Content-Length` where the same one is named twice; None before its end."""
+    start = 0
+    while (end := data.find(b"\r\n\r\n", start)) >= 0:
+        lines = data[start:end].split(b"\r\n")
+        if _INTERIM.match(lines[0]) is None:
+            named = [line for line in lines if line[:15].lower() == b"content-length:"]
+            lengths = {length.strip() for line in named for length in line[15:].split(b",")}
+            if len(lengths) == 1:
+                kept = [line for line in lines if line not in named]
+                lines = [*kept, b"content-length: " + lengths.pop()]
+            return data[:start] + b"\r\n".join(lines) + data[end:]
+        start = end + 4
+    return None
+
+
 class _RefusedError(Exception):
     """Leaves a callback of httptools where the message that begins is not one to read."""
 
@@ -65,6 +87,8 @@ class ResponseParser:
         self._headers: dict[str, str] = {}
         self._interim = False
         self._start = b""  # the first bytes, until they say which protocol it is
+        self._head: bytes | bytearray = b""  # what was read of the head
+        self._has_odd_length = False
         self._overhead = 0
         self._ends_at_eof = False
         self._decoder: ContentDecoder | None = None
@@ -73,7 +97,12 @@ class ResponseParser:
         )
         self._body: list[bytes] = []
         self.on_body = self._body.append  # httptools calls it for each piece: no Python frame in between
-        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
+        self._parser: httptools.HttpResponseParser | None = self._new_parser()
+
+    def _new_parser(self) -> httptools.HttpResponseParser:
+        parser = httptools.HttpResponseParser(self)
+        parser.set_dangerous_leniencies(lenient_chunked_length=True)
+        return parser
 
     def release(self) -> None:
         """Let go of httptools' parser, which holds this object, so that no reference cycle is left."""
@@ -87,8 +116,9 @@ class ResponseParser:
             return b""
         try:
             if self.info is None:
-                self._check_protocol(data)
-            self._parser.feed_data(data)
+                self._feed_head(self._parser, data)
+            else:
+                self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._deferred_error = ResponseFormatError("the server switched protocols without being asked")
         except httptools.HttpParserCallbackError as error:
@@ -155,6 +185,27 @@ class ResponseParser:
         self.reusable = False
         self.release()
 
+    def _feed_head(self, parser: httptools.HttpResponseParser, data: bytes) -> None:
+        if self._head:
+            self._head = bytearray(self._head) if isinstance(self._head, bytes) else self._head
+            self._head += data
+        else:
+            self._head = data
+        self._check_protocol(data)
+        if not self._has_odd_length:
+            try:
+                parser.feed_data(data)
+            except httptools.HttpParserError as error:
+                if self.info is not None or "Content-Length" not in str(error):
+                    raise
+                self._has_odd_length = True
+            else:
+                return
+        head = _with_one_length(bytes(self._head))
+        if head is not None:
+            self._parser = parser = self._new_parser()
+            parser.feed_data(head)
+
     def _check_protocol(self, data: bytes) -> None:
         """Refuse other protocols by their first bytes: llhttp also reads RTSP and ICE, and hides which it was."""
         if len(self._start) < len(b"HTTP/"):
@@ -177,7 +228,7 @@ class ResponseParser:
             self.reusable = False
             return
         if self.info is None:
-            failure = ResponseFormatError(f"invalid HTTP/1.1 response ({error}): {excerpt(data)}")
+            failure = ResponseFormatError(f"invalid HTTP/1.1 response ({error}): {excerpt(bytes(self._head) or data)}")
         else:
             failure = ResponseFormatError(f"the framing of the response is broken: {error}")
         failure.__cause__ = error
@@ -211,6 +262,7 @@ class ResponseParser:
             self._interim = True
             return
         headers = self._headers
+        self._head = b""
         self.info = ResponseInfo(
             status=status, headers=Headers.of_lower_case(headers), request_id=request_id_of(headers)
         )
@@ -222,7 +274,8 @@ class ResponseParser:
         if "connection" in headers:
             tokens = {token.strip() for token in headers["connection"].lower().split(",")}
             keeps_alive = "close" not in tokens and (keeps_alive or "keep-alive" in tokens)
-        self.reusable = keeps_alive and not self._ends_at_eof
+        has_odd_length = self._has_odd_length or ("content-length" in headers and "transfer-encoding" in headers)
+        self.reusable = keeps_alive and not self._ends_at_eof and not has_odd_length
         if "content-encoding" in headers and not self._tunnel:
             coding = headers["content-encoding"].strip().lower()
             if coding not in ("", "identity"):

@@ -89,6 +89,8 @@ __all__ = ["CONTENT_PARTS", "FINISH_REASONS", "QUIRKS", "REASONING_FIELDS", "Qui
 QUIRKS = (
     Quirk("framing", "no-done", "stream",
         "no `[DONE]`: the body ends after the finish reason", "Cerebras, Perplexity, Writer, TGI 1, llama-box"),
+    Quirk("framing", "done-spelt", "decode",
+        '`[done]`, `DONE` or `"[DONE]"` for `[DONE]`', "proxies that frame anew"),
     Quirk("framing", "event-after-done", "stream",
         "an event after `[DONE]` (`cost`); it is not read", "OpenCode Zen"),
     Quirk("framing", "crlf", "sse",
@@ -123,6 +125,8 @@ QUIRKS = (
 
     Quirk("error", "error-event", "server_error",
         "`event: error`, first or after text; then the body ends", "Groq"),
+    Quirk("error", "error-event-case", "decode",
+        "`event: ERROR` or `Error`", "gateways"),
     Quirk("error", "error-field", "sse",
         "an SSE field `error:` instead of `data:`", "llama-box, old llama.cpp"),
     Quirk("error", "error-alone", "server_error",
