@@ -237,6 +237,7 @@ def test_reasoning_can_be_left_out_for_a_server_that_refuses_it() -> None:
     }
     for message in (message_from_dict(fields), ChatCompletionMessage.from_dict(fields)):
         assert isinstance(message, AssistantMessage | ChatCompletionMessage)
+        assert message.reasoning_text == "hm"
         assert message.without_reasoning().to_dict() == {"role": "assistant", "content": "Hi", "prefix": True}
         assert message.to_dict() == fields
 

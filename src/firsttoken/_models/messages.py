@@ -101,6 +101,11 @@ class AssistantMessage(_Message, tag_field="role", tag="assistant"):
     audio: Mapping[str, object] | None = None
     function_call: Mapping[str, object] | None = None
 
+    @property
+    def reasoning_text(self) -> str:
+        """The model's reasoning, whichever of the fields for it has it; "" where there is none."""
+        return ChatCompletionMessage.from_dict(self.to_dict()).reasoning_text
+
     def without_reasoning(self) -> "AssistantMessage":
         """The message without reasoning under any name, for a server that refuses it; this one is not changed."""
         return AssistantMessage.from_dict(without_reasoning(self.to_dict()))
