@@ -55,6 +55,7 @@ napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 napoleon_use_rtype = False
 
+llms_txt_full_build = True
 llms_txt_description = firsttoken.__doc__.splitlines()[0] if firsttoken.__doc__ else project
 
 PUBLIC_MODULES = (
