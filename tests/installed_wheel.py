@@ -5,6 +5,7 @@ It is a script, not a test of pytest's: there are no test tools, no extras and n
 
 import asyncio
 import importlib
+import pkgutil
 import subprocess
 import sys
 import sysconfig
@@ -12,11 +13,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 import firsttoken
-from firsttoken import AsyncClient, Client, chat_completion_request
+from firsttoken import AsyncClient, Client, batch, bench, chat_completion_request
+from firsttoken.bench.config import Config, Level
 from firsttoken.errors import StreamTruncatedError
+from firsttoken.guard import AsyncGuardTransport, GuardTransport, partial_of
 from firsttoken.testing import ScriptedServer, close
 
-PUBLIC_MODULES = ("errors", "events", "local", "sansio", "testing", "types", "web")
+WITH_EXTRAS = ("otel",)
+"""Public modules that need an extra as they are imported; the others say what they need when it is used."""
+
 REQUEST = chat_completion_request("m", "hi")
 
 
@@ -25,9 +30,22 @@ def check_package() -> None:
     assert package.is_relative_to(sysconfig.get_path("purelib")), package
     assert (package / "py.typed").is_file()
     assert version("firsttoken") == firsttoken.__version__
-    for module in [firsttoken, *(importlib.import_module(f"firsttoken.{name}") for name in PUBLIC_MODULES)]:
+    found = {module.name for module in pkgutil.iter_modules(firsttoken.__path__) if not module.name.startswith("_")}
+    assert found > {"batch", "bench", "errors", "guard", "testing", "web"}, found
+    for module in [firsttoken, *(importlib.import_module(f"firsttoken.{name}") for name in found - {*WITH_EXTRAS})]:
         for name in module.__all__:
             getattr(module, name)
+    for name in WITH_EXTRAS:
+        assert f"[{name}]" in why_not_importable(f"firsttoken.{name}")
+
+
+def why_not_importable(module: str) -> str:
+    """What the import of a module says; "" where it succeeds."""
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        return str(error)
+    return ""
 
 
 def check_clients(server: ScriptedServer) -> None:
@@ -43,6 +61,25 @@ def check_clients(server: ScriptedServer) -> None:
             partial = error.partial
         assert partial is not None
         assert partial.text == "Hel"
+
+
+def check_guard() -> None:
+    """It is made and closed without any client's library."""
+    GuardTransport().close()
+    asyncio.run(AsyncGuardTransport().aclose())
+    assert partial_of(ValueError()) is None
+
+
+def check_bench(server: ScriptedServer) -> None:
+    config = Config(model="m", base_url=server.base_url, levels=[Level(concurrency=2)], requests=4, proxy="")
+    (level,) = bench.run(config)["levels"]
+    assert (level["completed"], level["failed"]) == (4, {})
+
+
+async def check_batch(server: ScriptedServer) -> None:
+    async with AsyncClient(base_url=server.base_url, api_key=server.api_key) as client:
+        results = [result async for result in batch.arun(["hi", "ho"], model="m", client=client)]
+        assert [result.text for result in results] == ["Hello!", "Hello!"]
 
 
 async def check_async_client(server: ScriptedServer) -> None:
@@ -70,5 +107,8 @@ if __name__ == "__main__":
         check_clients(server)
     with ScriptedServer() as server:
         asyncio.run(check_async_client(server))
+        asyncio.run(check_batch(server))
+        check_bench(server)
+    check_guard()
     check_command()
     sys.stdout.write(f"firsttoken {firsttoken.__version__} works on Python {sys.version.split()[0]}\n")
