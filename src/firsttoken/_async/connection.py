@@ -75,6 +75,7 @@ class Connection(asyncio.BufferedProtocol):
     def __init__(self) -> None:
         self.is_reused = False
         self.listener: ConnectionListener | None = None
+        self._early = b""  # of a response that began before its request was sent
         self._sent_bytes = 0
         self._transport: asyncio.Transport | None = None
         self._socket: socket.socket | None = None
@@ -161,6 +162,10 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is not None:
             self._transport.write(data if self._tls is None else self._tls.encrypt(data))
             self._sent_bytes = 0 if self._transport.is_closing() else len(data)  # it closes where writing fails at once
+        if self._early:
+            early, self._early = self._early, b""
+            self.resume()
+            self._deliver(early)
 
     def pause(self) -> None:
         """Read no further: the listener has enough."""
@@ -221,10 +226,20 @@ class Connection(asyncio.BufferedProtocol):
         """Bytes were read."""
         if self._tls is not None:
             self._receive_tls(self._tls, self._buffer[:nbytes])
-        elif self.listener is None:
+        elif self.listener is not None:
+            self.listener.on_data(bytes(self._buffer[:nbytes]))
+        else:
+            self._deliver(bytes(self._buffer[:nbytes]))
+
+    def _deliver(self, data: bytes) -> None:
+        """Pass on what was read; where nobody waits for it yet, keep it, unless the connection was idle."""
+        if self.listener is not None:
+            self.listener.on_data(data)
+        elif self.is_reused:
             self.close()  # an idle connection has nothing to say
         else:
-            self.listener.on_data(bytes(self._buffer[:nbytes]))
+            self._early += data
+            self.pause()
 
     def _receive_tls(self, tls: "TLSSession", data: memoryview) -> None:
         if not tls.is_established:
@@ -235,10 +250,8 @@ class Connection(asyncio.BufferedProtocol):
         plaintext = tls.decrypt(data)
         if self._transport is not None and (outgoing := tls.data_to_send()):
             self._transport.write(outgoing)  # the session's own, of new keys
-        if plaintext and self.listener is not None:
-            self.listener.on_data(plaintext)
-        elif plaintext:
-            self.close()
+        if plaintext:
+            self._deliver(plaintext)
         if tls.close_notify_received or tls.failure is not None:
             listener = self.listener
             self.close()
