@@ -111,7 +111,7 @@ def chat(
 @click.command()
 @server_options
 def models(base_url: str | None, profile: str | None, timeout: float | None, header: dict[str, str]) -> int:
-    """Write the ids of the models that the server has, one a line."""
+    """List the models of the server, one id a line."""
     from firsttoken._cli.models import models as write_models
     from firsttoken._cli.target import Connection
 

@@ -56,7 +56,7 @@ def ask(
     stats: bool,
     record: str | None,
 ) -> int:
-    """Write the answer to PROMPT to standard output, as it comes.
+    """Ask PROMPT; the answer is written while it comes.
 
     Text on standard input is context for the PROMPT, or the PROMPT itself where there is none. The answer alone goes
     to standard output, all else to standard error.
@@ -213,7 +213,7 @@ def batch(
     dry_run: bool,
     prices: bool,
 ) -> int:
-    """Send each row of IN, and write its answer or its error to OUT, one line each.
+    """Ask each row of IN; its answer or error is a line of OUT.
 
     IN has JSON lines, or is a .csv, .tsv or .parquet file; - is standard input. A row is a line of OpenAI's Batch API,
     or has the field messages or prompt, or those of the --template. OUT is what OpenAI's Batch API writes, in the order
