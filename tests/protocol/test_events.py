@@ -286,3 +286,47 @@ def test_the_events_of_any_completion_say_what_it_says(completion: JSON, rng: ra
             pieces = [piece for piece in said if piece.call_index == position]
             assert "".join(piece.delta for piece in pieces) == whole
         assert mine[-1] == finished(choice.finish_reason, choice.index)
+
+
+CALLS = [
+    {"index": number, "id": f"c{number}", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    for number in (0, 1)
+]
+
+
+@pytest.mark.parametrize("streamed", [0, 1, 2])
+def test_calls_that_come_with_a_last_message_alone_are_events_too(streamed: int) -> None:
+    """Some servers stream the text, and repeat it in a message that has the calls besides."""
+    message = {"role": "assistant", "content": "Hello", "tool_calls": CALLS, "refusal": None}
+    last = {"object": "chat.completion", "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]}
+    chunks = [said(content="Hello"), *(called(call) for call in CALLS[:streamed]), last]
+    made = events(*chunks)
+    assert [made_.delta for made_ in made if isinstance(made_, TextEvent)] == ["Hello"]
+    started = [(made_.call_index, made_.id) for made_ in made if isinstance(made_, ToolCallStartedEvent)]
+    assert started == [(0, "c0"), (1, "c1")]
+    calls = [made_.call for made_ in made if isinstance(made_, ToolCallFinishedEvent)]
+    assert [(call.id, call.arguments) for call in calls] == [("c0", "{}"), ("c1", "{}")]
+
+
+@pytest.mark.parametrize(
+    ("streamed", "message", "left"),
+    [
+        ({"content": "Hi"}, {"reasoning": "Hm.", "refusal": "No."}, {"reasoning": "Hm.", "refusal": "No."}),
+        ({"reasoning": "Hm."}, {"content": "Hi", "reasoning_content": "Hm."}, {"content": "Hi"}),
+        (
+            {"content": "Hi"},
+            {"annotations": [{"a": 1}], "audio": {"id": "x"}},
+            {"annotations": [{"a": 1}], "audio": {"id": "x"}},
+        ),
+        ({"content": "Hi"}, {"content": "Hi!"}, {}),
+    ],
+)
+def test_of_a_message_at_the_end_the_chunk_has_what_was_not_streamed(
+    streamed: dict[str, Any], message: dict[str, Any], left: dict[str, Any]
+) -> None:
+    last = {"object": "chat.completion", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+    outcome = run([event(said(**streamed)), event(last), DONE])
+    assert outcome.failure is None
+    assert outcome.chunks[-1].choices[0].delta.to_dict() == left
+    shown = outcome.completion.choices[0].message.to_dict()
+    assert {name: shown[name] for name in message} == message

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from firsttoken._models.base import MAX_INDEX
 from firsttoken._models.chunk import ChatCompletionChunk, ChoiceDelta
-from firsttoken._models.completion import ChatCompletion, CompletionUsage
+from firsttoken._models.completion import ChatCompletion, ChatCompletionMessage, CompletionUsage
 from firsttoken._protocol.choice import ChoiceAccumulator
 from firsttoken._protocol.extra_fields import add_chunk_extra, plain
 from firsttoken._protocol.item_count import index_excess
@@ -122,8 +122,8 @@ class Accumulator:
             for choice in chunk.choices
             if (known := self._choices.get(choice.index)) is not None
         }
-        with_content = {index for index, choice in choices.items() if choice.has_content}
-        started = {index for index, choice in choices.items() if choice.has_tokens}
+        streamed = {index: _kinds_in(known.snapshot().message) for index, known in choices.items()}
+        started = {index for index, known in choices.items() if known.has_tokens}
         for chunk in chunks:
             for choice in chunk.choices:
                 index, message = choice.index, choice.replacement
@@ -132,14 +132,12 @@ class Accumulator:
                         chunk.object == "chat.completion"
                         or (message.content and message.content == self._content_before(chunk, index, chunks))
                     ):
-                        content = None if index in with_content else message.content
-                        choice.delta = ChoiceDelta(role=message.role, content=content)
+                        choice.delta = _without_kinds(message, streamed[index])
                     else:
                         choice.replacement = None
-                delta = choice.delta
-                if delta.content:
-                    with_content.add(index)
-                if delta.content or delta.reasoning_text or delta.tool_calls or delta.refusal:
+                kinds = _kinds_in(choice.delta)
+                streamed.setdefault(index, set()).update(kinds)
+                if kinds:
                     started.add(index)
 
     def _content_before(self, last: ChatCompletionChunk, index: int, chunks: Sequence[ChatCompletionChunk]) -> str:
@@ -175,3 +173,28 @@ class Accumulator:
             metadata=copy.copy(self._metadata),
             extra=plain(self._extra),
         )
+
+
+_KINDS = {
+    "content": "text",
+    "content_parts": "text",
+    "reasoning": "reasoning",
+    "reasoning_content": "reasoning",
+    "reasoning_details": "reasoning",
+    "thinking": "reasoning",
+    "tool_calls": "calls",
+    "function_call": "calls",
+    "refusal": "refusal",
+    "audio": "audio",
+    "annotations": "annotations",
+}
+"""The fields of a message, by the kind of what they hold: some servers stream a kind in one, and repeat it in another."""
+
+
+def _kinds_in(message: ChoiceDelta | ChatCompletionMessage) -> set[str]:
+    return {kind for name, kind in _KINDS.items() if getattr(message, name)}
+
+
+def _without_kinds(message: ChoiceDelta, streamed: set[str]) -> ChoiceDelta:
+    left = {name: getattr(message, name) for name, kind in _KINDS.items() if kind not in streamed}
+    return ChoiceDelta(role=message.role, **left)

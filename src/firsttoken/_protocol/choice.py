@@ -101,11 +101,6 @@ class ChoiceAccumulator:
             self._rare = new._rare
 
     @property
-    def has_content(self) -> bool:
-        """Whether any text has come."""
-        return any(self._content)
-
-    @property
     def has_tokens(self) -> bool:
         """Whether any text, reasoning or call has come."""
         buffers = (self._content, self._reasoning, self._reasoning_content)

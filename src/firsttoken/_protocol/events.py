@@ -130,7 +130,7 @@ class _ChoiceEvents:
     def finish(self, choice: Choice) -> None:
         calls = choice.message.tool_calls or ()
         for position, call in enumerate(calls):
-            if self._written[position] is None:
+            if position >= len(self._written) or self._written[position] is None:  # it came with the message alone
                 self._ready.append(self._started(position, call.id, call.name))
             if finish_class(choice.finish_reason) not in TRUNCATED_BY:
                 self._ready.append(
