@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import logging
 import pickle
 import threading
 import warnings
@@ -310,3 +311,49 @@ def test_twenty_threads_share_a_guard() -> None:
 def test_a_wrong_timeout_is_refused_at_once() -> None:
     with pytest.raises(ConfigurationError):
         GuardTransport(timeout=5)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("given", [False, True])
+def test_all_requests_go_through_the_proxy(
+    flavour: str, streamed: bool, given: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = pytest.importorskip(flavour)
+    body = {"model": "m", "messages": MESSAGES, "stream": streamed}
+    with ScriptedServer(WHOLE) as proxy:
+        address = proxy.base_url.removesuffix("/v1")
+        if not given:
+            monkeypatch.setenv("HTTP_PROXY", address)
+        transport = GuardTransport(proxy=address if given else None, timeout=TIMEOUT)
+        with package.Client(transport=transport) as client:
+            answer = client.post("http://llm.test/v1/chat/completions", json=body, headers={"host": "llm.example"})
+        assert "It scat" in answer.text
+        (entry,) = proxy.journal.entries
+        assert entry.request.headers["host"] == "llm.example"
+
+
+def test_a_host_that_is_in_no_proxy_is_asked_directly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with ScriptedServer(WHOLE) as server, httpx2.Client(transport=GuardTransport(timeout=TIMEOUT)) as client:
+        for streamed in (False, True):
+            body = {"model": "m", "messages": MESSAGES, "stream": streamed}
+            assert "It scat" in client.post(f"{server.base_url}/chat/completions", json=body).text
+
+
+def test_a_guarded_call_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "firsttoken")
+    with ScriptedServer(WHOLE) as server, sync_client(server) as client:
+        list(client.chat.completions.create(model="m", messages=MESSAGES, stream=True))
+    logged = [record for record in caplog.records if record.name.startswith("firsttoken")]
+    assert [record.levelname for record in logged] == ["DEBUG"] * 3
+
+
+def test_the_longest_wait_of_the_environment_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIRSTTOKEN_MAX_WAIT_S", "0.1")
+    with ScriptedServer([role(), "It scat", stall()]) as server, sync_client(server) as client:
+        stream = client.chat.completions.create(model="m", messages=MESSAGES, stream=True)
+        with pytest.raises(openai.APIConnectionError) as caught:
+            list(stream)
+    assert isinstance(caught.value.__cause__, StreamTimeoutError)

@@ -102,7 +102,7 @@ class ClientConfig:
         self.endpoint = chat_completions_endpoint(self.base_url)
         key = os.environ.get("OPENAI_API_KEY")
         if key and "the header authorization" in left_out:
-            self.headers["authorization"] = f"Bearer {check_header_value('OPENAI_API_KEY', key)}"
+            self.headers["authorization"] = f"Bearer {check_header_value('OPENAI_API_KEY', _key(key))}"
 
     def endpoint_for(self, model: object) -> Endpoint:  # noqa: ARG002 - Azure's depends on it
         """Where a request for a model goes."""
@@ -160,7 +160,7 @@ class ClientConfig:
             max_retry_delay_s=math.inf if longest_s is None else longest_s / 10,
             response_type=response_type(request.response_format),
             limiter=self.limiter,
-            observer=_logged(observer_or_default(self.observer)),
+            observer=observer_of_call(self.observer),
         )
 
     @conceal_arguments
@@ -254,16 +254,12 @@ def set_default_observer(observer: "Observer | None") -> None:
     _default_observer = observer
 
 
-def observer_or_default(observer: "Observer | None") -> "Observer | None":
-    """The observer that a client was given, else the one for all clients."""
-    return _default_observer if observer is None else observer
-
-
-def _logged(observer: "Observer | None") -> "Observer | None":
-    """The observer, which also logs where somebody reads the log.
+def observer_of_call(observer: "Observer | None") -> "Observer | None":
+    """The observer that a client was given, else the one for all clients; it also logs where somebody reads the log.
 
     Nothing is imported for that: whoever wants a log has imported `logging`, or set `FIRSTTOKEN_LOG`.
     """
+    observer = _default_observer if observer is None else observer
     if "logging" not in sys.modules:
         return observer
     from firsttoken._client.logs import LOGGER, LoggingObserver

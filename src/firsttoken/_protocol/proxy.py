@@ -44,8 +44,14 @@ def proxy_for(origin: Origin, given: str | None, environment: Mapping[str, str])
     Raises:
         ConfigurationError: the proxy is not an http URL. The message does not show it: it may hold a password.
     """
+    url, what = proxy_url_for(origin, given, environment)
+    return _parse(url, what) if url else None
+
+
+def proxy_url_for(origin: Origin, given: str | None, environment: Mapping[str, str]) -> tuple[str, str]:
+    """The URL of that proxy, unchecked, and whose word it is: the argument's or a variable's; "" for none."""
     if given is not None:
-        return _parse(given, "proxy") if given else None
+        return given, "proxy"
     if "REQUEST_METHOD" in environment:
         environment = dict(environment)  # on Windows, where names have no case, `http_proxy` would find HTTP_PROXY
     name = f"{origin.scheme}_proxy"
@@ -55,8 +61,8 @@ def proxy_for(origin: Origin, given: str | None, environment: Mapping[str, str])
         url = environment.get(variable, "").strip()
         if url:
             bypass = environment.get("no_proxy") or environment.get("NO_PROXY", "")
-            return None if is_bypassed(origin, bypass) else _parse(url, variable)
-    return None
+            return "" if is_bypassed(origin, bypass) else url, variable
+    return "", ""
 
 
 def _parse(url: str, what: str) -> Proxy:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from firsttoken._async.pool import ConnectionPool as AsyncConnectionPool
 from firsttoken._async.stream import AsyncChatCompletionStream
-from firsttoken._client.config import observer_or_default
+from firsttoken._client.config import observer_of_call
 from firsttoken._client.prepared import PreparedRequest
 from firsttoken._client.settings import check_timeout
 from firsttoken._models.chunk import ChatCompletionChunk
@@ -37,6 +37,7 @@ from firsttoken.guard._guarded import (
     flavour_of,
     guarded_request,
     is_event_stream,
+    proxy_of,
     response_headers,
 )
 
@@ -101,15 +102,12 @@ def _partial_of_request(error: BaseException) -> ChatCompletion | None:
 class _Guard:
     """What both transports keep.
 
-    Args:
-        timeout: the deadlines; those that the client sets for a request hold where they are shorter.
-        proxy: the proxy; "" for none, None for the environment's.
-        ssl_context: None for the system's trust store.
-        observer: sees the guarded calls.
+    Args: as those of `GuardTransport`.
     """
 
     def __init__(
         self,
+        transport: Any,
         timeout: Timeout,
         proxy: str | None,
         ssl_context: "ssl.SSLContext | None",
@@ -122,19 +120,34 @@ class _Guard:
         self._observer = observer
         self._require_finish_reason = require_finish_reason
         self._lock = threading.Lock()
+        self._transport = transport
+        self._stock: dict[str, Any] = {}  # by the URL of their proxy
 
     def _guarded(self, request: Any) -> PreparedRequest | None:
         return guarded_request(
             request,
             timeout=self._timeout,
             proxy=self._proxy,
-            observer=observer_or_default(self._observer),
+            observer=observer_of_call(self._observer),
             require_finish_reason=self._require_finish_reason,
         )
 
-    def _stock(self, flavour: ModuleType, name: str) -> Any:
-        verify = True if self._ssl_context is None else self._ssl_context
-        return getattr(flavour, name)(verify=verify, proxy=self._proxy or None)
+    def _transports(self) -> list[Any]:
+        """Those that requests went over which are not guarded, or that was given."""
+        with self._lock:
+            return [*self._stock.values()] if self._transport is None else [self._transport]
+
+    def _transport_for(self, request: Any, name: str) -> Any:
+        """What a request that is not guarded goes over: the transport that was given, or a stock one."""
+        if self._transport is not None:
+            return self._transport
+        flavour, proxy = flavour_of(request), proxy_of(request, self._proxy)
+        with self._lock:
+            stock = self._stock.get(proxy)
+            if stock is None:
+                verify = True if self._ssl_context is None else self._ssl_context
+                stock = self._stock[proxy] = getattr(flavour, name)(verify=verify, proxy=proxy or None)
+            return stock
 
 
 class _Body:
@@ -247,8 +260,7 @@ class GuardTransport(_Guard, _Transport):
         observer: "Observer | None" = None,
         require_finish_reason: bool = True,
     ) -> None:
-        super().__init__(timeout, proxy, ssl_context, observer, require_finish_reason)
-        self._transport: Any = transport
+        super().__init__(transport, timeout, proxy, ssl_context, observer, require_finish_reason)
         self._pool: ConnectionPool | None = None if transport is not None else ConnectionPool(ssl_context)
 
     def handle_request(self, request: "httpx2.Request") -> "httpx2.Response":
@@ -257,7 +269,7 @@ class GuardTransport(_Guard, _Transport):
         flavour = flavour_of(request)
         guarded = self._guarded(request)
         if guarded is None:
-            passed: httpx2.Response = self._other(flavour).handle_request(request)
+            passed: httpx2.Response = self._transport_for(request, "HTTPTransport").handle_request(request)
             return passed
         stream = ChatCompletionStream(self._own_pool(flavour), guarded)
         request.extensions[_STREAM] = stream
@@ -276,8 +288,8 @@ class GuardTransport(_Guard, _Transport):
         """Close the idle connections, and the transport that was given."""
         if self._pool is not None:
             self._pool.close()
-        if self._transport is not None:
-            self._transport.close()
+        for transport in self._transports():
+            transport.close()
 
     def __enter__(self) -> Self:
         return self
@@ -289,12 +301,6 @@ class GuardTransport(_Guard, _Transport):
         traceback: TracebackType | None = None,
     ) -> None:
         self.close()
-
-    def _other(self, flavour: ModuleType) -> Any:
-        with self._lock:
-            if self._transport is None:
-                self._transport = self._stock(flavour, "HTTPTransport")
-            return self._transport
 
     def _own_pool(self, flavour: ModuleType) -> ConnectionPool:
         with self._lock:
@@ -321,8 +327,7 @@ class AsyncGuardTransport(_Guard, _AsyncTransport):
         observer: "Observer | None" = None,
         require_finish_reason: bool = True,
     ) -> None:
-        super().__init__(timeout, proxy, ssl_context, observer, require_finish_reason)
-        self._transport: Any = transport
+        super().__init__(transport, timeout, proxy, ssl_context, observer, require_finish_reason)
         self._pool: AsyncConnectionPool | None = None if transport is not None else AsyncConnectionPool(ssl_context)
 
     async def handle_async_request(self, request: "httpx2.Request") -> "httpx2.Response":
@@ -331,7 +336,8 @@ class AsyncGuardTransport(_Guard, _AsyncTransport):
         flavour = flavour_of(request)
         guarded = self._guarded(request)
         if guarded is None:
-            passed: httpx2.Response = await self._other(flavour).handle_async_request(request)
+            other = self._transport_for(request, "AsyncHTTPTransport")
+            passed: httpx2.Response = await other.handle_async_request(request)
             return passed
         stream = AsyncChatCompletionStream(self._own_pool(flavour), guarded)
         request.extensions[_STREAM] = stream
@@ -350,8 +356,8 @@ class AsyncGuardTransport(_Guard, _AsyncTransport):
         """Close the idle connections, and the transport that was given."""
         if self._pool is not None:
             self._pool.close()
-        if self._transport is not None:
-            await self._transport.aclose()
+        for transport in self._transports():
+            await transport.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -363,12 +369,6 @@ class AsyncGuardTransport(_Guard, _AsyncTransport):
         traceback: TracebackType | None = None,
     ) -> None:
         await self.aclose()
-
-    def _other(self, flavour: ModuleType) -> Any:
-        with self._lock:
-            if self._transport is None:
-                self._transport = self._stock(flavour, "AsyncHTTPTransport")
-            return self._transport
 
     def _own_pool(self, flavour: ModuleType) -> AsyncConnectionPool:
         with self._lock:

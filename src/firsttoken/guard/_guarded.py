@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from firsttoken._client.prepared import PreparedRequest, Route
+from firsttoken._client.settings import limited_timeout, max_wait_s
 from firsttoken._json import as_array, as_object
 from firsttoken._models.base import ResponseInfo
 from firsttoken._models.chunk import ChatCompletionChunk
@@ -17,11 +18,11 @@ from firsttoken._models.completion import ChatCompletion
 from firsttoken._models.observer import Observer
 from firsttoken._models.request import ChatCompletionRequest
 from firsttoken._models.timeout import Timeout
-from firsttoken._protocol.proxy import proxy_for
+from firsttoken._protocol.proxy import proxy_for, proxy_url_for
 from firsttoken._protocol.url import Endpoint, split_url
 from firsttoken.errors import APIConnectionError, APIStatusError, APITimeoutError, ChatCompletionError
 
-_FRAMING = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding"})
+_FRAMING = frozenset({"content-length", "transfer-encoding", "connection", "accept-encoding"})
 _RESPONSE_FRAMING = frozenset({"content-length", "transfer-encoding", "content-encoding", "connection", "content-type"})
 
 
@@ -51,6 +52,12 @@ def flavour_of(request: object) -> ModuleType:
     return sys.modules[type(request).__module__.partition(".")[0]]
 
 
+def proxy_of(request: Any, given: str | None) -> str:
+    """The URL of the proxy that a request which is not guarded goes through; "" for none."""
+    origin, _, _ = split_url(str(request.url), "the request's URL")
+    return proxy_url_for(origin, given, os.environ)[0]
+
+
 def guarded_request(
     request: Any, *, timeout: Timeout, proxy: str | None, observer: Observer | None, require_finish_reason: bool
 ) -> PreparedRequest | None:
@@ -76,7 +83,7 @@ def guarded_request(
         streamed=True,
         expected_choices=wanted if isinstance(wanted, int) and wanted > 0 else 1,
         require_finish_reason=require_finish_reason,
-        timeout=_shorter(timeout, request.extensions.get("timeout") or {}),
+        timeout=limited_timeout(_shorter(timeout, request.extensions.get("timeout") or {}), max_wait_s(os.environ)),
         max_retries=0,  # they are the client's
         observer=observer,
     )
