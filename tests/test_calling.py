@@ -4,7 +4,7 @@ import asyncio
 import functools
 import inspect
 import json
-from typing import Any
+from typing import Any, cast
 
 import jedi
 import pytest
@@ -13,6 +13,7 @@ from firsttoken import AsyncClient, Client, Timeout, chat_completion_request, us
 from firsttoken.errors import ConfigurationError
 from firsttoken.testing import ScriptedServer
 from firsttoken.types import ChatCompletionRequest
+from tests.support.errors import message_of
 
 BODY = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "temperature": 0.5}
 STREAMED = BODY | {"stream": True, "stream_options": {"include_usage": True}}
@@ -117,6 +118,13 @@ def test_an_async_callback_of_the_sync_client_is_refused_before_anything_is_sent
     assert caught.value.hint == "use AsyncClient, or give a plain function"
 
 
+def test_two_callbacks_are_refused() -> None:
+    request = chat_completion_request("m", "Hi")
+    with Client(api_key="x", base_url="http://x/v1") as client, pytest.raises(ConfigurationError) as caught:
+        cast("Any", client).chat_completion_stream(request, print, on_chunk=print)
+    assert message_of(caught.value) == ("on_chunk was given twice\nhint: give it as the second argument or by its name")
+
+
 # Editors
 
 
@@ -133,7 +141,11 @@ def test_an_async_callback_of_the_sync_client_is_refused_before_anything_is_sent
         ("Timeout(idle", {"idle_s="}),
     ],
 )
-def test_an_editor_completes_it(code: str, names: set[str]) -> None:
+def test_an_editor_completes_it(
+    code: str, names: set[str], tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Its cache in the home folder can't be written by two processes at once.
+    monkeypatch.setattr(jedi.settings, "cache_directory", str(tmp_path_factory.getbasetemp() / "jedi"))
     script: Any = jedi.Script(f"from firsttoken import *\n{code}")
     assert names <= {found.name for found in script.complete()}
 

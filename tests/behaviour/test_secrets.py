@@ -12,8 +12,15 @@ import httpx2
 import pytest
 
 from firsttoken import AsyncClient, Client
-from firsttoken.errors import APIConnectionError, ChatCompletionError, ConfigurationError, StreamTruncatedError
+from firsttoken.errors import (
+    APIConnectionError,
+    AuthenticationError,
+    ChatCompletionError,
+    ConfigurationError,
+    StreamTruncatedError,
+)
 from firsttoken.testing import ScriptedServer
+from firsttoken.types import Attempt, CallInfo, CallObserver, Observer
 from tests.support.clients import KEY, REQUEST, MakeClient, drain
 from tests.support.server import DONE, EVENT_STREAM, Peer, Server, chunk, event
 from tests.support.sync_adapter import BlockingAsyncClient
@@ -174,6 +181,40 @@ def test_the_pickle_of_a_client_has_no_secret(kind: Any, caplog: pytest.LogCaptu
     assert prepared.route.endpoint.target == "/v1/chat/completions?api-version=7"
     assert prepared.route.headers["x-plain"] == "shown"
     assert str(prepared.route.proxy) == "Proxy(p:1)"
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+@pytest.mark.parametrize("key", ['"sk-quoted-0123456789"', "Bearer sk-quoted-0123456789", "sk-quoted-0123456789"])
+def test_a_key_of_the_environment_means_the_same_after_a_pickle(
+    kind: Any, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    client = kind(base_url="http://x/v1")
+    for made in (client, pickle.loads(pickle.dumps(client))):
+        assert made._config.headers["authorization"] == "Bearer sk-quoted-0123456789"
+
+
+class _Keyed(Observer):
+    """Adds a key to the headers of each attempt."""
+
+    def call_started(self, call: CallInfo) -> CallObserver:
+        return _KeyedCall()
+
+
+class _KeyedCall(CallObserver):
+    def attempt_started(self, attempt: Attempt) -> None:
+        attempt.headers["x-api-key"] = KEY
+
+
+def test_a_key_that_an_observer_adds_is_in_no_error(make_client: MakeClient) -> None:
+    def refuse(peer: Peer) -> None:
+        request = peer.read_request()
+        assert request is not None
+        peer.answer_json(401, {"error": {"message": f"no such key: {request.headers['x-api-key']}"}})
+
+    with Server(refuse) as server, pytest.raises(AuthenticationError) as caught:
+        make_client(server, observer=_Keyed()).chat_completion(REQUEST)
+    assert str(caught.value) == "the server answered 401 Unauthorized: no such key: [redacted]"
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])

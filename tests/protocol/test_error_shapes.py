@@ -126,6 +126,7 @@ def test_an_error_is_found_with_its_words(
         {"status": "ok", "message": "warming up"},
         {"success": True, "message": "accepted"},
         {"type": "ping", "message": "still here"},
+        {"type": "pong", "message": "still here"},
         {"base_resp": {"status_code": 0, "status_msg": ""}},
         {"base_resp": {"status_msg": ""}, "choices": []},
         {"error": {"message": "", "type": "", "code": None, "metadata": {}}},

@@ -60,6 +60,10 @@ WHOLE: dict[str, tuple[bytes, Parsed]] = {
     ),
     "a length twice": (OK + b"content-length: 1\r\nContent-Length:1\r\n\r\nx", Parsed(b"x", 200, True, False, None)),
     "a length twice in one header": (OK + b"content-length: 1, 1\r\n\r\nx", Parsed(b"x", 200, True, False, None)),
+    "a length twice after an interim response without a reason": (
+        b"HTTP/1.1 100\r\n\r\n" + OK + b"content-length: 1\r\ncontent-length: 1\r\n\r\nx",
+        Parsed(b"x", 200, True, False, None),
+    ),
     "a length twice after an interim response": (
         b"HTTP/1.1 100 Continue\r\n\r\n" + OK + b"content-length: 1\r\nx-a: b\r\ncontent-length: 1\r\n\r\nx",
         Parsed(b"x", 200, True, False, None),

@@ -43,6 +43,8 @@ def as_request(request: object, messages: object, fields: Mapping[str, object]) 
 def callback_in(request: object, second: object, on_chunk: object) -> tuple[object, object]:
     """The messages and the callback of a call: beside a request the second argument is the callback."""
     if isinstance(request, ChatCompletionRequest) and callable(second):
+        if on_chunk is not None:
+            raise ConfigurationError("on_chunk was given twice", hint="give it as the second argument or by its name")
         return None, second
     return second, on_chunk
 

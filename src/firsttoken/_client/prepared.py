@@ -99,9 +99,10 @@ class Route:
         self.pool_key: tuple[object, ...] = (origin, proxy)
 
     def with_headers(self, headers: Mapping[str, str]) -> "Route":
-        """This route with other headers, which hold no further secret."""
+        """This route with other headers, whose keys are secrets too."""
         route = copy.copy(self)
         route.headers = dict(headers)
+        route.secrets = long_enough((*self.secrets, *secrets_of_headers(headers)))
         route.head = encode_head(self.target, self.endpoint.origin.authority, route.headers, self.method)
         return route
 
@@ -111,9 +112,7 @@ class Route:
         Raises:
             ConfigurationError: it is not a token.
         """
-        route = self.with_headers(self.headers | {"authorization": bearer(token)})
-        route.secrets = (*self.secrets, *(word for word in (str(token),) if len(word) >= MIN_SECRET_LENGTH))
-        return route
+        return self.with_headers(self.headers | {"authorization": bearer(token)})
 
 
 class PreparedRequest:

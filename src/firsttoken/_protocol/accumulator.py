@@ -188,7 +188,7 @@ _KINDS = {
     "audio": "audio",
     "annotations": "annotations",
 }
-"""The fields of a message, by the kind of what they hold: some servers stream a kind in one, and repeat it in another."""
+"""The fields of a message, with the kind of what they hold: servers stream it in one field and repeat it in another."""
 
 
 def _kinds_in(message: ChoiceDelta | ChatCompletionMessage) -> set[str]:

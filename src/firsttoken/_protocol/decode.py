@@ -20,7 +20,7 @@ from firsttoken._protocol import lenient
 from firsttoken._protocol.item_count import ItemCount
 from firsttoken._protocol.learned_fields import DecodeChunk, LearnedFields, build_decoder
 from firsttoken._protocol.progress import has_content
-from firsttoken._protocol.server_error import body_error, error_object, stream_error
+from firsttoken._protocol.server_error import KEEP_ALIVES, body_error, error_object, stream_error
 from firsttoken._protocol.split_pairs import has_half
 from firsttoken._protocol.sse import ServerSentEvent, SSEDecoder
 from firsttoken._protocol.struct_fields import JSONObject, objects
@@ -176,7 +176,6 @@ class ChunkDecoder:
 _HALF = re.compile(rb"\\u[dD][89abAB]")  # the first half of a pair, as JSON has it
 _ERROR_EVENTS = frozenset({"error", "Error", "ERROR"})
 _OWN_EVENTS = _ERROR_EVENTS | {"message"}
-_KEEP_ALIVES = frozenset({"ping", "pong", "heartbeat", "keepalive", "keep-alive", "keep_alive"})
 _TIMESTAMP = re.compile(rb"\d{10,19}(\.\d+)?|\d{4}-\d\d-\d\d[T ][\d:.,+Z -]*", re.ASCII)
 
 
@@ -193,7 +192,7 @@ def is_keep_alive(data: bytes) -> bool:
     text = data.strip()
     return (
         text[:1] == b":"
-        or (len(text) < 20 and text.strip(b'"').decode("utf-8", "replace").lower() in _KEEP_ALIVES)
+        or (len(text) < 20 and text.strip(b'"').decode("utf-8", "replace").lower() in KEEP_ALIVES)
         or (len(text) < 40 and _TIMESTAMP.fullmatch(text) is not None)
     )
 
@@ -206,7 +205,7 @@ def _is_chunk(value: object) -> bool:
 
 def _foreign_chunk(event: ServerSentEvent, value: JSONObject | None) -> list[ChatCompletionChunk]:
     """The chunk of a named event that is not part of the answer: all that it has is in `extra`."""
-    if value is None or event.event.lower() in _KEEP_ALIVES:
+    if value is None or event.event.lower() in KEEP_ALIVES:
         return []
     return [ChatCompletionChunk(event=event.event, raw=event.data, extra=value)]
 

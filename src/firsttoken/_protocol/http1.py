@@ -40,7 +40,7 @@ def request_id_of(headers: Mapping[str, str]) -> str | None:
     return next((headers[name] for name in _REQUEST_ID_NAMES if name in headers), None)
 
 
-_INTERIM = re.compile(rb"\s*HTTP/1\.[01] 1\d\d[ \r]")
+_INTERIM = re.compile(rb"\s*HTTP/1\.[01] 1\d\d(?: |\Z)")
 
 
 def _with_one_length(data: bytes) -> bytes | None:

@@ -44,7 +44,8 @@ FLAT_FIELDS = frozenset(
 """Fields that make an object without choices an error."""
 
 _SUCCESS = frozenset({"0", "200", "ok", "success", "succeed", "succeeded", "true"})
-_NOTICES = frozenset({"ping", "heartbeat", "keepalive", "keep-alive", "keep_alive", "info", "progress", "status"})
+KEEP_ALIVES = frozenset({"ping", "pong", "heartbeat", "keepalive", "keep-alive", "keep_alive"})
+_NOTICES = KEEP_ALIVES | {"info", "progress", "status"}
 
 _TRANSIENT_TYPES = frozenset(
     {
