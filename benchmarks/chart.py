@@ -18,8 +18,8 @@ TOP = 36
 BOTTOM = 52
 MARGIN = 16
 LEFT = 62
-LABELS = 148
 NOTE = 17
+LABELS = 164
 """Space on the right of a panel for the names of its lines."""
 
 LABEL_APART = 16
