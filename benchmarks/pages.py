@@ -20,8 +20,11 @@ BARS = FOLDER / "cost.svg"
 CHART = FOLDER / "sweep.svg"
 ROOT = FOLDER.parents[1]
 README = ROOT / "benchmarks" / "README.md"
+FRONT = ROOT / "README.md"
+LANDING = ROOT / "docs" / "index.md"
 PERFORMANCE = ROOT / "docs" / "explanation" / "performance.md"
 GUARD = ROOT / "docs" / "how-to" / "guard.md"
+PAGES = (README, PERFORMANCE, GUARD, FRONT, LANDING)
 _BLOCK = re.compile(r"(?<=<!-- benchmarks: )([\w-]+)( -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
 _TIMES = "\N{MULTIPLICATION SIGN}"
@@ -70,6 +73,7 @@ def blocks(run: Run, sweep: Figures) -> dict[str, str]:
         "compared": _compared,
         "budgets": missed,
         "guard": _guard,
+        "cost": _cost,
     }
     return {name: make(run) for name, make in makers.items()} | {"sweep": table(sweep)}
 
@@ -124,6 +128,18 @@ def _compared(run: Run) -> str:
     return "\n".join(lines)
 
 
+def _cost(run: Run) -> str:
+    """The table's CPU time of a chunk, in one sentence."""
+    found = [[_value(run.find(case, name)) for name in names] for _, case, names in _COMPARED[: len(_CHARTED)]]
+    chunk_us = sorted(ours for _, ours, _ in found)
+    ours, theirs = (sorted(values[kind] / values[0] for values in found) for kind in (1, 2))
+    return (
+        f"A chunk costs {chunk_us[0]:.2g} to {chunk_us[-1]:.2g} µs of CPU time, "
+        f"{ours[0]:.2g} to {ours[-1]:.2g} times a bare socket's; "
+        f"`openai` takes {theirs[0]:.2g} to {theirs[-1]:.2g} times."
+    )
+
+
 def _compared_cell(row: Row | None, baseline: Row | None) -> str:
     if row is None:
         return ""
@@ -162,7 +178,7 @@ def load() -> tuple[Run, Figures]:
 def made(run: Run, sweep: Figures) -> dict[Path, str]:
     """Everything that is made of them, by its file."""
     of_blocks = blocks(run, sweep)
-    pages = {path: with_blocks(path.read_text(encoding="utf-8"), of_blocks) for path in (README, PERFORMANCE, GUARD)}
+    pages = {path: with_blocks(path.read_text(encoding="utf-8"), of_blocks) for path in PAGES}
     return pages | {BARS: cost_chart(run), CHART: chart(sweep)}
 
 

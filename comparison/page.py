@@ -154,11 +154,15 @@ def short_table(data: dict[str, Any]) -> str:
     broken = _broken(data)
     by_name = {client["name"]: client for client in data["clients"]}
     lines = [
-        f"| of {sum(broken.values())} broken answers | an error | **taken for complete** | **hang** |",
-        "| --- | ---: | ---: | ---: |",
+        (
+            f"| of {sum(broken.values())} broken answers "
+            "| an error | an error, text lost | **taken for complete** | **hang** |"
+        ),
+        "| --- " + "| ---: " * 4 + "|",
     ]
     for name, shown in _ON_THE_LANDING_PAGE.items():
-        lines.append(f"| {shown} | " + " | ".join(map(str, _outcomes(by_name[name], broken)[:3])) + " |")
+        counts = counted(by_name[name], broken)["broken"]
+        lines.append(f"| {shown} | " + " | ".join(str(counts.get(verdict, 0)) for verdict in _BROKEN) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -168,21 +172,18 @@ def receipts(data: dict[str, Any]) -> str:
     by_name = {client["name"]: client for client in data["clients"]}
     bad, good = (list(broken.values()).count(is_broken) for is_broken in (True, False))
     lines = [
-        f"| of {bad} broken answers | an error | taken for complete | hang | of {good} others refused |",
-        "| --- | ---: | ---: | ---: | ---: |",
+        (
+            f"| of {bad} broken answers "
+            f"| an error | an error, text lost | taken for complete | hang | of {good} others refused |"
+        ),
+        "| --- " + "| ---: " * 5 + "|",
     ]
     for client in (by_name[name] for name in _COMPARED_ONE_BY_ONE):
         versions = ", ".join(f"{package} {number}" for package, number in client["versions"].items())
-        lines.append(f"| {versions} | " + " | ".join(map(str, _outcomes(client, broken))) + " |")
+        counts = counted(client, broken)
+        cells = [counts["broken"].get(verdict, 0) for verdict in _BROKEN] + [counts["good"].get("refused", 0)]
+        lines.append(f"| {versions} | " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines) + "\n"
-
-
-def _outcomes(client: dict[str, Any], broken: dict[str, bool]) -> tuple[int, int, int, int]:
-    """Of the broken answers those with an error, without, and hanging; of the others those refused."""
-    counts = counted(client, broken)
-    of_broken = Counter(counts["broken"])
-    refused = counts["good"].get("refused", 0)
-    return of_broken["error"] + of_broken["lost"], of_broken["silent"], of_broken["hang"], refused
 
 
 def tables(data: dict[str, Any]) -> dict[Path, str]:

@@ -98,7 +98,7 @@ def test_pages_and_charts_show_the_figures_of_the_json() -> None:
     for path, content in pages.made(run, sweep).items():
         assert path.read_text(encoding="utf-8") == content, f"{path.name}: python -m benchmarks.pages"
     blocks = pages.blocks(run, sweep)
-    shown = "".join(path.read_text(encoding="utf-8") for path in (pages.README, pages.PERFORMANCE, pages.GUARD))
+    shown = "".join(path.read_text(encoding="utf-8") for path in pages.PAGES)
     assert {name for name, text in blocks.items() if text in shown} == set(blocks)
 
 
