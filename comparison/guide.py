@@ -13,7 +13,7 @@ from pathlib import Path
 
 from comparison.catalogue import CLIENTS, Client
 from comparison.page import GUIDE
-from comparison.run import QUIET, environment
+from comparison.run import FROM_HERE, QUIET, environment
 from firsttoken.testing import ScriptedServer, close, done, finish, role
 
 _SECTION = re.compile(r"^##+ (.+?)\n(.*?)(?=^##|\Z)", re.MULTILINE | re.DOTALL)
@@ -48,7 +48,7 @@ def run(code: str, python: Path, server: ScriptedServer) -> tuple[str, list[str]
     finished = subprocess.run(
         [str(python), "-c", _RUN],
         input=code,
-        env=os.environ | variables | QUIET,
+        env=os.environ | variables | QUIET | FROM_HERE,
         capture_output=True,
         text=True,
         timeout=120,

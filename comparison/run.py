@@ -40,6 +40,9 @@ QUIET = {
 }
 """So that no client asks anybody but the server."""
 
+FROM_HERE = {"PYTHONPATH": str(ROOT / "src")}
+"""The environments are shared by all clones, and one of them is installed there."""
+
 START_S = 300.0
 WORKERS = 4
 """How many faults of a client are tried at once: most of the time is waiting."""
@@ -112,7 +115,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=self._folder,
-            env=environ | QUIET,
+            env=environ | QUIET | FROM_HERE,
         )
         started = _reply(process, START_S)
         if started is None:

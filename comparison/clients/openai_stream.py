@@ -11,5 +11,7 @@ def answer(question, emit):
     )
     with client.chat.completions.stream(model="m", messages=question.messages, **question.options) as stream:
         for event in stream:
-            if event.type == "content.delta":
-                emit(event.delta)
+            if event.type == "chunk":  # "content.delta" does not say of which choice it is
+                for choice in event.chunk.choices:
+                    if not choice.index:
+                        emit(choice.delta.content)

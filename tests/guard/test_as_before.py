@@ -12,7 +12,7 @@ from openai.types.chat import ChatCompletionMessageParam
 
 from firsttoken import Timeout
 from firsttoken.guard import AsyncGuardTransport, GuardTransport, partial_of
-from firsttoken.testing import FAULTS, ScriptedServer, close, done, event, finish, respond, role, stall
+from firsttoken.testing import FAULTS, ScriptedServer, close, delta, done, event, finish, respond, role, stall, text
 
 MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Why is the sky blue?"}]
 WHOLE = [role(), "It scat", "ters.", finish(), done()]
@@ -120,6 +120,16 @@ def test_what_clients_trip_over_is_written_as_they_know_it(name: str) -> None:
         client.chat.completions.stream(model="m", messages=MESSAGES) as stream,
     ):
         assert "".join(item.delta for item in stream if item.type == "content.delta") == fault.text
+
+
+def test_a_finish_reason_that_is_an_error_comes_as_the_error_alone() -> None:
+    script = [role(), text("Hel"), delta({"content": "lo"}, finish_reason="abort"), done()]
+    texts: list[str] = []
+    with ScriptedServer(script) as server, sync_client(server) as client, pytest.raises(openai.APIError, match="abort"):
+        for chunk in client.chat.completions.create(model="m", messages=MESSAGES, stream=True):
+            texts.append(text_of(chunk))
+            assert chunk.choices[0].finish_reason is None
+    assert texts == ["", "Hel", "lo"]
 
 
 def test_fifty_tasks_share_a_guard() -> None:

@@ -13,8 +13,9 @@ from firsttoken._client.prepared import PreparedRequest, Route
 from firsttoken._client.settings import limited_timeout, max_wait_s
 from firsttoken._json import as_array, as_object
 from firsttoken._models.base import ResponseInfo
-from firsttoken._models.chunk import ChatCompletionChunk
+from firsttoken._models.chunk import ChatCompletionChunk, ChunkChoice
 from firsttoken._models.completion import ChatCompletion
+from firsttoken._models.finish_reasons import finish_class
 from firsttoken._models.observer import Observer
 from firsttoken._models.request import ChatCompletionRequest
 from firsttoken._models.timeout import Timeout
@@ -107,7 +108,8 @@ def _shorter(timeout: Timeout, limits: dict[str, float | None]) -> Timeout:
 def event(chunk: ChatCompletionChunk, *, is_event_stream: bool) -> bytes:
     """The event of a chunk: its exact bytes; where the server sent no chunk, or one that clients trip over, its fields.
 
-    Clients trip over null where OpenAI has a list or an object, and over other types, which firsttoken reads.
+    Clients trip over null where OpenAI has a list or an object, and over other types, which firsttoken reads. A finish
+    reason that stands for an error is left out, since the error follows: litellm would drop the text beside it.
 
     b"" for an event of another name, which is not part of the answer: clients take its data for a chunk, or an error.
     """
@@ -118,7 +120,7 @@ def event(chunk: ChatCompletionChunk, *, is_event_stream: bool) -> bytes:
         _require_usual_types(data)
     except (ValueError, RecursionError):
         is_event_stream = False
-    if not is_event_stream:
+    if not is_event_stream or any(map(_ends_in_error, chunk.choices)):
         data = _as_chunk(chunk)
     if b"\n" in data:
         data = data.replace(b"\n", b"\ndata: ")
@@ -128,22 +130,25 @@ def event(chunk: ChatCompletionChunk, *, is_event_stream: bool) -> bytes:
 def _as_chunk(chunk: ChatCompletionChunk) -> bytes:
     """All fields of a chunk; those that have another type than OpenAI's as firsttoken has read them, or not at all."""
     fields = chunk.to_dict()
-    fields |= {"object": "chat.completion.chunk", "id": chunk.id, "model": chunk.model}
+    fields |= {"object": "chat.completion.chunk", "id": chunk.id, "model": chunk.model, "created": chunk.created}
     written = as_array(fields.get("choices")) or []
     fields["choices"] = [
-        _usual_choice(choice.index, as_object(found) or {})
-        for choice, found in zip(chunk.choices, written, strict=False)
+        _usual_choice(choice, as_object(found) or {}) for choice, found in zip(chunk.choices, written, strict=False)
     ]
-    for name, kind in (("created", int), ("usage", dict)):
-        if not isinstance(fields.get(name), kind):
-            fields.pop(name, None)
+    if not isinstance(fields.get("usage"), dict):
+        fields.pop("usage", None)
     return json.dumps(fields).encode()
 
 
-def _usual_choice(index: int, fields: dict[str, Any]) -> dict[str, Any]:
+def _ends_in_error(choice: ChunkChoice) -> bool:
+    return choice.finish_reason is not None and finish_class(choice.finish_reason) == "error"
+
+
+def _usual_choice(choice: ChunkChoice, fields: dict[str, Any]) -> dict[str, Any]:
     delta = as_object(fields.get("delta")) or {}
     usual = {name: value for name, value in delta.items() if name != "role" or isinstance(value, str)}
-    return fields | {"index": index, "delta": usual}
+    reason = None if _ends_in_error(choice) else fields.get("finish_reason")
+    return fields | {"index": choice.index, "delta": usual, "finish_reason": reason}
 
 
 def is_event_stream(response: ResponseInfo | None) -> bool:
