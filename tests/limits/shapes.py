@@ -143,6 +143,15 @@ CHOICES: dict[str, Callable[[int], Response]] = {
     ),
     "a tool call for each event": events(lambda number: delta(tool_calls=[call(number, id=f"c{number}")])),
     "tool calls in turn": events(lambda n: delta(tool_calls=[call(n % 1000, function={"arguments": "a"})])),
+    "numbered pieces of a tool call": events(
+        lambda number: delta(tool_calls=[call(number, function={"arguments": "a"})])
+    ),
+    "one id for all tool calls": events(
+        lambda number: delta(tool_calls=[call(number, id="a", function={"name": "f", "arguments": "{}"})])
+    ),
+    "messages that may repeat the text": events(
+        lambda _: event({"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}]})
+    ),
     "tool calls without an index": events(
         lambda number: delta(tool_calls=[{"id": f"c{number}", "function": {"name": "f"}}])
     ),

@@ -7,12 +7,11 @@ Chunks are accumulated a list at a time, and `completion` is built only when it 
 """
 
 import copy
-import itertools
 from collections.abc import Iterable, Sequence
 
 from firsttoken._models.base import MAX_INDEX
 from firsttoken._models.chunk import ChatCompletionChunk, ChoiceDelta
-from firsttoken._models.completion import ChatCompletion, ChatCompletionMessage, CompletionUsage
+from firsttoken._models.completion import ChatCompletion, CompletionUsage
 from firsttoken._protocol.choice import ChoiceAccumulator
 from firsttoken._protocol.extra_fields import add_chunk_extra, plain
 from firsttoken._protocol.item_count import index_excess
@@ -122,31 +121,33 @@ class Accumulator:
             for choice in chunk.choices
             if (known := self._choices.get(choice.index)) is not None
         }
-        streamed = {index: _kinds_in(known.snapshot().message) for index, known in choices.items()}
+        streamed = {index: {_KINDS[name] for name in known.fields} for index, known in choices.items()}
         started = {index for index, known in choices.items() if known.has_tokens}
+        lengths = {index: known.content_length for index, known in choices.items()}
+        pieces: dict[int, list[str]] = {}  # of the text in `chunks`
         for chunk in chunks:
             for choice in chunk.choices:
                 index, message = choice.index, choice.replacement
                 if message is not None and choice.delta is message:
+                    length, text = lengths.get(index, 0), message.content or ""
                     if index in started and (
                         chunk.object == "chat.completion"
-                        or (message.content and message.content == self._content_before(chunk, index, chunks))
+                        or (0 < length == len(text) and text == self._text(index) + "".join(pieces.get(index, ())))
                     ):
                         choice.delta = _without_kinds(message, streamed[index])
                     else:
                         choice.replacement = None
+                if choice.delta.content:
+                    lengths[index] = lengths.get(index, 0) + len(choice.delta.content)
+                    pieces.setdefault(index, []).append(choice.delta.content)
                 kinds = _kinds_in(choice.delta)
                 streamed.setdefault(index, set()).update(kinds)
                 if kinds:
                     started.add(index)
 
-    def _content_before(self, last: ChatCompletionChunk, index: int, chunks: Sequence[ChatCompletionChunk]) -> str:
-        """The text of a choice in what was accumulated, and in the chunks after that before `last`."""
-        known = self._choices.get(index)
-        texts = [] if known is None else [known.snapshot().message.content or ""]
-        for chunk in itertools.takewhile(lambda chunk: chunk is not last, chunks):
-            texts += [choice.delta.content or "" for choice in chunk.choices if choice.index == index]
-        return "".join(texts)
+    def _text(self, index: int) -> str:
+        choice = self._choices.get(index)
+        return "" if choice is None else choice.snapshot().message.content or ""
 
     @property
     def started_count(self) -> int:
@@ -191,7 +192,7 @@ _KINDS = {
 """The fields of a message, with the kind of what they hold: servers stream it in one field and repeat it in another."""
 
 
-def _kinds_in(message: ChoiceDelta | ChatCompletionMessage) -> set[str]:
+def _kinds_in(message: ChoiceDelta) -> set[str]:
     return {kind for name, kind in _KINDS.items() if getattr(message, name)}
 
 

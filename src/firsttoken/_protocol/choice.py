@@ -101,6 +101,18 @@ class ChoiceAccumulator:
             self._rare = new._rare
 
     @property
+    def content_length(self) -> int:
+        """How many characters of text have come."""
+        return sum(map(len, self._content))
+
+    @property
+    def fields(self) -> set[str]:
+        """The fields of the message that have anything, found without joining what has come."""
+        texts = {"content": self._content, "reasoning": self._reasoning, "reasoning_content": self._reasoning_content}
+        found = {name for name, pieces in texts.items() if any(pieces)}
+        return found if self._rare is None else found | self._rare.fields
+
+    @property
     def has_tokens(self) -> bool:
         """Whether any text, reasoning or call has come."""
         buffers = (self._content, self._reasoning, self._reasoning_content)
@@ -199,6 +211,20 @@ class RareFields:
             if self._parts is None:
                 self._parts = BlockList()
             self._parts.add(delta.content_parts)
+
+    @property
+    def fields(self) -> set[str]:
+        """Those that have anything."""
+        texts = {"refusal": self._refusal, "thinking": self._thinking}
+        others = {
+            "tool_calls": self._tool_calls,
+            "function_call": self._function_call,
+            "audio": self._audio,
+            "annotations": self._annotations,
+            "reasoning_details": self._details,
+            "content_parts": self._parts,
+        }
+        return {name for name, pieces in texts.items() if any(pieces)} | {name for name in others if others[name]}
 
     def keep_from(self, other: "RareFields | None") -> None:
         """Take over what an earlier state had and this one lacks."""
