@@ -18,11 +18,11 @@ from firsttoken import Limiter
 from firsttoken._client import limiter as limiter_module
 from firsttoken._client import sockets
 from firsttoken._client.limiter import Permit, estimated_tokens
-from firsttoken._protocol.limits import Outcome
+from firsttoken._protocol.limits import AttemptResult
 from firsttoken.errors import ConfigurationError
 from tests.support.interrupts import acting_at
 
-COMPLETE = Outcome("complete")
+COMPLETE = AttemptResult("complete")
 LONG_S = 30.0
 
 
@@ -161,7 +161,7 @@ def test_a_cancelled_task_leaves_the_queue() -> None:
 def test_the_first_of_the_queue_hands_its_watch_on_when_it_leaves() -> None:
     """Who is first has the timer of the pause; if it leaves, the next one needs it."""
     limiter = Limiter()
-    limiter.request().release(Outcome("failed", status=429, retry_after_s=0.2))
+    limiter.request().release(AttemptResult("failed", status=429, retry_after_s=0.2))
     first, second = limiter.request(), limiter.request()
     with ThreadPoolExecutor(2) as pool:
         results = [pool.submit(first.wait), pool.submit(second.wait)]

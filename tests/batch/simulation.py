@@ -4,7 +4,7 @@ import heapq
 import random
 from dataclasses import dataclass, field
 
-from firsttoken._protocol.limits import LimiterState, Outcome
+from firsttoken._protocol.limits import AttemptResult, LimiterState
 
 
 @dataclass
@@ -81,12 +81,12 @@ def simulate(server: Server, state: LimiterState, requests: int) -> Seen:
         now, started_at, first_token_s, tokens, cost = heapq.heappop(events)
         if tokens:
             in_flight -= 1
-            outcome = Outcome("complete", completion_tokens=tokens, time_to_first_token_s=first_token_s)
+            outcome = AttemptResult("complete", completion_tokens=tokens, time_to_first_token_s=first_token_s)
             seen.tokens += tokens
             seen.latencies_s.append(now - started_at)
             seen.tokens_at.append((now, seen.tokens))
         else:
-            outcome = Outcome("failed", status=429)
+            outcome = AttemptResult("failed", status=429)
             seen.refused += 1
             left += 1
         state.end(outcome, started_at=started_at, cost=cost, accepted=False, now=now)

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from firsttoken._protocol.limits import LimiterState, Outcome
+from firsttoken._protocol.limits import AttemptResult, LimiterState
 from firsttoken.batch._adaptive import CUT, FIRST_WINDOW, AdaptiveState
 from tests.batch.simulation import Server, simulate
 
@@ -14,8 +14,8 @@ def adaptive(max_concurrency: int = 512, seed: int = 1) -> AdaptiveState:
     return AdaptiveState(max_concurrency, None, None, random.Random(seed).random)
 
 
-def complete(first_token_s: float = 0.1, tokens: int = 100) -> Outcome:
-    return Outcome("complete", completion_tokens=tokens, time_to_first_token_s=first_token_s)
+def complete(first_token_s: float = 0.1, tokens: int = 100) -> AttemptResult:
+    return AttemptResult("complete", completion_tokens=tokens, time_to_first_token_s=first_token_s)
 
 
 class Rounds:
@@ -25,7 +25,7 @@ class Rounds:
         self.state = state
         self.now = 0.0
 
-    def run(self, duration_s: float = 1.0, outcome: Outcome | None = None, requests: int | None = None) -> float:
+    def run(self, duration_s: float = 1.0, outcome: AttemptResult | None = None, requests: int | None = None) -> float:
         """Start as many as the window lets, or so many; end them all; give the window."""
         started: list[tuple[float, float]] = []
         while (requests is None or len(started) < requests) and self.state.ready_at(0, self.now) <= self.now:
@@ -113,7 +113,7 @@ def test_a_burst_of_refusals_cuts_it_once(status: int) -> None:
     while rounds.state.window < 60:
         rounds.run()
     window = rounds.state.window
-    burst = Outcome("failed", status=status)
+    burst = AttemptResult("failed", status=status)
     started = [(rounds.now, rounds.state.start(0, rounds.now)) for _ in range(50)]
     for number, (started_at, cost) in enumerate(started):
         at = rounds.now + number * 0.01
@@ -124,8 +124,10 @@ def test_a_burst_of_refusals_cuts_it_once(status: int) -> None:
     assert rounds.state.window == int(int(window * CUT) * CUT), "what began after the cut is another burst"
 
 
-@pytest.mark.parametrize("outcome", [Outcome("failed", status=500), Outcome("failed"), Outcome("stopped")])
-def test_other_failures_do_not_cut_it(outcome: Outcome) -> None:
+@pytest.mark.parametrize(
+    "outcome", [AttemptResult("failed", status=500), AttemptResult("failed"), AttemptResult("stopped")]
+)
+def test_other_failures_do_not_cut_it(outcome: AttemptResult) -> None:
     rounds = Rounds(adaptive())
     for _ in range(6):
         rounds.run()
@@ -138,7 +140,7 @@ def test_after_a_cut_it_grows_again_in_smaller_steps() -> None:
     rounds = Rounds(adaptive())
     while rounds.state.window < 100:
         rounds.run()
-    rounds.run(outcome=Outcome("failed", status=429), requests=1)
+    rounds.run(outcome=AttemptResult("failed", status=429), requests=1)
     windows = [rounds.run() for _ in range(60)]
     assert windows == sorted(windows)
     assert windows[-1] > 100
@@ -148,6 +150,6 @@ def test_after_a_cut_it_grows_again_in_smaller_steps() -> None:
 def test_it_never_goes_below_one() -> None:
     rounds = Rounds(adaptive())
     for _ in range(20):
-        rounds.run(outcome=Outcome("failed", status=429))
+        rounds.run(outcome=AttemptResult("failed", status=429))
     assert rounds.state.window == 1
     assert rounds.state.ready_at(0, rounds.now) == rounds.now

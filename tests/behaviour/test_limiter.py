@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from firsttoken import AsyncClient, Client, Limiter, Timeout
-from firsttoken._protocol.limits import LimiterState, Outcome
+from firsttoken._protocol.limits import AttemptResult, LimiterState
 from firsttoken.batch import AdaptiveLimiter
 from firsttoken.errors import APITimeoutError, ChatCompletionError
 from firsttoken.testing import Gate, Request, ScriptedServer, ScriptLike, done, error, finish, pause, reply, role, text
@@ -238,7 +238,7 @@ def test_the_wait_for_a_permit_is_no_slowness_of_the_server() -> None:
     seen: list[float | None] = []
 
     class Noting(LimiterState):
-        def end(self, outcome: Outcome, *, started_at: float, cost: float, accepted: bool, now: float) -> None:
+        def end(self, outcome: AttemptResult, *, started_at: float, cost: float, accepted: bool, now: float) -> None:
             seen.append(outcome.time_to_first_token_s)
             super().end(outcome, started_at=started_at, cost=cost, accepted=accepted, now=now)
 

@@ -72,16 +72,6 @@ def test_choices_come_in_any_order() -> None:
     assert accumulate(together) == completion
 
 
-def test_begun_and_finished_choices() -> None:
-    accumulator = Accumulator()
-    accumulator.add(
-        made(choices=[{"index": 1}, {"index": 0, "finish_reason": "stop"}, {"index": 3, "finish_reason": ""}])
-    )
-    assert (accumulator.started_count, accumulator.finished_count) == (3, 1)
-    accumulator.add(made(choices=[{"index": 0, "finish_reason": "length"}, {"index": 1, "finish_reason": "stop"}]))
-    assert (accumulator.started_count, accumulator.finished_count) == (3, 2)
-
-
 def test_a_completion_is_a_value_of_its_own() -> None:
     accumulator = Accumulator()
     accumulator.add(made(**chunk("a", usage={"total_tokens": 1})))

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firsttoken import Timeout
-from firsttoken._protocol.call import DRAIN_S, MIN_PAUSE_S, CallMachine
-from firsttoken._protocol.call_progress import SILENCE_S
+from firsttoken._protocol.call import CallMachine
 from firsttoken._protocol.call_states import ACTIONS, TRANSITIONS, Action, State
+from firsttoken._protocol.deadlines import DRAIN_S, MIN_PAUSE_S, SILENCE_S
 from firsttoken.errors import (
     APIConnectionError,
     APITimeoutError,

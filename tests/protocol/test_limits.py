@@ -4,13 +4,13 @@ import math
 
 import pytest
 
-from firsttoken._protocol.limits import MAX_PAUSE_S, LimiterState, Outcome
+from firsttoken._protocol.limits import MAX_PAUSE_S, AttemptResult, LimiterState
 
-COMPLETE = Outcome("complete")
+COMPLETE = AttemptResult("complete")
 
 
-def refused(retry_after_s: float | None, status: int = 429) -> Outcome:
-    return Outcome("failed", status=status, retry_after_s=retry_after_s)
+def refused(retry_after_s: float | None, status: int = 429) -> AttemptResult:
+    return AttemptResult("failed", status=status, retry_after_s=retry_after_s)
 
 
 class Clocked:
@@ -35,7 +35,7 @@ class Clocked:
             started.append(self.start())
         return started
 
-    def end(self, started: tuple[float, float], outcome: Outcome = COMPLETE, *, accepted: bool = False) -> None:
+    def end(self, started: tuple[float, float], outcome: AttemptResult = COMPLETE, *, accepted: bool = False) -> None:
         self.state.end(outcome, started_at=started[0], cost=started[1], accepted=accepted, now=self.now)
 
 
@@ -73,11 +73,11 @@ def test_tokens_are_corrected_by_what_the_server_counted() -> None:
     clocked = Clocked(tokens_per_minute=6000)  # 100 a second, 10 at once
     started = clocked.start(tokens=100)
     assert clocked.wait_s(tokens=1) == pytest.approx(0.91)
-    clocked.end(started, Outcome("complete", total_tokens=600))
+    clocked.end(started, AttemptResult("complete", total_tokens=600))
     assert clocked.wait_s(tokens=0) == pytest.approx(6.0), "5.9 s to make up for, and 0.1 s to be full"
     clocked.now += 6.0
     cheaper = clocked.start(tokens=100)
-    clocked.end(cheaper, Outcome("complete", total_tokens=100))
+    clocked.end(cheaper, AttemptResult("complete", total_tokens=100))
     assert cheaper[1] == 600, "what the call before used"
 
 
@@ -90,11 +90,11 @@ def test_a_call_larger_than_the_bucket_starts_when_that_is_full() -> None:
 def test_the_estimate_follows_the_calls() -> None:
     clocked = Clocked(tokens_per_minute=1e9)
     for _ in range(400):
-        clocked.end(clocked.start(), Outcome("complete", total_tokens=200))
+        clocked.end(clocked.start(), AttemptResult("complete", total_tokens=200))
         clocked.now += 1
     assert clocked.state.estimate(0) == pytest.approx(200)
     for _ in range(200):
-        clocked.end(clocked.start(), Outcome("complete", total_tokens=50))
+        clocked.end(clocked.start(), AttemptResult("complete", total_tokens=50))
         clocked.now += 1
     assert clocked.state.estimate(0) == pytest.approx(50, abs=1)
 
@@ -112,7 +112,7 @@ def test_the_estimate_follows_the_calls() -> None:
         (COMPLETE, 0.0),
     ],
 )
-def test_an_overloaded_server_is_left_alone_as_long_as_it_asked(outcome: Outcome, pause_s: float) -> None:
+def test_an_overloaded_server_is_left_alone_as_long_as_it_asked(outcome: AttemptResult, pause_s: float) -> None:
     clocked = Clocked()
     clocked.end(clocked.start(), outcome)
     assert clocked.wait_s() == pytest.approx(pause_s)

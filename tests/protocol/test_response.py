@@ -6,8 +6,8 @@ import zlib
 import pytest
 
 from firsttoken import Timeout
-from firsttoken._protocol.call import ERROR_BODY_S
 from firsttoken._protocol.content_coding import MAX_PIECE_BYTES
+from firsttoken._protocol.deadlines import ERROR_BODY_S
 from firsttoken._protocol.response import MAX_BODY_BYTES, MAX_ERROR_BODY_BYTES
 from firsttoken.errors import (
     APIConnectionError,

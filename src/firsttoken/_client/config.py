@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from firsttoken._client.keeping_secrets import conceal_arguments, warn_of_left_out, without_secrets
 from firsttoken._client.prepared import PreparedRequest, Route, TokenProvider
-from firsttoken._client.settings import CommonSettings, check_max_retries, check_timeout, limited_timeout, max_wait_s
+from firsttoken._client.settings import CommonSettings, check_count, check_timeout, limited_timeout, max_wait_s
 from firsttoken._models.request import ChatCompletionRequest
 from firsttoken._models.timeout import Timeout
 from firsttoken._protocol.proxy import Proxy, proxy_for
@@ -156,7 +156,7 @@ class ClientConfig:
             require_finish_reason=self.require_finish_reason,
             reasoning_tags=self.reasoning_tags,
             timeout=limited_timeout(self.timeout if timeout is None else check_timeout(timeout), longest_s),
-            max_retries=self.max_retries if max_retries is None else check_max_retries(max_retries),
+            max_retries=self.max_retries if max_retries is None else check_count("max_retries", max_retries),
             max_retry_delay_s=math.inf if longest_s is None else longest_s / 10,
             response_type=response_type(request.response_format),
             limiter=self.limiter,
@@ -184,7 +184,7 @@ class ClientConfig:
             timeout=limited_timeout(
                 self.timeout if timeout is None else check_timeout(timeout), max_wait_s(os.environ)
             ),
-            max_retries=self.max_retries if max_retries is None else check_max_retries(max_retries),
+            max_retries=self.max_retries if max_retries is None else check_count("max_retries", max_retries),
         )
 
     def _route(

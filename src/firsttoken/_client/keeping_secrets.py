@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
-from firsttoken._protocol.redaction import PUBLIC_PARAMETERS, holds_secret
+from firsttoken._protocol.redaction import holds_secret, public_query
 from firsttoken._protocol.server_error import without_traceback
 from firsttoken.errors import ConfigurationError
 
@@ -49,8 +49,8 @@ def without_secrets(state: Mapping[str, Any]) -> dict[str, Any]:
 
 def _without_query(url: str) -> str:
     before, mark, query = url.partition("?")
-    public = [field for field in query.split("&") if field.partition("=")[0] in PUBLIC_PARAMETERS]
-    return before + mark + "&".join(public) if public else before
+    public = public_query(query)
+    return before + mark + public if public else before
 
 
 def _without_user(proxy: str | None) -> str | None:

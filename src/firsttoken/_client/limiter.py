@@ -28,7 +28,7 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 from firsttoken._client.sockets import Waker
-from firsttoken._protocol.limits import STOPPED, LimiterState, Outcome
+from firsttoken._protocol.limits import STOPPED, AttemptResult, LimiterState
 from firsttoken.errors import ConfigurationError
 
 BYTES_PER_TOKEN: Final = 4
@@ -43,8 +43,16 @@ class Permit:
     """
 
     __slots__ = (
-        *("_attempt", "_cost", "_gate", "_is_accepted", "_is_released", "_next_look_at", "_started_at", "_tokens"),
-        *("_wake", "granted"),
+        "_attempt",
+        "_cost",
+        "_gate",
+        "_is_accepted",
+        "_is_released",
+        "_next_look_at",
+        "_started_at",
+        "_tokens",
+        "_wake",
+        "granted",
     )
 
     def __init__(self, gate: "_Gate", tokens: int, attempt: int) -> None:
@@ -121,7 +129,7 @@ class Permit:
         """Note that a response without an error status has begun."""
         self._gate.accept(self)
 
-    def release(self, outcome: Outcome = STOPPED) -> None:
+    def release(self, outcome: AttemptResult = STOPPED) -> None:
         """Give the permit back, or leave the queue; a second call does nothing."""
         self._gate.release(self, outcome)
 
@@ -152,7 +160,7 @@ class _Gate:
         self._lock = threading.Lock()
         self._queue: list[tuple[int, int, Permit]] = []
         self._numbers = itertools.count()
-        self._released: deque[tuple[Permit, Outcome]] = deque()
+        self._released: deque[tuple[Permit, AttemptResult]] = deque()
 
     def enter(self, permit: Permit) -> None:
         with self._lock:
@@ -182,7 +190,7 @@ class _Gate:
                 self._grant()
         self._settle()
 
-    def release(self, permit: Permit, outcome: Outcome) -> None:
+    def release(self, permit: Permit, outcome: AttemptResult) -> None:
         if os.getpid() == self.process:  # else a forked child's copy, whose lock may never be free
             self._released.append((permit, outcome))
             self._settle()
@@ -197,7 +205,7 @@ class _Gate:
             finally:
                 self._lock.release()
 
-    def _end(self, permit: Permit, outcome: Outcome) -> None:
+    def _end(self, permit: Permit, outcome: AttemptResult) -> None:
         if permit._is_released:
             return
         permit._is_released = True

@@ -64,8 +64,16 @@ class Route:
     """
 
     __slots__ = (
-        *("address", "endpoint", "head", "headers", "method", "pool_key", "proxy"),
-        *("route_address", "secrets", "target"),
+        "address",
+        "endpoint",
+        "head",
+        "headers",
+        "method",
+        "pool_key",
+        "proxy",
+        "route_address",
+        "secrets",
+        "target",
     )
 
     def __init__(

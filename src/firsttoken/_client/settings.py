@@ -54,7 +54,7 @@ class CommonSettings:
         if http_client is not None:
             check_http_client(http_client, http_client_class, ssl_context=ssl_context, proxy=proxy)
         self.timeout = check_timeout(timeout)
-        self.max_retries = check_max_retries(max_retries)
+        self.max_retries = check_count("max_retries", max_retries)
         self.default_headers = check_headers({} if default_headers is None else default_headers)
         self.proxy = proxy
         self.http_client = http_client
@@ -62,8 +62,8 @@ class CommonSettings:
         self.reasoning_tags = check_reasoning_tags(reasoning_tags)
         self.limiter = _check_limiter(limiter)
         self.observer = _check_observer(observer)
-        self.ssl_context = check_ssl_context(ssl_context)
-        self.max_idle_connections = check_max_idle(max_idle_connections)
+        check_ssl_context(ssl_context)
+        check_count("max_idle_connections", max_idle_connections)
 
 
 def check_timeout(timeout: Timeout) -> Timeout:
@@ -131,26 +131,15 @@ def limited_timeout(timeout: Timeout, longest_s: float | None) -> Timeout:
     return replace(timeout, **{name: min(wait_s or longest_s, longest_s) for name, wait_s in waits_s.items()})
 
 
-def check_max_retries(max_retries: int) -> int:
-    """The number of retries, if it is one.
+def check_count(name: str, count: int) -> int:
+    """The value of an argument that counts something.
 
     Raises:
         ConfigurationError: it is not an int, or below 0.
     """
-    if not isinstance(max_retries, int) or isinstance(max_retries, bool) or max_retries < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigurationError(f"max_retries must be an int of 0 or more: {max_retries!r}")
-    return max_retries
-
-
-def check_max_idle(max_idle: int) -> int:
-    """The number of idle connections, if it is one.
-
-    Raises:
-        ConfigurationError: it is not an int, or below 0.
-    """
-    if not isinstance(max_idle, int) or isinstance(max_idle, bool) or max_idle < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigurationError(f"max_idle_connections must be an int of 0 or more: {max_idle!r}")
-    return max_idle
+    if not isinstance(count, int) or isinstance(count, bool) or count < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"{name} must be an int of 0 or more: {count!r}")
+    return count
 
 
 def check_reasoning_tags(tags: object) -> tuple[str, str] | None:
@@ -171,14 +160,14 @@ def check_reasoning_tags(tags: object) -> tuple[str, str] | None:
             )
 
 
-def check_ssl_context(ssl_context: "ssl.SSLContext | None") -> "ssl.SSLContext | None":
-    """What was given for TLS, if it is a context.
+def check_ssl_context(ssl_context: "ssl.SSLContext | None") -> None:
+    """Check what was given for TLS.
 
     Raises:
         ConfigurationError: it is not a context.
     """
     if ssl_context is None or hasattr(ssl_context, "wrap_bio"):
-        return ssl_context
+        return
     is_path = isinstance(ssl_context, str) or hasattr(ssl_context, "__fspath__")
     hint = (
         "ssl.create_default_context(cafile=…) trusts the certificates of a file, and so does SSL_CERT_FILE"

@@ -11,8 +11,8 @@ from firsttoken._models.base import ResponseInfo
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
 from firsttoken._models.observer import Attempt, CallInfo, CallObserver, Observer
-from firsttoken._protocol import limits
 from firsttoken._protocol.call_states import Outcome
+from firsttoken._protocol.limits import AttemptResult
 from firsttoken._protocol.request import check_headers
 from firsttoken.errors import APIStatusError, ChatCompletionError
 
@@ -109,22 +109,22 @@ class CallWatcher:
         self._release(_ended(outcome, completion, self._sent_after_s))
         _call(self._observer.call_ended, outcome, completion, error)
 
-    def _release(self, outcome: limits.Outcome) -> None:
+    def _release(self, outcome: AttemptResult) -> None:
         if self.permit is not None:
             self.permit.release(outcome)
 
 
-def _failed(error: ChatCompletionError) -> limits.Outcome:
+def _failed(error: ChatCompletionError) -> AttemptResult:
     if isinstance(error, APIStatusError):
-        return limits.Outcome("failed", status=error.status, retry_after_s=error.retry_after_s)
-    return limits.Outcome("failed")
+        return AttemptResult("failed", status=error.status, retry_after_s=error.retry_after_s)
+    return AttemptResult("failed")
 
 
-def _ended(outcome: Outcome, completion: ChatCompletion, sent_after_s: float) -> limits.Outcome:
+def _ended(outcome: Outcome, completion: ChatCompletion, sent_after_s: float) -> AttemptResult:
     """What a limiter receives: times from the sending of the request, without the wait for a permit."""
     usage, timing = completion.usage, completion.timing
     first_token_s = None if timing is None else timing.time_to_first_token_s
-    return limits.Outcome(
+    return AttemptResult(
         outcome,
         total_tokens=None if usage is None else usage.total_tokens or usage.prompt_tokens + usage.completion_tokens,
         completion_tokens=usage.completion_tokens if usage else timing.chunks if timing else None,

@@ -29,7 +29,6 @@ class Accumulator:
         "_choices",
         "_created",
         "_extra",
-        "_finished",
         "_has_total",
         "_id",
         "_metadata",
@@ -55,7 +54,6 @@ class Accumulator:
         self._has_total = False
         self._extra: dict[str, object] = {}
         self._choices: dict[int, ChoiceAccumulator] = {}
-        self._finished: set[int] = set()
         self._uncompacted = 0  # chunks since the texts were last made compact
 
     def add(self, chunk: ChatCompletionChunk) -> None:
@@ -76,8 +74,6 @@ class Accumulator:
                         raise ResponseFormatError(index_excess(choice.index, 0))
                     parts = self._choices[choice.index] = ChoiceAccumulator(choice.index)
                 parts.add(choice)
-                if choice.finish_reason:
-                    self._finished.add(choice.index)
             if self._needs_head:
                 self._add_head(chunk)
             if chunk.usage is not None:
@@ -148,16 +144,6 @@ class Accumulator:
     def _text(self, index: int) -> str:
         choice = self._choices.get(index)
         return "" if choice is None else choice.snapshot().message.content or ""
-
-    @property
-    def started_count(self) -> int:
-        """How many choices were seen."""
-        return len(self._choices)
-
-    @property
-    def finished_count(self) -> int:
-        """How many choices have a finish reason."""
-        return len(self._finished)
 
     @property
     def completion(self) -> ChatCompletion:

@@ -6,7 +6,7 @@ previews need a version) and its REST reference (a path for each deployment, and
 
 from urllib.parse import quote
 
-from firsttoken._protocol.redaction import PUBLIC_PARAMETERS
+from firsttoken._protocol.redaction import public_query
 from firsttoken._protocol.url import Endpoint, split_url
 from firsttoken.errors import ConfigurationError
 
@@ -55,8 +55,7 @@ class AzureResource:
 
     def __getstate__(self) -> dict[str, object]:
         """Without what a caller's query may hold: a pickle must not hold a key."""
-        public = [field for field in self._query.split("&") if field.partition("=")[0] in PUBLIC_PARAMETERS]
-        return {**vars(self), "_query": "&".join(public)}
+        return {**vars(self), "_query": public_query(self._query)}
 
     def endpoint_for(self, model: object) -> Endpoint:
         """Where a request for a model goes.

@@ -23,7 +23,6 @@ comes when it can't matter any more, for instance data after `close`, is ignored
 
 import math
 from collections.abc import Callable
-from typing import Final
 
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._protocol.call_progress import CallProgress
@@ -42,17 +41,9 @@ from firsttoken._protocol.call_states import (
 )
 from firsttoken._protocol.completeness import COMPLETE
 from firsttoken._protocol.connection_error import connection_error
+from firsttoken._protocol.deadlines import DRAIN_S, ERROR_BODY_S, MIN_PAUSE_S
 from firsttoken._protocol.http1 import may_begin_response
 from firsttoken.errors import APITimeoutError, ChatCompletionError, ConfigurationError
-
-ERROR_BODY_S: Final = 5.0
-"""How long the body of an error response is waited for: its status alone says most."""
-
-DRAIN_S: Final = 0.1
-"""How long the end of a body is waited for after `[DONE]`, so that its connection can be used again."""
-
-MIN_PAUSE_S: Final = 0.01
-"""What a caller does between two chunks is not counted, if it takes so long that it could matter."""
 
 
 class CallMachine(CallProgress[Settings]):
@@ -72,8 +63,16 @@ class CallMachine(CallProgress[Settings]):
     """
 
     __slots__ = (
-        *("_awaiting_first_byte", "_first_settings", "_holds_connection", "_is_usable", "_jitter", "_wake_at"),
-        *("_yielded_at", "allows_idle_connection", "is_reused", "state"),
+        "_awaiting_first_byte",
+        "_first_settings",
+        "_holds_connection",
+        "_is_usable",
+        "_jitter",
+        "_wake_at",
+        "_yielded_at",
+        "allows_idle_connection",
+        "is_reused",
+        "state",
     )
 
     def __init__(
@@ -163,7 +162,7 @@ class CallMachine(CallProgress[Settings]):
     def connection_failed(self, error: Exception) -> None:
         """No connection could be made, because of an `OSError`, or of what `ssl` and `socket` raise besides."""
         if self.state is State.CONNECTING:
-            self._fail(connection_error(error, "no connection to", self.settings.route_address))
+            self._fail_attempt(connection_error(error, "no connection to", self.settings.route_address))
 
     def sent(self, now: float, *, is_complete: bool = True) -> None:
         """The request was given to the system; not all of it, where the server answers or closes before its end."""
@@ -248,7 +247,7 @@ class CallMachine(CallProgress[Settings]):
         elif state is State.RECEIVING:
             self._handle_silence(now)
         elif state in BEFORE_END:
-            self._fail(self.timeout_error())
+            self._fail_attempt(self.timeout_error())
 
     def fail(self, error: ConfigurationError, now: float) -> None:
         """The call can't be made."""
@@ -326,7 +325,7 @@ class CallMachine(CallProgress[Settings]):
             self._move("stale")
             self._deadlines.connecting(now)
         else:
-            self._fail(connection_error(error, "lost the connection to", self.settings.route_address))
+            self._fail_attempt(connection_error(error, "lost the connection to", self.settings.route_address))
 
     def _receive_chunks(self, chunks: list[ChatCompletionChunk], now: float) -> None:
         """Handle what has come in a read: chunks, an end, or what is neither."""
@@ -357,14 +356,14 @@ class CallMachine(CallProgress[Settings]):
             reader.parser.set_end(COMPLETE)
             self._is_usable = False  # the end of the body has been waited for
         elif now >= self._deadlines.deadline:
-            self._fail(self.timeout_error())
+            self._fail_attempt(self.timeout_error())
             return
         else:
             self._wake_at = math.inf
             return
         self._move("answered")
 
-    def _fail(self, error: ChatCompletionError) -> None:
+    def _fail_attempt(self, error: ChatCompletionError) -> None:
         """End the attempt by an error."""
         self._reader.fail(error)
         self._move("answered")

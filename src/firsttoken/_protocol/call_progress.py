@@ -1,23 +1,20 @@
 """What has come of a call so far: the response, its times, the deadlines, and what was yielded."""
 
 from collections.abc import Callable
-from typing import Final, Generic
+from typing import Generic
 
 from firsttoken._models.base import Headers, ResponseInfo, Timing
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
 from firsttoken._protocol.call_states import CallListener, Outcome, Settings
 from firsttoken._protocol.completeness import COMPLETE
-from firsttoken._protocol.deadlines import Deadlines
+from firsttoken._protocol.deadlines import SILENCE_S, Deadlines
 from firsttoken._protocol.limits import OVERLOAD_STATUSES
 from firsttoken._protocol.progress import has_token, is_progress, prompt_tokens_processed
 from firsttoken._protocol.redaction import masked_headers, redact
 from firsttoken._protocol.response import ResponseReader
 from firsttoken._protocol.retry import retry_delay_s
 from firsttoken.errors import APIConnectionError, APIStatusError, ChatCompletionError, ConfigurationError, NotFoundError
-
-SILENCE_S: Final = 30.0
-"""Complete silence after which a stream without an end is complete, if all its choices have finished."""
 
 
 class CallProgress(Generic[Settings]):
@@ -33,26 +30,22 @@ class CallProgress(Generic[Settings]):
     """
 
     __slots__ = (
-        *(
-            "_deadlines",
-            "_ended_at",
-            "_first_chunk_at",
-            "_first_token_at",
-            "_headers_at",
-            "_listener",
-            "_prompt_tokens",
-        ),
-        *(
-            "_reader",
-            "_started_at",
-            "_wall_clock",
-            "attempts",
-            "client_secrets",
-            "error",
-            "outcome",
-            "pending",
-            "settings",
-        ),
+        "_deadlines",
+        "_ended_at",
+        "_first_chunk_at",
+        "_first_token_at",
+        "_headers_at",
+        "_listener",
+        "_prompt_tokens",
+        "_reader",
+        "_started_at",
+        "_wall_clock",
+        "attempts",
+        "client_secrets",
+        "error",
+        "outcome",
+        "pending",
+        "settings",
     )
 
     def __init__(

@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from firsttoken._models.base import MAX_INDEX
 from firsttoken._models.chunk import ChatCompletionChunk
+from firsttoken._models.finish_reasons import finish_class
 from firsttoken._protocol.item_count import ItemCount, index_excess
 from firsttoken._protocol.progress import has_content
 from firsttoken.errors import ChatCompletionError, StreamTruncatedError
@@ -16,9 +17,6 @@ from firsttoken.errors import ChatCompletionError, StreamTruncatedError
 COMPLETE: Final = "complete"
 End = Literal["complete"] | ChatCompletionError
 """How an answer ends: it is complete, or it fails."""
-
-NO_FINISH_REASONS = frozenset({"", "null", "None"})
-"""What servers send in place of null."""
 
 _NO_FINISH_REASON_HINT = "for a server that never sends a finish_reason, pass require_finish_reason=False to the client"
 
@@ -38,8 +36,19 @@ class Completeness:
     """
 
     __slots__ = (
-        *("_are_several", "_begun", "_count", "_expected", "_finished", "_goes_on", "_last_index", "_late"),
-        *("_require_finish_reason", "_seen", "_without_choices", "excess", "items"),
+        "_are_several",
+        "_begun",
+        "_count",
+        "_expected",
+        "_finished",
+        "_goes_on",
+        "_last_index",
+        "_late",
+        "_require_finish_reason",
+        "_seen",
+        "_without_choices",
+        "excess",
+        "items",
     )
 
     def __init__(self, expected_choices: int | None = None, *, require_finish_reason: bool = True) -> None:
@@ -96,7 +105,7 @@ class Completeness:
                     self._begin(index, chunk)
                 if index and self._is_one() and index not in self._late:
                     choice.index = 0
-                if choice.finish_reason and choice.finish_reason not in NO_FINISH_REASONS:
+                if choice.finish_reason and finish_class(choice.finish_reason) != "none":
                     finished.add(_number(index))
                 delta = choice.delta
                 if (

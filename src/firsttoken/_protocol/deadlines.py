@@ -1,9 +1,22 @@
 """Which deadline is next, and what its passing means; times are in seconds of one monotonic clock."""
 
 import math
+from typing import Final
 
 from firsttoken._models.timeout import Timeout
 from firsttoken.errors import APITimeoutError, TimeoutPhase
+
+ERROR_BODY_S: Final = 5.0
+"""How long the body of an error response is waited for: its status alone says most."""
+
+DRAIN_S: Final = 0.1
+"""How long the end of a body is waited for after `[DONE]`, so that its connection can be used again."""
+
+SILENCE_S: Final = 30.0
+"""Complete silence after which a stream without an end is complete, if all its choices have finished."""
+
+MIN_PAUSE_S: Final = 0.01
+"""Pauses between chunks longer than this are not counted against deadlines."""
 
 _SETTINGS: dict[TimeoutPhase, str] = {
     "connect": "connect_s",

@@ -17,7 +17,7 @@ _MEAN_OF: Final = 32
 """Of so many calls the average use of tokens is kept, roughly."""
 
 
-class Outcome(NamedTuple):
+class AttemptResult(NamedTuple):
     """What came of an attempt.
 
     Attributes:
@@ -37,7 +37,7 @@ class Outcome(NamedTuple):
     retry_after_s: float | None = None
 
 
-STOPPED: Final = Outcome("stopped")
+STOPPED: Final = AttemptResult("stopped")
 
 
 class _TokenBucket:
@@ -125,7 +125,7 @@ class LimiterState:
         self._unanswered_limit += 1 / self._unanswered_limit
         self._accepted += 1
 
-    def end(self, outcome: Outcome, *, started_at: float, cost: float, accepted: bool, now: float) -> None:
+    def end(self, outcome: AttemptResult, *, started_at: float, cost: float, accepted: bool, now: float) -> None:
         """Count an attempt that has ended.
 
         Args:

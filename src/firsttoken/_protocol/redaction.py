@@ -24,6 +24,11 @@ _SECRET_NAMES = (
 )
 
 
+def public_query(query: str) -> str:
+    """The part of a URL's query that holds no key."""
+    return "&".join(field for field in query.split("&") if field.partition("=")[0] in PUBLIC_PARAMETERS)
+
+
 def holds_secret(header: str) -> bool:
     """Whether a header's name says that it holds a secret."""
     lower = header.lower()

@@ -47,17 +47,21 @@ class ResponseReader:
     """
 
     __slots__ = (
-        *("_blank_bytes", "_body_error", "_buffer", "_events", "_expected_choices", "_http", "_is_kind_known"),
-        *(
-            "_is_model_list",
-            "_reasoning_tags",
-            "_stream",
-            "_wall_clock",
-            "completion",
-            "has_pending_data",
-            "models",
-            "parser",
-        ),
+        "_blank_bytes",
+        "_body_error",
+        "_buffer",
+        "_events",
+        "_expected_choices",
+        "_http",
+        "_is_kind_known",
+        "_is_model_list",
+        "_reasoning_tags",
+        "_stream",
+        "_wall_clock",
+        "completion",
+        "has_pending_data",
+        "models",
+        "parser",
     )
 
     def __init__(

@@ -104,9 +104,7 @@ def error_object(value: object) -> JSONObject | None:
 
     It is the object itself, or the first of a list.
     """
-    found = as_object(value)
-    if found is None:
-        found = next(iter(objects(value)), None)
+    found = _first_object(value)
     return found if found is not None and is_error(found) else None
 
 

@@ -41,8 +41,17 @@ class StreamParser:
     """
 
     __slots__ = (
-        *("_accumulated_count", "_accumulator", "_completeness", "_decoder", "_has_dropped", "_pairs"),
-        *("_sse", "_tags", "_unaccumulated", "end", "pending"),
+        "_accumulated_count",
+        "_accumulator",
+        "_completeness",
+        "_decoder",
+        "_has_dropped",
+        "_pairs",
+        "_sse",
+        "_tags",
+        "_unaccumulated",
+        "end",
+        "pending",
     )
 
     def __init__(

@@ -33,7 +33,7 @@ _SEND_BYTES = 262144
 _ABORT_CHECK_S = 0.1
 """While a connection is being made nothing can wake the one who waits, so that it looks up this often."""
 
-_MAX_WAIT_S = 0.25 if sys.platform == "win32" else 3600.0
+MAX_WAIT_S = 0.25 if sys.platform == "win32" else 3600.0
 """On Windows a wait for a socket does not end on Ctrl-C, so that none is longer. Elsewhere: what a C timeval holds."""
 
 _SHORT_WAIT_S = 0.1
@@ -196,7 +196,7 @@ class Connection:
         sock = self._socket
         if sock is None or self._process != os.getpid():
             return
-        _shut_down(sock)
+        shut_down(sock)
 
     def close(self) -> None:
         """Close the socket; in a forked child only forget it, since it is the parent's."""
@@ -204,7 +204,7 @@ class Connection:
         if sock is None:
             return
         if self._process == os.getpid():
-            _shut_down(sock)  # a forked child that holds the descriptor too would keep the connection open
+            shut_down(sock)  # a forked child that holds the descriptor too would keep the connection open
             sock.close()
         else:
             sock.detach()
@@ -218,7 +218,7 @@ class Connection:
 
         Setting a timeout is a system call. One that fits, since it was set for the read before, is left as it is.
         """
-        left_s = min(deadline - clock(), _MAX_WAIT_S)
+        left_s = min(deadline - clock(), MAX_WAIT_S)
         sock = self._socket
         if self._aborted or sock is None:
             raise AbortedError
@@ -286,7 +286,7 @@ class Connection:
     def _wait_for_space(self, sock: socket.socket, deadline: float) -> None:
         """Wait until a socket can be written, or the server has something to say."""
         while True:
-            left_s = min(deadline - clock(), _MAX_WAIT_S)
+            left_s = min(deadline - clock(), MAX_WAIT_S)
             if wait_until_ready(sock, max(0.0, left_s), reading=True, writing=True):
                 return
             self._check(deadline)
@@ -308,7 +308,8 @@ class Connection:
             tunnel.receive_data(self.recv(deadline))
 
 
-def _shut_down(sock: socket.socket) -> None:
+def shut_down(sock: socket.socket) -> None:
+    """Shut a socket down, which wakes whoever waits for it; the descriptor stays theirs to close."""
     try:
         # Not the method of SSLSocket: that drops the TLS layer, and the reader would get what is encrypted.
         socket.socket.shutdown(sock, socket.SHUT_RDWR)

@@ -26,7 +26,7 @@ from firsttoken._client.httpx2 import (
 )
 from firsttoken._client.prepared import PreparedRequest
 from firsttoken._client.sockets import AbortedError, DeadlineError, clock
-from firsttoken._sync.connection import _MAX_WAIT_S, Connection, _shut_down
+from firsttoken._sync.connection import MAX_WAIT_S, Connection, shut_down
 from firsttoken._sync.pool import ConnectionPool
 
 _SOCKET_EVENTS = (".connect_tcp.complete", ".connect_unix_socket.complete", ".start_tls.complete")
@@ -131,7 +131,7 @@ class HTTPX2Connection(Connection):
 
     def _take_step(self, deadline: float) -> bytes | BaseException | None:
         while True:
-            left_s = min(deadline - clock(), _MAX_WAIT_S)
+            left_s = min(deadline - clock(), MAX_WAIT_S)
             try:
                 return self._results.get(timeout=max(0.0, left_s))
             except queue.Empty:
@@ -187,7 +187,7 @@ class HTTPX2Connection(Connection):
     def _shutdown_socket(self) -> None:
         with self._lock:
             if self._socket is not None and self._process == os.getpid():
-                _shut_down(self._socket)
+                shut_down(self._socket)
 
 
 def _close(response: httpx2.Response) -> None:

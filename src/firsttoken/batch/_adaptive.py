@@ -18,7 +18,7 @@ from statistics import median
 from typing import Final
 
 from firsttoken import Limiter
-from firsttoken._protocol.limits import OVERLOAD_STATUSES, LimiterState, Outcome
+from firsttoken._protocol.limits import OVERLOAD_STATUSES, AttemptResult, LimiterState
 
 FIRST_WINDOW: Final = 2
 MIN_GAIN: Final = 1.03
@@ -121,7 +121,7 @@ class AdaptiveState(LimiterState):
         self._watch(now)
         return super().start(tokens, now)
 
-    def end(self, outcome: Outcome, *, started_at: float, cost: float, accepted: bool, now: float) -> None:
+    def end(self, outcome: AttemptResult, *, started_at: float, cost: float, accepted: bool, now: float) -> None:
         """Count an attempt that has ended, and set the window."""
         self._watch(now)
         super().end(outcome, started_at=started_at, cost=cost, accepted=accepted, now=now)
@@ -136,7 +136,7 @@ class AdaptiveState(LimiterState):
             self._round.watch(self.running, max(0.0, now - self._watched_at))
         self._watched_at = now
 
-    def _measure(self, outcome: Outcome, duration_s: float, now: float) -> None:
+    def _measure(self, outcome: AttemptResult, duration_s: float, now: float) -> None:
         one = self._round
         if one.to_skip > 0:
             one.to_skip -= 1

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from firsttoken._protocol.limits import OVERLOAD_STATUSES, Outcome
+from firsttoken._protocol.limits import OVERLOAD_STATUSES, AttemptResult
 from firsttoken._protocol.retry import may_be_retried
 from firsttoken.errors import APIConnectionError, APIStatusError, APITimeoutError, ChatCompletionError
 from firsttoken.types import ChatCompletion
@@ -114,10 +114,10 @@ def is_transient(error: ChatCompletionError) -> bool:
     return error.retryable or not isinstance(error, APIConnectionError)
 
 
-def outcome_of_answer(completion: ChatCompletion) -> Outcome:
+def outcome_of_answer(completion: ChatCompletion) -> AttemptResult:
     """What a limiter receives of a complete answer."""
     usage, timing = completion.usage, completion.timing
-    return Outcome(
+    return AttemptResult(
         "complete",
         total_tokens=None if usage is None else usage.total_tokens or usage.prompt_tokens + usage.completion_tokens,
         completion_tokens=usage.completion_tokens if usage else timing.chunks if timing else None,
@@ -125,8 +125,8 @@ def outcome_of_answer(completion: ChatCompletion) -> Outcome:
     )
 
 
-def outcome_of_error(error: ChatCompletionError) -> Outcome:
+def outcome_of_error(error: ChatCompletionError) -> AttemptResult:
     """What a limiter receives of a failure."""
     if isinstance(error, APIStatusError):
-        return Outcome("failed", status=error.status, retry_after_s=error.retry_after_s)
-    return Outcome("failed")
+        return AttemptResult("failed", status=error.status, retry_after_s=error.retry_after_s)
+    return AttemptResult("failed")
