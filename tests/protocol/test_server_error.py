@@ -33,6 +33,9 @@ BODIES: dict[str, tuple[Any, str]] = {
 }
 
 
+LEAVES_OUT = 'stream_options={"include_usage": False} leaves it out'
+
+
 @pytest.mark.parametrize("name", BODIES)
 def test_the_words_of_each_shape_are_in_the_message(name: str) -> None:
     body, words = BODIES[name]
@@ -273,7 +276,10 @@ def test_the_server_says_whether_its_refusal_may_pass(status: int, told: str, re
 @pytest.mark.parametrize(
     ("status", "body", "hint"),
     [
-        (422, b'{"detail": "extra field: stream_options"}', 'stream_options={"include_usage": False} leaves it out'),
+        (422, b'{"detail": "extra field: stream_options"}', LEAVES_OUT),
+        (400, b'{"error": {"message": "extra inputs", "param": "stream_options"}}', LEAVES_OUT),
+        (400, b"unknown field include_usage", LEAVES_OUT),
+        (501, b'{"error": "stream_options"}', LEAVES_OUT),
         (
             400,
             b"Client sent an HTTP request to an HTTPS server.",
@@ -283,6 +289,18 @@ def test_the_server_says_whether_its_refusal_may_pass(status: int, told: str, re
 )
 def test_the_hint_for_what_the_server_says(status: int, body: bytes, hint: str) -> None:
     assert status_error(status, {}, body, 0.0).hint == hint
+
+
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [
+        ({"message": "no stream_options", "code": 400}, LEAVES_OUT),
+        ({"message": "extra inputs", "param": "stream_options.include_usage"}, LEAVES_OUT),
+        ({"message": "no", "param": "messages"}, None),
+    ],
+)
+def test_the_hint_for_what_the_server_says_in_a_stream(error: Any, hint: str | None) -> None:
+    assert stream_error({"error": error}).hint == hint
 
 
 @pytest.mark.parametrize("framed", [b'data: []\n\ndata: {"error":"no"}\n\n', b'data: {}\ndata: {"error":"no"}\n'])

@@ -66,7 +66,7 @@ def status_error(status: int, headers: Mapping[str, str], body: bytes, wall_cloc
         status,
         value,
         f"the server answered {phrase}" + (f": {reason}" if reason else ""),
-        _hint(status, headers, reason, body),
+        _hint(status, headers, body),
     )
     error.retry_after_s = retry_after_s(headers, wall_clock_s)
     error.retryable = may_be_retried(error, headers)
@@ -93,7 +93,8 @@ def body_error(value: object) -> APIStatusError:
 def _error_in_200(value: object, where: str) -> APIStatusError:
     reason = _message_of(value) or as_text(value) or f"no reason given{_code_of(value)}"
     status = _status_in(value)
-    error = _build(status, value, f"{where}: {reason}", None, in_stream=True)
+    named = f"{reason} {_details(value).get('param')}"
+    error = _build(status, value, f"{where}: {reason}", _options_hint(named), in_stream=True)
     if status is None:
         error.retryable = not _TRANSIENT_TYPES.isdisjoint((error.code, error.type)) or _is_by_finish_reason(value)
     return error
@@ -310,9 +311,15 @@ def _phrase(status: int) -> str:
         return ""
 
 
-def _hint(status: int, headers: Mapping[str, str], reason: str | None, body: bytes) -> str | None:
-    if status in (400, 422) and "stream_options" in (reason or ""):
-        return 'stream_options={"include_usage": False} leaves it out'
+def _options_hint(text: str) -> str | None:
+    """How to send what a server has understood, where it refuses a field that is sent by default."""
+    is_named = "stream_options" in text or "include_usage" in text
+    return 'stream_options={"include_usage": False} leaves it out' if is_named else None
+
+
+def _hint(status: int, headers: Mapping[str, str], body: bytes) -> str | None:
+    if status in (400, 422, 501) and (hint := _options_hint(body.decode("latin-1"))):
+        return hint
     if status == 400 and _wants_tls(body):
         return "this port wants TLS: base_url must begin with https://"
     if 300 <= status <= 399:
