@@ -223,7 +223,7 @@ def test_a_forked_child_uses_the_parents_client(run: Run) -> None:
 
 
 @pytest.mark.skipif(not DESCRIPTORS.exists(), reason="counts sockets in /proc")
-def test_ten_thousand_cancellations_leave_nothing(run: Run) -> None:
+def test_thousands_of_cancellations_leave_nothing(run: Run) -> None:
     chance = random.Random(1)
 
     async def one(client: AsyncClient) -> bool:
@@ -244,12 +244,11 @@ def test_ten_thousand_cancellations_leave_nothing(run: Run) -> None:
         memory_kib: list[int] = []
         async with AsyncClient(base_url=server.base_url, api_key=KEY, max_retries=0) as client:
             for _ in range(10):
-                for _ in range(20):
+                for _ in range(6):
                     wholes += sum(await asyncio.gather(*(one(client) for _ in range(50))))
                 memory_kib.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-        assert (
-            10_000 * KEPT * 0.8 < wholes < 9_900
-        )  # how many are complete when they are cancelled is the machine's to say
+        # How many are complete when they are cancelled is the machine's to say.
+        assert 3_000 * KEPT * 0.8 < wholes < 2_970
         assert memory_kib[-1] - memory_kib[2] < 20 * 1024, memory_kib
 
     before = open_sockets()

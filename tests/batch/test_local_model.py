@@ -10,7 +10,6 @@ from firsttoken.batch import run
 from firsttoken.local import LocalServer
 from tests.batch.files import read_lines
 
-ROWS = 50
 SCHEMA = {
     "type": "object",
     "properties": {"color": {"type": "string", "enum": ["red", "green", "blue"]}, "sure": {"type": "boolean"}},
@@ -20,19 +19,21 @@ SCHEMA = {
 
 
 @pytest.mark.model
-def test_fifty_rows_with_a_schema_resumed_once(local_server: LocalServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [10, pytest.param(50, marks=pytest.mark.slow)])
+def test_rows_with_a_schema_resumed_once(local_server: LocalServer, tmp_path: Path, count: int) -> None:
     response_format = {"type": "json_schema", "json_schema": {"name": "color", "schema": SCHEMA, "strict": True}}
     things = ["grass", "the sky", "a tomato", "a leaf", "the sea"]
     rows = [
         {"id": f"r{n}", "prompt": f"Which color has {things[n % 5]} number {n}?", "response_format": response_format}
-        for n in range(ROWS)
+        for n in range(count)
     ]
+    limit = 2 * count // 5
     client, out = AsyncClient("k", local_server.base_url, proxy=""), tmp_path / "out.jsonl"
-    first = run(rows, out, model=local_server.model, client=client, limit=20, defaults={"max_tokens": 60, "seed": 1})
+    first = run(rows, out, model=local_server.model, client=client, limit=limit, defaults={"max_tokens": 60, "seed": 1})
     out.write_bytes(out.read_bytes()[:-25])
     second = run(rows, out, model=local_server.model, client=client, defaults={"max_tokens": 60, "seed": 1})
-    assert (first.complete, second.finished_before, second.complete) == (20, 19, 31)
+    assert (first.complete, second.finished_before, second.complete) == (limit, limit - 1, count - limit + 1)
     lines = read_lines(out)
-    assert {line["custom_id"] for line in lines} == {f"r{n}" for n in range(ROWS)}
+    assert {line["custom_id"] for line in lines} == {f"r{n}" for n in range(count)}
     values = [json.loads(line["response"]["body"]["choices"][0]["message"]["content"]) for line in lines]
     assert all(value["color"] in ("red", "green", "blue") and isinstance(value["sure"], bool) for value in values)
