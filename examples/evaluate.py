@@ -39,7 +39,7 @@ def answers(output: Path) -> dict[str, str]:
 def main(output: Path) -> int:
     """Send what is missing, grade all that is there."""
     model = os.environ.get("OPENAI_MODEL", "gpt-5-mini")
-    summary = run(rows(), output, model=model, defaults={"max_tokens": 20}, retry_errors=True)
+    summary = run(rows(), output, model=model, defaults={"max_completion_tokens": 500}, retry_errors=True)
     found = answers(output)
     correct = [question for question, text in found.items() if QUESTIONS[question].lower() in text.lower()]
     for question in QUESTIONS:
