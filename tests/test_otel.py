@@ -254,6 +254,8 @@ def test_retries_under_the_guard_are_the_clients_own_and_a_span_each(telemetry: 
     with ScriptedServer(error(429, headers={"retry-after-ms": "1"}), WHOLE) as server:
         by_guard(server, "not", telemetry.observer)
     assert [span.status.status_code for span in telemetry.spans] == [StatusCode.ERROR, StatusCode.UNSET]
+    counts = [(span.attributes or {}).get("http.request.resend_count") for span in telemetry.spans]
+    assert counts == [None, 1]
 
 
 def test_a_blocking_call_is_not_streamed(telemetry: Telemetry) -> None:

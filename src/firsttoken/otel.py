@@ -62,6 +62,9 @@ _PROVIDERS = {
 }
 """Well-known values of `gen_ai.provider.name`, by domain; every other server is one that speaks OpenAI's protocol."""
 
+_RETRY_COUNT = "x-stainless-retry-count"
+"""The header in which `openai`, and all that Stainless generates, says how many attempts were made before."""
+
 _Number = TypeVar("_Number", int, float)
 
 
@@ -111,7 +114,10 @@ class _CallSpan(CallObserver):
             invocation.input_messages = [_input(message) for message in as_array(fields.get("messages")) or ()]
 
     def attempt_started(self, attempt: Attempt) -> None:
-        """An attempt begins: give it the trace context."""
+        """An attempt begins: give it the trace context; of a guarded client's own retry, note which it is."""
+        count = attempt.headers.get(_RETRY_COUNT, "")
+        if count.isdecimal() and int(count):
+            self._invocation.attributes["http.request.resend_count"] = int(count)
         propagate.inject(attempt.headers, context=self._invocation.context)
 
     def chunks_received(self, chunks: Sequence["ChatCompletionChunk"], at: float) -> None:  # noqa: ARG002
