@@ -77,8 +77,9 @@ proxies:
     uv run --group test python -m tests.proxies.page
 
 # measure what other clients make of each fault, with the guard and without, and write docs/reference/comparison.md: half an hour
+[positional-arguments]
 frameworks *NAMES:
-    uv run --group bench python -m comparison.run {{ NAMES }}
+    uv run --group bench python -m comparison.run "$@"
     uv run --group bench python -m comparison.guide
 
 # write docs/reference/coverage.md anew, from the types of the official client
