@@ -72,6 +72,20 @@ class Connection(asyncio.BufferedProtocol):
         is_paused: whether reading has been paused.
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_buffer",
+        "_early",
+        "_handshake",
+        "_sent_bytes",
+        "_socket",
+        "_tls",
+        "_transport",
+        "is_paused",
+        "is_reused",
+        "listener",
+    )
+
     def __init__(self) -> None:
         self.is_reused = False
         self.listener: ConnectionListener | None = None

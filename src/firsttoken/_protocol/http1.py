@@ -77,6 +77,28 @@ class ResponseParser:
         failure: why the response can't be read on, None where nothing is wrong; it follows the body that was received.
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_body",
+        "_decoder",
+        "_deferred_error",
+        "_ends_at_eof",
+        "_has_odd_length",
+        "_head",
+        "_headers",
+        "_interim",
+        "_overhead",
+        "_parser",
+        "_start",
+        "_tunnel",
+        "body_ended",
+        "failure",
+        "has_pending_data",
+        "info",
+        "on_body",
+        "reusable",
+    )
+
     def __init__(self, *, tunnel: bool = False) -> None:
         self._tunnel = tunnel
         self.info: ResponseInfo | None = None

@@ -50,6 +50,16 @@ class SSEDecoder:
         is_between_events: whether no event has begun that is not complete.
     """
 
+    __slots__ = (
+        "_after_cr",
+        "_at_start",
+        "_buffer",
+        "_last_event_id",
+        "_max_event_bytes",
+        "failure",
+        "is_between_events",
+    )
+
     def __init__(self, *, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self.failure: ResponseFormatError | None = None
         self._max_event_bytes = max_event_bytes
