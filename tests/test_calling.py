@@ -64,7 +64,7 @@ REQUEST = chat_completion_request("m", "Hi")
         (
             (REQUEST,),
             {"temperature": 1},
-            "temperature can't be given beside a request",
+            "temperature can't be combined with a request",
             "put it into the request, or give model and messages alone",
         ),
         (

@@ -163,7 +163,7 @@ def test_a_limiter_and_an_observer_that_are_none_get_a_hint(kind: Any, name: str
         ),
         (
             {"model": None},
-            "no request, and no model",
+            "neither a request nor a model was given",
             'as in client.chat_completion("gpt-5-mini", "Why is the sky blue?")',
         ),
     ],

@@ -135,7 +135,7 @@ def test_a_key_of_openai_alone_is_none_for_azure(azure_of: AzureOf, monkeypatch:
         ({"api_key": KEY}, "missing endpoint of Azure OpenAI\nhint: set AZURE_OPENAI_ENDPOINT or pass endpoint="),
         (
             {"endpoint": "https://x", "api_key": KEY, "token_provider": lambda: "t"},
-            "api_key and token_provider exclude each other",
+            "api_key and token_provider are mutually exclusive",
         ),
         ({"endpoint": "https://x", "token_provider": "token"}, "token_provider must be a function that gives a token"),
         ({"endpoint": "https://x", "api_key": "two\nlines"}, "the value of api_key has a line break"),

@@ -365,11 +365,11 @@ def test_a_closed_client_is_said_to_be() -> None:
         ),
         (
             lambda: Client(http_client=httpx2.Client(), proxy="http://p"),
-            r"proxy is of firsttoken's own connections, and http_client brings others\nhint: give proxy to the httpx2",
+            r"proxy applies only to firsttoken's own connections, not to http_client\nhint: give proxy to the httpx2",
         ),
         (
             lambda: AsyncClient(http_client=httpx2.AsyncClient(), ssl_context=httpx2.create_ssl_context()),
-            r"ssl_context is of firsttoken's own connections, .*\nhint: give verify= to the httpx2 client",
+            r"ssl_context applies only to firsttoken's own connections, .*\nhint: give verify= to the httpx2 client",
         ),
     ],
 )
@@ -421,7 +421,7 @@ def test_our_own_connections_load_no_httpx2() -> None:
 
 def test_a_url_that_httpx2_refuses(make_client: Any) -> None:
     client = make_client(f"http://api.test/{'x' * 70_000}")
-    with pytest.raises(ConfigurationError, match="httpx2 finds the URL wrong: URL too long"):
+    with pytest.raises(ConfigurationError, match="httpx2 rejected the URL: URL too long"):
         client.chat_completion(REQUEST)
 
 

@@ -292,7 +292,7 @@ BROKEN = {
     ),
     "an endless head": (
         b"HTTP/1.1 200 OK\r\n" + b"x-filler: 0123456789\r\n" * 20_000,
-        "the response has more than 131072 bytes of headers",
+        "the response has more than 131072 bytes of headers, trailers or chunk extensions",
     ),
     "an unknown coding": (
         HEAD + b"content-encoding: br\r\n" + LENGTH + STREAM,

@@ -124,7 +124,7 @@ def test_what_it_raises_is_left_as_it_is(make_client: MakeClient) -> None:
         ("", "the token provider must give a str, not an empty one"),
         (
             "two\nlines",
-            "the value of the token has a line break, a blank at an end or a character that is not printable",
+            "the value of the token has a line break, leading or trailing whitespace, or a character outside",
         ),
     ],
 )

@@ -148,7 +148,7 @@ def test_levels_and_objectives() -> None:
 @pytest.mark.parametrize(
     ("concurrency", "rate", "slo", "words"),
     [
-        ("1", "1", "", "-c and --rate exclude each other"),
+        ("1", "1", "", "-c and --rate are mutually exclusive"),
         ("1,0", None, "", "-c must be positive numbers separated by commas, not '1,0'"),
         ("1.5", None, "", "-c must be positive numbers separated by commas, not '1.5'"),
         (None, "fast", "", "--rate must be positive numbers separated by commas, not 'fast'"),

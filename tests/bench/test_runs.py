@@ -183,7 +183,7 @@ def test_all_requests_failing_is_a_status_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["-c", "1", "--rate", "1"], "-c and --rate exclude each other"),
+        (["-c", "1", "--rate", "1"], "-c and --rate are mutually exclusive"),
         (["--slo", "x=1"], "--slo: unknown metric 'x'"),
         (["--data", "missing.txt"], "can't read the prompts in missing.txt"),
     ],

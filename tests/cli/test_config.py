@@ -114,7 +114,7 @@ def test_the_key_is_the_profiles_own(peer: Peer, tmp_path: Path, setting: str, h
             "work",
             ["-p", "work", "--base-url", "http://127.0.0.1:9"],
             2,
-            "Error: --base-url and --profile exclude each other: a profile's key is for its own server\n",
+            "Error: --base-url and --profile are mutually exclusive: a profile's key is for its own server\n",
         ),
     ],
 )
@@ -211,7 +211,7 @@ def test_without_a_file_the_environment_is_the_source(
         ),
         (
             "[profiles.a]\napi_key_command = 'a'\napi_key_env = 'A'",
-            ["error: [profiles.a] api_key_env and api_key_command exclude each other"],
+            ["error: [profiles.a] api_key_env and api_key_command are mutually exclusive"],
         ),
         ("[profiles.a]\nheaders = 1", ["error: [profiles.a] headers must be a table"]),
         ("[profiles.a]\nheaders = {'a b' = 'x'}", ["error: [profiles.a] headers: invalid header name: 'a b'"]),

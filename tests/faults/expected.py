@@ -92,8 +92,10 @@ LOST_OR_SLOW = {
     "no-head": NO_CHUNK,
     "stall-in-head": NO_CHUNK,
     "endless-dripping-head": NO_CHUNK,
-    "endless-headers": format_error("the response has more than 131072 bytes of headers"),
-    "endless-header-line": format_error("the response has more than 131072 bytes of headers"),
+    "endless-headers": format_error("the response has more than 131072 bytes of headers, trailers or chunk extensions"),
+    "endless-header-line": format_error(
+        "the response has more than 131072 bytes of headers, trailers or chunk extensions"
+    ),
     "interim-then-answer": WHOLE,
     "endless-interim": NO_CHUNK,
     "switching-protocols": format_error("the server switched protocols without being asked"),
@@ -115,7 +117,9 @@ _HALF_AN_ERROR = """: '{"error": {"message": "the engi'"""
 REFUSALS = {
     "status-400": refused(BadRequestError, 400, ": no: 400"),
     "status-401": refused(AuthenticationError, 401, ": no: 401" + _KEY),
-    "status-403": refused(PermissionDeniedError, 403, ": no: 403\nhint: the key is known, but may not do this"),
+    "status-403": refused(
+        PermissionDeniedError, 403, ": no: 403\nhint: the key is valid but lacks permission for this"
+    ),
     "status-404": refused(NotFoundError, 404, ": no: 404\nhint: …"),
     "status-408": refused(APIStatusError, 408, ": no: 408"),
     "status-409": refused(ConflictError, 409, ": no: 409"),

@@ -19,7 +19,9 @@ FAR_TOO_MUCH = 512 * MIB
 Answer = Callable[[Peer], None]
 TOO_LARGE_EVENT = "ResponseFormatError: event larger than 33554432 bytes"
 TOO_LARGE = "ResponseFormatError: the response is larger than 33554432 bytes"
-TOO_MANY_HEADERS = "ResponseFormatError: the response has more than 131072 bytes of headers"
+TOO_MANY_HEADERS = (
+    "ResponseFormatError: the response has more than 131072 bytes of headers, trailers or chunk extensions"
+)
 
 
 def endless(begin: bytes, piece: bytes) -> Answer:

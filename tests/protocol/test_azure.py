@@ -50,15 +50,15 @@ HINT = "\nhint: give what is before /openai, as in https://my-resource.openai.az
     ("arguments", "words"),
     [
         (("ftp://x", None, None), "endpoint must be an http(s) URL: 'ftp://x'\nhint: as in https://my-resource.ope"),
-        ((f"{ENDPOINT}/openai/v1/", None, None), "endpoint must not hold the path of the API: /openai/v1" + HINT),
-        ((f"{ENDPOINT}/openai", None, None), "endpoint must not hold the path of the API: /openai" + HINT),
+        ((f"{ENDPOINT}/openai/v1/", None, None), "endpoint must not contain the path of the API: /openai/v1" + HINT),
+        ((f"{ENDPOINT}/openai", None, None), "endpoint must not contain the path of the API: /openai" + HINT),
         (
             (f"{ENDPOINT}?api-version=v1", None, None),
-            "endpoint must not hold an api-version\nhint: pass it as api_version=",
+            "endpoint must not contain an api-version\nhint: pass it as api_version=",
         ),
         (
             (f"{ENDPOINT}/openai/deployments/d/chat/completions?api-version=1", None, "1"),
-            "endpoint must not hold the path of the API: /openai/deployments/d/chat/completions" + HINT,
+            "endpoint must not contain the path of the API: /openai/deployments/d/chat/completions" + HINT,
         ),
         (
             (ENDPOINT, "d", None),

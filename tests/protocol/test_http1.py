@@ -243,7 +243,7 @@ def test_line_ends_behind_a_response_are_nothing() -> None:
         assert parse(pieces) == Parsed(b"hi", 200, True, True, None)
 
 
-TOO_MUCH = f"the response has more than {MAX_OVERHEAD_BYTES} bytes of headers"
+TOO_MUCH = f"the response has more than {MAX_OVERHEAD_BYTES} bytes of headers, trailers or chunk extensions"
 
 
 @pytest.mark.parametrize(

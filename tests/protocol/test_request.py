@@ -419,8 +419,8 @@ def test_a_value_that_would_break_the_head_is_refused_without_showing_it(value: 
         with pytest.raises(ConfigurationError) as caught:
             check()
         assert message_of(caught.value) == (
-            "the value of api_key has a line break, a blank at an end "
-            "or a character that is not printable ASCII\nhint: was it copied with a new line at its end?"
+            "the value of api_key has a line break, leading or trailing whitespace, "
+            "or a character outside printable ASCII\nhint: was it copied with a new line at its end?"
         )
 
 

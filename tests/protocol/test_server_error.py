@@ -193,7 +193,7 @@ def test_the_wait_that_was_asked_for_is_an_attribute() -> None:
                 "hint: is api_key= (or OPENAI_API_KEY, AZURE_OPENAI_API_KEY) the key of this server?"
             ),
         ),
-        (403, {}, "the server answered 403 Forbidden\nhint: the key is known, but may not do this"),
+        (403, {}, "the server answered 403 Forbidden\nhint: the key is valid but lacks permission for this"),
         (
             404,
             {},

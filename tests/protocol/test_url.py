@@ -50,7 +50,7 @@ def test_an_origin_without_brackets() -> None:
 
 
 HTTP_HINT = "\nhint: as in https://api.openai.com/v1"
-USER = "base_url must not hold a user or a password\nhint: use api_key= or default_headers="
+USER = "base_url must not contain a user or password\nhint: use api_key= or default_headers="
 
 
 @pytest.mark.parametrize(

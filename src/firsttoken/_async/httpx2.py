@@ -64,7 +64,7 @@ class HTTPX2Connection(Connection):
         """Have a task send the request.
 
         Raises:
-            ConfigurationError: the client is closed, or finds the URL wrong.
+            ConfigurationError: the client is closed, or rejects the URL.
         """
         request = request_for(self._client, self._machine.settings, self._trace)
         self._task = asyncio.get_running_loop().create_task(self._run(request), name="firsttoken-httpx2")

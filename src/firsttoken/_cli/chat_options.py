@@ -78,7 +78,7 @@ def chat(
     from firsttoken._cli.terminal import read_stdin
 
     if go_on and load is not None:
-        raise click.UsageError("-c and --load exclude each other")
+        raise click.UsageError("-c and --load are mutually exclusive")
     for name, value in (("--system", system), ("--model", model), ("--base-url", base_url)):
         require_text(name, value)
     from firsttoken._cli.chat import chat as run_chat

@@ -85,7 +85,7 @@ def _profile_names(_context: click.Context, _option: click.Parameter, begun: str
 
 def _one_server(context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
     if value is not None and context.params.get("base_url") is not None:
-        raise click.UsageError("--base-url and --profile exclude each other: a profile's key is for its own server")
+        raise click.UsageError("--base-url and --profile are mutually exclusive: a profile's key is for its own server")
     return value
 
 

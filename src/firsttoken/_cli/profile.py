@@ -218,7 +218,7 @@ def _problems_of_key(name: str, fields: Mapping[str, object]) -> Iterator[Proble
     if command is not None and not _command(command):
         yield Problem(name, f"api_key_command must be a command, as text or as a list of texts, not {command!r}")
     if command is not None and fields.get("api_key_env") is not None:
-        yield Problem(name, "api_key_env and api_key_command exclude each other")
+        yield Problem(name, "api_key_env and api_key_command are mutually exclusive")
 
 
 def _problems_of_headers(name: str, value: object) -> Iterator[Problem]:

@@ -6,36 +6,36 @@ from typing import Any, cast
 from firsttoken._models.request import ChatCompletionRequest, Messages, chat_completion_request
 from firsttoken.errors import ConfigurationError
 
+_EXAMPLE = 'as in client.chat_completion("gpt-5-mini", "Why is the sky blue?")'
+
 
 def as_request(request: object, messages: object, fields: Mapping[str, object]) -> ChatCompletionRequest:
     """The request that a call is made with.
 
     Raises:
-        ConfigurationError: there are both a request and fields of one, or no messages, or a field that there is not.
+        ConfigurationError: both a request and fields were given, or no messages, or an unknown field.
     """
     fields = dict(fields)
     if isinstance(request, ChatCompletionRequest):
         given = ["messages"] * (messages is not None) + list(fields)
         if given:
             raise ConfigurationError(
-                f"{', '.join(given)} can't be given beside a request",
+                f"{', '.join(given)} can't be combined with a request",
                 hint=f"put {'it' if len(given) == 1 else 'them'} into the request, or give model and messages alone",
             )
         return request
     model = fields.pop("model", None) if request is None else request
     if model is None:
-        raise ConfigurationError(
-            "no request, and no model", hint='as in client.chat_completion("gpt-5-mini", "Why is the sky blue?")'
-        )
+        raise ConfigurationError("neither a request nor a model was given", hint=_EXAMPLE)
     if not isinstance(model, str):
         raise ConfigurationError(
             f"expected a ChatCompletionRequest, or the name of a model, not {type(model).__name__}",
-            hint='as in client.chat_completion("gpt-5-mini", "Why is the sky blue?")',
+            hint=_EXAMPLE,
         )
     if messages is None:
         raise ConfigurationError(
             f"no messages for the model {model!r}",
-            hint='as in client.chat_completion("gpt-5-mini", "Why is the sky blue?")',
+            hint=_EXAMPLE,
         )
     return chat_completion_request(model, cast("Messages", messages), **cast("dict[str, Any]", fields))
 

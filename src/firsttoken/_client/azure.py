@@ -66,7 +66,7 @@ def _key_headers(api_key: str | None, token_provider: TokenProvider | None) -> d
     """The header with the key that was given, else with that of the environment, where a token goes before a key."""
     if token_provider is not None:
         if api_key is not None:
-            raise ConfigurationError("api_key and token_provider exclude each other", hint="give the one to be used")
+            raise ConfigurationError("api_key and token_provider are mutually exclusive", hint="pass only one")
         if not callable(token_provider):
             raise ConfigurationError(
                 f"token_provider must be a function that gives a token, not {type(token_provider).__name__}",

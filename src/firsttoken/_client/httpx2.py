@@ -59,7 +59,7 @@ def request_for(
         trace: receives what httpcore2 does with the request; None if it is not needed.
 
     Raises:
-        ConfigurationError: the client is closed, or finds the URL wrong.
+        ConfigurationError: the client is closed, or rejects the URL.
     """
     if client.is_closed:
         raise ConfigurationError("the http_client is closed", hint="close it after the last call that uses it")
@@ -77,7 +77,7 @@ def request_for(
             extensions=extensions,
         )
     except httpx2.InvalidURL as error:
-        raise ConfigurationError(f"httpx2 finds the URL wrong: {error}") from error
+        raise ConfigurationError(f"httpx2 rejected the URL: {error}") from error
 
 
 def _limit_s(*limits_s: float | None, margin_s: float = _MARGIN_S) -> float | None:

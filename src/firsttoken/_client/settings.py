@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class HTTPClient(Protocol):
-    """What a plan needs to know of a caller's own client."""
+    """What a request needs to know of a caller's own client."""
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -210,6 +210,6 @@ def check_http_client(http_client: object, wanted: Literal["Client", "AsyncClien
     for name, value in excluded.items():
         if value is not None:
             raise ConfigurationError(
-                f"{name} is of firsttoken's own connections, and http_client brings others",
+                f"{name} applies only to firsttoken's own connections, not to http_client",
                 hint=f"give {name} to the httpx2 client" if name == "proxy" else "give verify= to the httpx2 client",
             )

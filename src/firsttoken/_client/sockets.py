@@ -50,9 +50,9 @@ _RAISING_PACKAGES = frozenset(
 
 
 def raise_foreign(error: BaseException) -> None:
-    """Raise an error on that is not of the network but of a signal handler: `TimeoutError` is what many of them raise.
+    """Re-raise an error that came from a signal handler, not from the network: many of them raise `TimeoutError`.
 
-    It may come out of any system call, and shows by the last frame of its traceback.
+    It may come out of any system call; the last frame of its traceback tells it.
     """
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:

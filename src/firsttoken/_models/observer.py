@@ -1,4 +1,4 @@
-"""The one seam to watch a call: what an observer receives."""
+"""The one seam to watch a call: what an observer receives. `_client/watching.py` calls it."""
 
 from collections.abc import Sequence
 from typing import Literal

@@ -1,7 +1,7 @@
 """Accumulates chunks into the completion that they are pieces of.
 
-Text grows, lists are joined, other values are set once or replaced; nothing is ever added up or made up. Whether the
-completion is complete is for `stream` to decide.
+Text grows, lists are joined, other values are set once or replaced. Nothing is added up or made up: only a missing
+total of the usage is computed. Whether the completion is complete is for `stream` to decide.
 
 Chunks are accumulated a list at a time, and `completion` is built only when it is asked for.
 """

@@ -31,7 +31,7 @@ class AzureResource:
         path = path.rstrip("/")
         if path.endswith(("/openai", "/openai/v1", "/chat/completions")) or "/openai/deployments" in path:
             raise ConfigurationError(
-                f"endpoint must not hold the path of the API: {path}", hint=f"give what is before /openai, {_HINT}"
+                f"endpoint must not contain the path of the API: {path}", hint=f"give what is before /openai, {_HINT}"
             )
         version = "v1" if api_version is None else _checked_version(api_version)
         self._is_v1 = version in _V1_VERSIONS
@@ -43,7 +43,7 @@ class AzureResource:
         self._path = f"{path}/openai/{'v1' if self._is_v1 else 'deployments'}"
         self._deployment = None if deployment is None else _segment(deployment, "deployment")
         if "api-version=" in query:
-            raise ConfigurationError("endpoint must not hold an api-version", hint="pass it as api_version=")
+            raise ConfigurationError("endpoint must not contain an api-version", hint="pass it as api_version=")
         own_query = "" if version == "v1" else f"api-version={quote(version, safe='')}"
         self._query = "&".join(filter(None, (own_query, query)))
 

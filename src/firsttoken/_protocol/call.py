@@ -318,7 +318,9 @@ class CallMachine(CallProgress[Settings]):
     def _lose_before_response(self, error: Exception, is_untaken: bool | None, now: float) -> None:
         """Replace a connection that went stale while it was idle; else the attempt has failed.
 
-        A request that the server may have taken is not sent again here, but only as a retry.
+        A request that the server is known to have taken is not sent again here, but only as a retry. Where that can't
+        be known (`is_untaken` is None: at EOF outside Linux, and with a caller's own client) it is sent again, even
+        with `max_retries=0`, so the server may get it twice.
         """
         if self.is_reused and is_untaken is not False:
             self.allows_idle_connection = False

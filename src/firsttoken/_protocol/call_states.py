@@ -16,7 +16,7 @@ Outcome = Literal["complete", "stopped", "failed"]
 
 
 class State(enum.IntEnum):
-    """Where a call is; see this module's docstring."""
+    """Where a call is; the docstring of `call` has the table."""
 
     TOKEN = enum.auto()
     PERMIT = enum.auto()

@@ -67,7 +67,7 @@ class ResponseParser:
     """One response, from the bytes of its connection.
 
     Args:
-        tunnel: whether it answers CONNECT; a yes then has no body (RFC 9110, section 9.3.6).
+        tunnel: whether it answers CONNECT; a 2xx then has no body (RFC 9110, section 9.3.6).
 
     Attributes:
         info: status and headers, None until the head (of the final response: 1xx are skipped) is there.
@@ -152,7 +152,7 @@ class ResponseParser:
         self._overhead = 0 if body else self._overhead + len(data)
         if self._overhead > MAX_OVERHEAD_BYTES:
             self._deferred_error = ResponseFormatError(
-                f"the response has more than {MAX_OVERHEAD_BYTES} bytes of headers"
+                f"the response has more than {MAX_OVERHEAD_BYTES} bytes of headers, trailers or chunk extensions"
             )
         if self._decoder is not None:
             self._decoder.receive_data(body)

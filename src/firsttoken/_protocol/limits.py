@@ -4,7 +4,7 @@ import math
 from typing import Final, Literal, NamedTuple
 
 MAX_PAUSE_S: Final = 60.0
-"""No longer is waited for a server that asks for more, as no retry waits longer; the next refusal pauses anew."""
+"""Longer waits requested by a server are capped at this, since no retry waits longer; the next refusal pauses anew."""
 
 BURST_S: Final = 0.1
 """How much of a minute's budget may be used at once. Servers enforce 1,200 a minute as 20 a second, so that a larger

@@ -1,7 +1,8 @@
 """Which idle connection a request may use.
 
 Idle connections belong to an owner (a process, or an event loop in it) and a key: where they lead, and how. Nothing is
-opened, checked or closed here. It needs no lock: a list's `append` and `pop` are atomic.
+opened, checked or closed here: `call` decides which connections come, the driver whether one is still good. It needs no
+lock: a list's `append` and `pop` are atomic.
 """
 
 from collections.abc import Hashable

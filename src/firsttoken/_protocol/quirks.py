@@ -1,8 +1,8 @@
 """The table of known quirks: what servers send that is not quite OpenAI's schema, or not quite its framing.
 
-This is the one place to look one up, or to add one. Most need no special code: the module
-that a row names reads them anyway. Where a field has another type than the schema's, the row has the function that
-normalizes it.
+This is the one place to look one up. What handles a quirk is mostly not here but in the module that its row names;
+where a field has another type than the schema's, the row has the function that normalizes it. To add one is to add a
+row, and the code that it needs, if any, there.
 
 A row needs an example of the same name in `tests/quirks`, which is read in every way and at every split.
 `docs/reference/quirks.md` shows the table to users; `python -m tests.quirks` writes it.
@@ -27,7 +27,7 @@ class Quirk(NamedTuple):
     Attributes:
         part: what of an answer it concerns.
         name: of the row, and of its example in the tests.
-        module: the module of `firsttoken._protocol` that handles it; its docstring has the rule.
+        module: what handles it: a module of `firsttoken._protocol`, or `_json`.
         what: is sent; in Markdown, for the docs.
         source: who sends it, or where it is written.
         normalize: changes an object of that part in place, and does nothing where the quirk is absent. It is
@@ -323,7 +323,7 @@ QUIRKS = (
         "reasoning as `thinking`", "proxies"),
     Quirk("delta", "lists-joined", "extra_fields",
         "lists of its own in several chunks: `images`, `token_ids`; they are joined", "OpenRouter, vLLM"),
-    Quirk("delta", "surrogate-halves", "text_buffer",
+    Quirk("delta", "surrogate-halves", "split_pairs",
         "an emoji as two halves of a surrogate pair, in two chunks", "servers that cut text in UTF-16"),
     Quirk("delta", "audio-end", "choice",
         "`audio.expires_at` after the usage, and no finish reason", "OpenAI"),

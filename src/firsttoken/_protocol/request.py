@@ -180,7 +180,8 @@ def check_header_value(name: str, value: str) -> str:
         raise ConfigurationError(f"the value of {name} must be a str, not {type(value).__name__}")
     if not value.isascii() or not _FORBIDDEN.isdisjoint(value) or value != value.strip():
         raise ConfigurationError(
-            f"the value of {name} has a line break, a blank at an end or a character that is not printable ASCII",
+            f"the value of {name} has a line break, leading or trailing whitespace, "
+            "or a character outside printable ASCII",
             hint="was it copied with a new line at its end?",
         )
     return value

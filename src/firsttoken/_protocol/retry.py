@@ -1,5 +1,7 @@
 """Whether a failed attempt is worth another one, and when. Only for calls that have not yielded anything.
 
+The error itself has the first answer (`error.retryable`), `call_progress` counts attempts; the path is in the map.
+
 Sources: RFC 9110, section 10.2.3 (Retry-After); `retry-after-ms` and `x-should-retry` are OpenAI's.
 """
 

@@ -15,7 +15,7 @@ from firsttoken.errors import APIStatusError, ResponseFormatError, status_error_
 
 _HINTS = {
     401: "is api_key= (or OPENAI_API_KEY, AZURE_OPENAI_API_KEY) the key of this server?",
-    403: "the key is known, but may not do this",
+    403: "the key is valid but lacks permission for this",
     404: "check the name of the model (or deployment) and base_url (most servers want it to end in /v1)",
     407: "the proxy wants a user and a password: http://user:password@host:port",
 }

@@ -1,8 +1,8 @@
 """Body bytes to events: the WHATWG event-stream grammar, on bytes.
 
 Lines, fields, comments, the byte-order mark and the limit on an event's size. What data means (`[DONE]`, JSON, errors)
-is for `decode`. Each read is split once and each byte is looked at a fixed number of
-times, however the input is cut.
+is for `decode`; only lines that are not fields are parsed here, since they may be a bare JSON error. Each read is
+split once, and each byte is looked at a fixed number of times, however the input is cut.
 
 Source: HTML Living Standard, section 9.2.6 "Interpreting an event stream".
 """

@@ -53,7 +53,7 @@ def chat_completions_endpoint(base_url: str) -> Endpoint:
     A URL that ends in `/chat/completions` or `/invocations` (Databricks, SageMaker) is the address itself.
 
     Raises:
-        ConfigurationError: it is not an http(s) URL, or must not hold a user or a password.
+        ConfigurationError: as `split_url` does.
     """
     origin, path, query = split_url(base_url, "base_url")
     path = path.rstrip("/")
@@ -76,7 +76,8 @@ def split_url(url: str, what: str, hint: str = _HINT) -> tuple[Origin, str, str]
     """Origin, path and query of an http or https URL.
 
     Raises:
-        ConfigurationError: it is not, or must not hold a user or a password, which would end up in logs, or port 0.
+        ConfigurationError: it is not an http(s) URL, contains a user or password (which would end up in logs), or has
+            port 0.
     """
     if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError(f"{what} must be a str, not {type(url).__name__}", hint=hint)
@@ -88,7 +89,7 @@ def split_url(url: str, what: str, hint: str = _HINT) -> tuple[Origin, str, str]
     except ValueError as error:
         raise ConfigurationError(f"{what}: invalid URL: {'…' if '@' in url else shown}") from error
     if has_user:
-        raise ConfigurationError(f"{what} must not hold a user or a password", hint="use api_key= or default_headers=")
+        raise ConfigurationError(f"{what} must not contain a user or password", hint="use api_key= or default_headers=")
     if parts.scheme not in _PORTS or not parts.hostname:
         raise ConfigurationError(f"{what} must be an http(s) URL: {shown}", hint=hint)
     if port == 0:

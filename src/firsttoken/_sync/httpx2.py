@@ -76,7 +76,7 @@ class HTTPX2Connection(Connection):
         """Have a thread for the request, which `recv` then sets in motion.
 
         Raises:
-            ConfigurationError: the client is closed, or finds the URL wrong.
+            ConfigurationError: the client is closed, or rejects the URL.
         """
         request = request_for(self._client, self._machine.settings, self._trace)
         run = contextvars.copy_context().run

@@ -72,7 +72,7 @@ def parse_levels(concurrency: str | None, rate: str | None) -> list[Level]:
         ConfigurationError: both are given, or one is not a list of positive numbers.
     """
     if concurrency and rate:
-        raise ConfigurationError("-c and --rate exclude each other", hint="one run is a closed or an open loop")
+        raise ConfigurationError("-c and --rate are mutually exclusive", hint="one run is a closed or an open loop")
     if rate:
         return [Level(rate=value) for value in _numbers(rate, "--rate", float)]
     return [Level(concurrency=int(value)) for value in _numbers(concurrency or "1", "-c", int)]

@@ -1,12 +1,13 @@
 """The faults: everything that goes wrong with streams, by name.
 
 The modules beside this one have them by kind: `before_headers` (the connection, HTTP), `statuses` (the response head),
-`framing` (odd, but complete), `in_stream` (truncated) and `reported` (errors inside a 200).
+`benign` (odd, but complete), `in_stream` (truncated, or broken in framing, events or JSON) and `reported` (errors
+inside a 200).
 """
 
 from firsttoken.testing._faults.before_headers import PRE_HEADERS
+from firsttoken.testing._faults.benign import BENIGN
 from firsttoken.testing._faults.fault import Fault
-from firsttoken.testing._faults.framing import BENIGN
 from firsttoken.testing._faults.in_stream import TRUNCATED
 from firsttoken.testing._faults.reported import IN_STREAM_ERRORS
 from firsttoken.testing._faults.statuses import REFUSALS
