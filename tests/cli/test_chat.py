@@ -67,6 +67,18 @@ def test_a_limit_of_tokens_is_sent_and_one_that_cuts_is_said(tmp_path: Path) -> 
     assert done.stderr == "firsttoken: the answer stops at the limit of tokens, not at its end\n"
 
 
+def test_a_note_stands_below_its_answer(tmp_path: Path) -> None:
+    with (
+        ScriptedServer(reply("Because of", finish_reason="length")) as server,
+        Chatting(tmp_path, "--base-url", server.base_url) as chat,
+    ):
+        chat.wait_for_prompt()
+        chat.send("Why?")
+        rows = chat.wait_for_prompt_after("Why?")
+    note = "firsttoken: the answer stops at the limit of tokens, not at its end"
+    assert rows == [">>> Why?", "Because of", note, "", PROMPT]
+
+
 def test_a_conversation_is_sent_kept_and_gone_on_with(tmp_path: Path) -> None:
     with ScriptedServer("Because.", "So.", "Yes.") as server:
         with Chatting(tmp_path, "--base-url", server.base_url, "-s", "Be brief.", "-m", "tiny") as chat:
@@ -86,7 +98,7 @@ def test_a_conversation_is_sent_kept_and_gone_on_with(tmp_path: Path) -> None:
         assert messages(server, 2) == before
 
         with Chatting(tmp_path, "--base-url", server.base_url, "-c") as chat:
-            assert re.fullmatch(r"firsttoken: going on with .*, 4 messages", "".join(chat.wait_for_prompt()[:-1]))
+            assert re.fullmatch(r"firsttoken: going on with .*, 4 messages", " ".join(chat.wait_for_prompt()[:-1]))
             chat.send("Sure?")
             chat.wait_for("^Yes\\.$")
             chat.wait_for_prompt()
@@ -390,8 +402,8 @@ def test_commands_take_back_change_and_save(tmp_path: Path) -> None:
             ("/system Be brief.", "^Be brief\\.$"),
             ("Three", "^To Three$"),
             ("/tokens", "^27 tokens sent, 6 received, in 3 answers$"),
-            (f"/save {tmp_path}/saved.jsonl", "^5 messages saved in "),
-            (f"/save {tmp_path}/saved.md", "^5 messages saved in "),
+            (f"/save {tmp_path}/saved.jsonl", "^5 messages saved in"),
+            (f"/save {tmp_path}/saved.md", "^5 messages saved in"),
             ("/HELP", "^Ctrl-D +end the chat$"),
             ("/nonsense", "^firsttoken: unknown command /nonsense$"),
             (f"/load {tmp_path}/saved.md", "is not a transcript: line 1"),
@@ -428,6 +440,15 @@ def test_commands_take_back_change_and_save(tmp_path: Path) -> None:
         .read_text(encoding="utf-8")
         .startswith("## system\n\nBe brief.\n\n## user\n\nOne\n\n## ")
     )
+
+
+def test_the_help_is_wrapped_between_words(tmp_path: Path) -> None:
+    with Chatting(tmp_path, "--base-url", "http://127.0.0.1:9/v1", columns=60) as chat:
+        chat.wait_for_prompt()
+        chat.send("/help")
+        rows = chat.wait_for("^Ctrl-D +end the chat$")
+    at = rows.index("/edit              take the last question back into the")
+    assert rows[at + 1] == f"{'':19}line, to be edited"
 
 
 def test_files_are_attached_to_the_next_message(tmp_path: Path) -> None:

@@ -106,10 +106,28 @@ def message_of(error: Exception) -> str:
     return "\n".join([str(error), *getattr(error, "__notes__", ())])
 
 
-def log_stderr(text: str) -> None:
-    """Write lines to stderr, control characters (a server may have sent them) as "?"."""
+def log_stderr(text: str, indent: int = 0) -> None:
+    """Write lines to stderr, control characters (a server may have sent them) as "?".
+
+    Args:
+        text: the lines.
+        indent: of what a terminal has in further rows, where a line is wrapped.
+    """
     clean = "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
-    _write_stderr(f"{clean}\n")
+    _write_stderr(f"{_wrapped(clean, indent)}\n")
+
+
+def _wrapped(text: str, indent: int) -> str:
+    """Lines that are longer than the terminal is wide, wrapped between words."""
+    width = os.get_terminal_size(sys.stderr.fileno()).columns if is_terminal(sys.stderr) else 0
+    if not width or max(map(len, text.split("\n"))) <= width:
+        return text
+    import textwrap
+
+    wrapper = textwrap.TextWrapper(
+        width, subsequent_indent=" " * min(indent, width // 2), break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(wrapper.fill(line) for line in text.split("\n"))
 
 
 @contextmanager

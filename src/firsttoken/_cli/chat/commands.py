@@ -62,7 +62,8 @@ def run_command(chat: "Chat", line: str) -> None:
 def _help(chat: "Chat", _: str) -> None:
     rows = [*((command.usage, command.help) for command in COMMANDS.values()), ("", ""), *_KEYS]
     width = max(len(left) for left, _ in rows)
-    chat.say("\n".join(f"{left:{width}}  {right}".rstrip() for left, right in rows))
+    for left, right in rows:
+        chat.say(f"{left:{width}}  {right}".rstrip(), indent=width + 2)
     if chat.conversation.path is not None:
         chat.say(f"\nThe transcript is {chat.conversation.path}")
 

@@ -96,9 +96,14 @@ class Screen:
             self._answer.end()
         else:
             self._answer.break_off()
-        if self._is_live and state != "failed":  # the error comes next
-            note = "(stopped)" if state == "stopped" else "(an empty answer)" if self._is_empty(state) else ""
-            self._answer.draw(f"{self._dimmed(note)}\n\n" if note else "\n")
+        note = "(stopped)" if state == "stopped" else "(an empty answer)" if self._is_empty(state) else ""
+        if note and self._is_live:
+            self._answer.draw(f"{self._dimmed(note)}\n")
+
+    def separate(self) -> None:
+        """Leave a row free before the next prompt."""
+        if self._is_live:
+            self._answer.draw("\n")
 
     def _is_empty(self, state: str) -> bool:
         return state == "complete" and not self._has_text

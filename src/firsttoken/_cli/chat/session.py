@@ -145,6 +145,12 @@ class Chat:
         Raises:
             OutputError: stdout can't be written to.
         """
+        status = self._answer()
+        if self._lines is None:
+            self._screen.separate()
+        return status
+
+    def _answer(self) -> Status:
         try:
             request = self.target.request(self.conversation.messages(), max_tokens=self._options.max_tokens)
             stream = self._connected().chat_completion_stream(request)
@@ -156,9 +162,9 @@ class Chat:
             return self._report(failure)
         return Status.INTERRUPTED if stream.state == "stopped" else status_of_reason(stream.completion.finish_reason)
 
-    def say(self, text: str) -> None:
-        """Write something that is not an answer."""
-        log_stderr(text)
+    def say(self, text: str, indent: int = 0) -> None:
+        """Write something that is not an answer; its further rows are indented, where it is longer than one."""
+        log_stderr(text, indent)
 
     def models(self) -> list[str]:
         """The models of the server; Ctrl-C ends the wait for them.
@@ -276,7 +282,7 @@ class Chat:
 
         self._failure = error
         can_retry = self.conversation.has_question and is_terminal(sys.stdin)
-        return report(error, "\n(/retry asks again)\n" if can_retry else "")
+        return report(error, "\n(/retry asks again)" if can_retry else "")
 
     def _connected(self) -> "Client":
         if self._client is None:
