@@ -152,7 +152,7 @@ def test_a_package_without_the_model_is_to_be_reinstalled(monkeypatch: pytest.Mo
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"no such file: .*none\.gguf\nhint: give the path of a GGUF"):
+    with pytest.raises(ConfigurationError, match=r"no such file: .*none\.gguf\nhint: pass the path of a GGUF"):
         LocalServer(tmp_path / "none.gguf")
 
 

@@ -193,7 +193,7 @@ def _existing_file(path: "str | os.PathLike[str]") -> "Path":
 
     found = Path(path).absolute()
     if not found.is_file():
-        raise ConfigurationError(f"no such file: {found}", hint="give the path of a GGUF file")
+        raise ConfigurationError(f"no such file: {found}", hint="pass the path of a GGUF file")
     return found
 
 

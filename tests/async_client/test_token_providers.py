@@ -148,5 +148,5 @@ def test_the_sync_client_takes_none_that_is_awaited() -> None:
     with pytest.raises(ConfigurationError) as caught:
         client.chat_completion(chat_completion_request("m", "Hi"))
     assert message_of(caught.value) == (
-        "the token provider must give a str, not Later\nhint: an async one is for AsyncClient"
+        "the token provider must return a str, not Later\nhint: an async token provider needs AsyncClient"
     )

@@ -124,7 +124,7 @@ def test_a_server_that_is_not_there_ends_it(chat_server: ScriptedServer, tmp_pat
 @pytest.mark.parametrize(
     ("rows", "arguments", "message"),
     [
-        ('{"id": "a", "prompt": "x"}\n{"id": "a", "prompt": "y"}\n', (), "the id 'a' stands for another row as well"),
+        ('{"id": "a", "prompt": "x"}\n{"id": "a", "prompt": "y"}\n', (), "the id 'a' is also that of another row"),
         ('{"text": "x"}\n', (), "no row of the input can be sent: expected the field 'messages'"),
         (None, (), "in.jsonl: No such file or directory"),
         ("", ("--shard", "3/2"), "'3/2' is not I/N, as in 1/4 to 4/4."),

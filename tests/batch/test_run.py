@@ -79,17 +79,17 @@ def test_rows_without_ids_are_told_apart_by_their_content(chat_server: ScriptedS
 
 def test_one_id_for_two_rows_is_refused_before_anything_is_sent(chat_server: ScriptedServer, tmp_path: Path) -> None:
     rows = [{"id": "a", "prompt": "Why?"}, {"id": "b", "prompt": "Why?"}, {"id": "a", "prompt": "How?"}]
-    with pytest.raises(InputError, match="row 3: the id 'a' stands for another row as well"):
+    with pytest.raises(InputError, match="row 3: the id 'a' is also that of another row"):
         run(rows, tmp_path / "out.jsonl", model="m")
     assert chat_server.journal.requests == []
-    with pytest.raises(InputError, match="row 3: the id 'a' stands for another row as well"):
+    with pytest.raises(InputError, match="row 3: the id 'a' is also that of another row"):
         run(iter(rows), tmp_path / "out.jsonl", model="m")
 
 
 def test_an_output_of_other_prompts_is_not_mixed_with_these(chat_server: ScriptedServer, tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     run([{"id": "a", "prompt": "Why?"}], out, model="m")
-    with pytest.raises(InputError, match="the output has the id 'a' with another content"):
+    with pytest.raises(InputError, match="the output has the id 'a' with different content"):
         run([{"id": "a", "prompt": "Why?"}], out, model="another")
     assert len(chat_server.journal.requests) == 1
 
@@ -394,7 +394,7 @@ def test_run_in_an_event_loop_is_refused(tmp_path: Path) -> None:
     async def send() -> None:
         run([], tmp_path / "out.jsonl")
 
-    with pytest.raises(ConfigurationError, match="an event loop runs"):
+    with pytest.raises(ConfigurationError, match="from a running event loop"):
         asyncio.run(send())
 
 

@@ -137,7 +137,10 @@ def test_a_key_of_openai_alone_is_none_for_azure(azure_of: AzureOf, monkeypatch:
             {"endpoint": "https://x", "api_key": KEY, "token_provider": lambda: "t"},
             "api_key and token_provider are mutually exclusive",
         ),
-        ({"endpoint": "https://x", "token_provider": "token"}, "token_provider must be a function that gives a token"),
+        (
+            {"endpoint": "https://x", "token_provider": "token"},
+            "token_provider must be a function that returns a token",
+        ),
         ({"endpoint": "https://x", "api_key": "two\nlines"}, "the value of api_key has a line break"),
         ({"endpoint": "https://x", "api_key": KEY, "http_client": 3}, "http_client must be an httpx2."),
     ],

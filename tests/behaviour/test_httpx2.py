@@ -188,7 +188,7 @@ MEANINGS: dict[str, tuple[Exception, type[Exception], str, bool]] = {
     "protocol": (
         httpx2.UnsupportedProtocol("no gopher"),
         ConfigurationError,
-        "httpx2 can't be asked for http://…: no gopher",
+        "httpx2 does not support http://…: no gopher",
         False,
     ),
     "coding": (httpx2.DecodingError("x"), errors.ResponseFormatError, "the compressed body is broken: x", False),
@@ -365,11 +365,11 @@ def test_a_closed_client_is_said_to_be() -> None:
         ),
         (
             lambda: Client(http_client=httpx2.Client(), proxy="http://p"),
-            r"proxy applies only to firsttoken's own connections, not to http_client\nhint: give proxy to the httpx2",
+            r"proxy applies only to firsttoken's own connections, not to http_client\nhint: pass proxy to the httpx2",
         ),
         (
             lambda: AsyncClient(http_client=httpx2.AsyncClient(), ssl_context=httpx2.create_ssl_context()),
-            r"ssl_context applies only to firsttoken's own connections, .*\nhint: give verify= to the httpx2 client",
+            r"ssl_context applies only to firsttoken's own connections, .*\nhint: pass verify= to the httpx2 client",
         ),
     ],
 )

@@ -130,7 +130,9 @@ def test_a_proxy_that_wants_a_password(make_client: MakeClient, scheme: str) -> 
     refusal = f"the proxy 127.0.0.1:{proxy.port} refused CONNECT: 407 Proxy Authentication Required"
     through = f"api.test:80 through the proxy 127.0.0.1:{proxy.port} answered 407 Proxy Authentication Required"
     assert message_of(failure).startswith(refusal if scheme == "https" else through)
-    assert message_of(failure).endswith("hint: the proxy wants a user and a password: http://user:password@host:port")
+    assert message_of(failure).endswith(
+        "hint: the proxy requires a user and a password: http://user:password@host:port"
+    )
     assert PASSWORD not in shown(failure)
     assert CREDENTIALS not in shown(failure)
     assert len(proxy.requests) == 1

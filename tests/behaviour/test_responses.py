@@ -361,7 +361,7 @@ def test_a_compressed_stream_that_was_cut(make_client: MakeClient) -> None:
         texts, failure = drain(make_client(server).chat_completion_stream(REQUEST))
     assert texts == ["Hel", "lo"]
     assert isinstance(failure, StreamTruncatedError)
-    assert message_of(failure) == "the compressed body ended before its data did"
+    assert message_of(failure) == "the compressed body is truncated"
     assert failure.partial is not None
     assert failure.partial.text == "Hello"
 
@@ -386,4 +386,4 @@ def test_a_compressed_answer_to_the_blocking_call(make_client: MakeClient) -> No
 def test_a_port_that_wants_tls(make_client: MakeClient, body: bytes) -> None:
     with Server(respond_sequentially(respond(400, body, "text/html"))) as server:
         failure = failure_of(make_client(server).chat_completion_stream(REQUEST))
-    assert message_of(failure).endswith("\nhint: this port wants TLS: base_url must begin with https://")
+    assert message_of(failure).endswith("\nhint: this port expects TLS: base_url must begin with https://")

@@ -120,8 +120,8 @@ def test_what_it_raises_is_left_as_it_is(make_client: MakeClient) -> None:
 @pytest.mark.parametrize(
     ("token", "words"),
     [
-        (None, "the token provider must give a str, not NoneType"),
-        ("", "the token provider must give a str, not an empty one"),
+        (None, "the token provider must return a str, not NoneType"),
+        ("", "the token provider must return a str, not an empty one"),
         (
             "two\nlines",
             "the value of the token has a line break, leading or trailing whitespace, or a character outside",

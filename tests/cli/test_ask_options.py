@@ -66,7 +66,7 @@ def test_headers_are_sent(peer: Peer) -> None:
     [
         ("blue", "'blue' is not a header, as in 'X-Team: blue'."),
         ("a b: c", "invalid header name: 'a b'."),
-        ("Content-Length: 1", "the header content-length is set by firsttoken: it can't be given."),
+        ("Content-Length: 1", "the header content-length is set by firsttoken and can't be overridden."),
     ],
 )
 def test_a_wrong_header_is_2(header: str, message: str) -> None:

@@ -72,7 +72,7 @@ def test_a_proxy_that_wants_a_password(style: str, trust: dict[str, str], tmp_pa
     assert (nobody.kind, wrong.kind) == ("APIStatusError", "APIStatusError")
     refused = f"the proxy 127.0.0.1:{proxy.port} refused CONNECT: 40"
     assert nobody.message.startswith(f"{refused}7 Proxy Authentication Required")
-    assert nobody.message.endswith("\nhint: the proxy wants a user and a password: http://user:password@host:port")
+    assert nobody.message.endswith("\nhint: the proxy requires a user and a password: http://user:password@host:port")
     assert wrong.message.startswith(refused)
     assert "falsch" not in wrong.message
     assert not nobody.retryable

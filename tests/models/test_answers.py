@@ -173,7 +173,7 @@ def test_without_a_type_there_is_nothing_to_parse_into() -> None:
     with pytest.raises(ConfigurationError) as caught:
         answer(content="{}").parse()
     assert message_of(caught.value) == (
-        "the request has no type for its answer\n"
+        "no type to parse the answer into\n"
         "hint: completion.parse(SomeType), or chat_completion_request(…, response_format=SomeType)"
     )
 
@@ -197,7 +197,7 @@ def test_a_completion_of_a_type_that_can_not_be_pickled_can_be() -> None:
     assert one.parse() == Inner(1)
     twin = pickle.loads(pickle.dumps(one))
     assert twin.parse(Inner) == Inner(1)
-    with pytest.raises(ConfigurationError, match="the request has no type"):
+    with pytest.raises(ConfigurationError, match="no type to parse the answer into"):
         twin.parse()
 
 
@@ -247,5 +247,5 @@ def test_of_several_functions_the_one_with_the_calls_name_is_called() -> None:
         CALL.invoke([get_time])
     assert message_of(caught.value) == (
         "the model called 'get_weather', which is not one of the functions\n"
-        "hint: the functions are get_time; tell the model by a tool message"
+        "hint: the functions are get_time; tell the model in a tool message"
     )

@@ -369,7 +369,9 @@ def test_the_result_of_a_tool_is_sent_as_json_text(value: object, content: objec
 def test_a_result_without_json_is_refused(value: object, hint: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         tool_message(value, "a")
-    assert str(caught.value).startswith(f"the result of a tool must be text or have JSON, not {type(value).__name__}: ")
+    assert str(caught.value).startswith(
+        f"the result of a tool must be text or JSON-serializable, not {type(value).__name__}: "
+    )
     assert (caught.value.hint or "").startswith(hint)
 
 
@@ -390,7 +392,7 @@ def test_a_message_without_its_reasoning(content: object, left: object) -> None:
 def test_a_value_that_holds_itself_is_not_read() -> None:
     message: dict[str, Any] = {"role": "user", "content": "x"}
     message["own"] = message
-    with pytest.raises(ResponseFormatError, match="must not be nested so deeply"):
+    with pytest.raises(ResponseFormatError, match="is nested too deeply"):
         message_from_dict(message)
 
 

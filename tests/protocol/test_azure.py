@@ -43,7 +43,7 @@ def test_what_is_shown_has_no_query(deployment: str | None, version: str | None,
     assert AzureResource(f"{ENDPOINT}?k=secret", deployment, version).base_url == shown
 
 
-HINT = "\nhint: give what is before /openai, as in https://my-resource.openai.azure.com"
+HINT = "\nhint: pass the part before /openai, as in https://my-resource.openai.azure.com"
 
 
 @pytest.mark.parametrize(

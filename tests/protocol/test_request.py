@@ -408,7 +408,7 @@ def test_what_are_no_headers(headers: Any, message: str) -> None:
 def test_headers_of_the_framing_are_ours(name: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         check_headers({name: "v"})
-    assert message_of(caught.value) == f"the header {name.lower()} is set by firsttoken: it can't be given"
+    assert message_of(caught.value) == f"the header {name.lower()} is set by firsttoken and can't be overridden"
 
 
 @pytest.mark.parametrize(

@@ -207,7 +207,7 @@ def test_the_wait_that_was_asked_for_is_an_attribute() -> None:
             {},
             (
                 "the server answered 407 Proxy Authentication Required\n"
-                "hint: the proxy wants a user and a password: http://user:password@host:port"
+                "hint: the proxy requires a user and a password: http://user:password@host:port"
             ),
         ),
         (
@@ -283,7 +283,7 @@ def test_the_server_says_whether_its_refusal_may_pass(status: int, told: str, re
         (
             400,
             b"Client sent an HTTP request to an HTTPS server.",
-            "this port wants TLS: base_url must begin with https://",
+            "this port expects TLS: base_url must begin with https://",
         ),
     ],
 )

@@ -114,5 +114,5 @@ def test_a_host_that_needs_idna_2008(host: str, encoded: str, monkeypatch: pytes
     with pytest.raises(ConfigurationError) as caught:
         ascii_host(host, "base_url")
     assert message_of(caught.value) == (
-        f"base_url: the host {host!r} needs IDNA 2008\nhint: give it in ASCII (xn--…), or install the package idna"
+        f"base_url: the host {host!r} needs IDNA 2008\nhint: write it in ASCII (xn--…) or install the package idna"
     )

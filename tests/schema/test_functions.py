@@ -159,7 +159,7 @@ def test_the_function_with_the_name_of_the_call_is_called() -> None:
     with pytest.raises(ResponseFormatError) as caught:
         call("{}", "explode").invoke(functions)
     assert str(caught.value) == "the model called 'explode', which is not one of the functions"
-    assert caught.value.hint == "the functions are now, cached, sell; tell the model by a tool message"
+    assert caught.value.hint == "the functions are now, cached, sell; tell the model in a tool message"
 
 
 # pydantic

@@ -126,8 +126,8 @@ def test_a_dataclass_of_pydantics_in_a_struct_is_refused_with_a_hint() -> None:
     for use in (lambda: parsed({"sized": [{}]}, SizedHolder), lambda: json_schema_format(SizedHolder)):
         with pytest.raises(ConfigurationError) as caught:
             use()
-        assert str(caught.value) == "SizedHolder holds Sized, a dataclass of pydantic's, and is none itself"
-        assert caught.value.hint == "make Sized a pydantic.BaseModel, or all of them types of pydantic's"
+        assert str(caught.value) == "SizedHolder holds Sized, a pydantic dataclass, but is not a pydantic type itself"
+        assert caught.value.hint == "make Sized a pydantic.BaseModel, or make all of them pydantic types"
 
 
 class Counted(msgspec.Struct):

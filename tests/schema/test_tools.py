@@ -216,7 +216,7 @@ REFUSED: list[tuple[Any, str]] = [
     (foreign, "foreign can't be a tool: its parameter a is of a type without a JSON schema, list["),
     (unresolved, "the annotations of unresolved can't be resolved: name 'Missing' is not defined"),
     (Shop.sell, "sell can't be a tool: its parameter self has no annotation"),
-    (lambda: None, "'<lambda>' can't be the name of a tool: letters, digits, _ and - can, 64 of them"),
+    (lambda: None, "'<lambda>' can't be the name of a tool: expected at most 64 letters, digits, _ and -"),
     (functools.partial(print, "x"), "a tool must be a dict or a function, not builtin_function_or_method"),
     (Place, "a tool must be a dict or a function, not StructMeta"),
     (print, "a tool must be a dict or a function, not builtin_function_or_method"),

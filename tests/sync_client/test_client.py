@@ -97,7 +97,7 @@ def test_a_call_that_can_not_be_made(make_client: MakeClient) -> None:
     streamed = chat_completion_request("m", "Hi", stream=True)
     with pytest.raises(ConfigurationError, match="hint: use chat_completion_stream"):
         client.chat_completion(streamed)
-    with pytest.raises(ConfigurationError, match="expected a ChatCompletionRequest, or the name of a model, not dict"):
+    with pytest.raises(ConfigurationError, match="expected a ChatCompletionRequest or the name of a model, not dict"):
         client.chat_completion_stream({"model": "m"})
     with pytest.raises(ConfigurationError, match="timeout must be a Timeout, not float"):
         client.chat_completion(REQUEST, timeout=1.5)

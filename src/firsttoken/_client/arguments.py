@@ -21,7 +21,7 @@ def as_request(request: object, messages: object, fields: Mapping[str, object]) 
         if given:
             raise ConfigurationError(
                 f"{', '.join(given)} can't be combined with a request",
-                hint=f"put {'it' if len(given) == 1 else 'them'} into the request, or give model and messages alone",
+                hint="put it into the request" if len(given) == 1 else "put them into the request",
             )
         return request
     model = fields.pop("model", None) if request is None else request
@@ -29,7 +29,7 @@ def as_request(request: object, messages: object, fields: Mapping[str, object]) 
         raise ConfigurationError("neither a request nor a model was given", hint=_EXAMPLE)
     if not isinstance(model, str):
         raise ConfigurationError(
-            f"expected a ChatCompletionRequest, or the name of a model, not {type(model).__name__}",
+            f"expected a ChatCompletionRequest or the name of a model, not {type(model).__name__}",
             hint=_EXAMPLE,
         )
     if messages is None:
@@ -44,7 +44,7 @@ def callback_in(request: object, second: object, on_chunk: object) -> tuple[obje
     """The messages and the callback of a call: beside a request the second argument is the callback."""
     if isinstance(request, ChatCompletionRequest) and callable(second):
         if on_chunk is not None:
-            raise ConfigurationError("on_chunk was given twice", hint="give it as the second argument or by its name")
+            raise ConfigurationError("on_chunk was given twice", hint="pass it as the second argument or as on_chunk=")
         return None, second
     return second, on_chunk
 
@@ -61,5 +61,5 @@ def check_is_sync(on_chunk: object) -> None:
     if inspect.iscoroutinefunction(called) or inspect.iscoroutinefunction(getattr(called, "__call__", None)):  # noqa: B004
         raise ConfigurationError(
             "on_chunk is an async function, which the sync client can't await",
-            hint="use AsyncClient, or give a plain function",
+            hint="use AsyncClient, or pass a plain function",
         )

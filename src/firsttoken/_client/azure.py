@@ -69,8 +69,8 @@ def _key_headers(api_key: str | None, token_provider: TokenProvider | None) -> d
             raise ConfigurationError("api_key and token_provider are mutually exclusive", hint="pass only one")
         if not callable(token_provider):
             raise ConfigurationError(
-                f"token_provider must be a function that gives a token, not {type(token_provider).__name__}",
-                hint="as azure.identity.get_bearer_token_provider makes one",
+                f"token_provider must be a function that returns a token, not {type(token_provider).__name__}",
+                hint="for example azure.identity.get_bearer_token_provider(…)",
             )
         return {}
     if api_key is None:

@@ -181,7 +181,7 @@ def _to_error(
     request = machine.settings
     match error:
         case httpx2.UnsupportedProtocol() | httpx2.InvalidURL():
-            return ConfigurationError(f"httpx2 can't be asked for {request.route.endpoint.origin.scheme}://…: {error}")
+            return ConfigurationError(f"httpx2 does not support {request.route.endpoint.origin.scheme}://…: {error}")
         case httpx2.ConnectTimeout() | httpx2.PoolTimeout():
             return _connect_timeout(error, request)
         case httpx2.TimeoutException():

@@ -39,8 +39,8 @@ def bearer(token: object) -> str:
     """
     if not isinstance(token, str) or not token:
         raise ConfigurationError(
-            f"the token provider must give a str, not {'an empty one' if token == '' else type(token).__name__}",
-            hint="an async one is for AsyncClient" if hasattr(token, "__await__") else None,
+            f"the token provider must return a str, not {'an empty one' if token == '' else type(token).__name__}",
+            hint="an async token provider needs AsyncClient" if hasattr(token, "__await__") else None,
         )
     return f"Bearer {check_header_value('the token', token)}"
 

@@ -211,5 +211,5 @@ def check_http_client(http_client: object, wanted: Literal["Client", "AsyncClien
         if value is not None:
             raise ConfigurationError(
                 f"{name} applies only to firsttoken's own connections, not to http_client",
-                hint=f"give {name} to the httpx2 client" if name == "proxy" else "give verify= to the httpx2 client",
+                hint=f"pass {name} to the httpx2 client" if name == "proxy" else "pass verify= to the httpx2 client",
             )

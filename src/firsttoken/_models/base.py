@@ -64,7 +64,7 @@ class _EmptyExtra(dict[str, object]):
     __slots__ = ()
 
     def _refuse(self, *_: object, **__: object) -> Never:
-        raise TypeError("this object has no extra fields, and what a server sent can't be added to: copy it first")
+        raise TypeError("extra is read-only on an object without extra fields: copy the object first")
 
     __setitem__ = setdefault = update = __ior__ = _refuse  # pyright: ignore[reportAssignmentType]
 

@@ -272,7 +272,7 @@ class ChatCompletion(Received):
         if into is None:
             if self._response_type is None:
                 raise ConfigurationError(
-                    "the request has no type for its answer",
+                    "no type to parse the answer into",
                     hint="completion.parse(SomeType), or chat_completion_request(…, response_format=SomeType)",
                 )
             into = self._response_type.type

@@ -154,10 +154,10 @@ def result_text(value: object) -> str | Sequence[Mapping[str, object]]:
         return json.dumps(value, ensure_ascii=False, default=to_json_types)
     except _NOT_JSON as error:
         raise ConfigurationError(
-            f"the result of a tool must be text or have JSON, not {type(value).__name__}: {error}",
+            f"the result of a tool must be text or JSON-serializable, not {type(value).__name__}: {error}",
             hint="decode bytes, or return text"
             if isinstance(value, BYTES)
-            else "return text, or what JSON has: dicts, lists, numbers",
+            else "return text, or values that JSON has: dicts, lists, numbers",
         ) from error
 
 

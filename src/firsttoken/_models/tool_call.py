@@ -112,7 +112,7 @@ class ToolCall(ResponseObject):
         if self.name not in named:
             raise ResponseFormatError(
                 f"the model called {self.name!r}, which is not one of the functions",
-                hint=f"the functions are {', '.join(named)}; tell the model by a tool message",
+                hint=f"the functions are {', '.join(named)}; tell the model in a tool message",
             )
         return named[self.name]
 

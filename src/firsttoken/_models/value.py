@@ -121,7 +121,7 @@ def check_object(value: object, kind: type) -> dict[str, object]:
     try:
         found = as_object(to_plain(value))
     except RecursionError as error:
-        raise ResponseFormatError(f"a {kind.__name__} must not be nested so deeply") from error
+        raise ResponseFormatError(f"the {kind.__name__} is nested too deeply") from error
     if found is None:
         raise ResponseFormatError(f"a {kind.__name__.lstrip('_')} must be a JSON object, not {type(value).__name__}")
     return found

@@ -31,14 +31,14 @@ class AzureResource:
         path = path.rstrip("/")
         if path.endswith(("/openai", "/openai/v1", "/chat/completions")) or "/openai/deployments" in path:
             raise ConfigurationError(
-                f"endpoint must not contain the path of the API: {path}", hint=f"give what is before /openai, {_HINT}"
+                f"endpoint must not contain the path of the API: {path}", hint=f"pass the part before /openai, {_HINT}"
             )
         version = "v1" if api_version is None else _checked_version(api_version)
         self._is_v1 = version in _V1_VERSIONS
         if self._is_v1 and deployment is not None:
             raise ConfigurationError(
                 "deployment= requires a dated api_version",
-                hint="pass api_version= or set OPENAI_API_VERSION; or leave deployment out, and name it as the model",
+                hint="pass api_version= or set OPENAI_API_VERSION; or omit deployment and use it as the model",
             )
         self._path = f"{path}/openai/{'v1' if self._is_v1 else 'deployments'}"
         self._deployment = None if deployment is None else _segment(deployment, "deployment")

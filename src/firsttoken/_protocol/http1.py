@@ -200,7 +200,7 @@ class ResponseParser:
         if self._deferred_error is not None:
             self._fail(self._deferred_error)
         elif self._decoder is not None and not self._decoder.ended:
-            self._fail(StreamTruncatedError("the compressed body ended before its data did"))
+            self._fail(StreamTruncatedError("the compressed body is truncated"))
 
     def _fail(self, failure: ChatCompletionError) -> None:
         self.failure = self.failure or without_traceback(failure)

@@ -165,7 +165,7 @@ def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
         if not name or not _TOKEN.issuperset(name):
             raise ConfigurationError(f"invalid header name: {name!r}")
         if lower in _FRAMING_HEADERS:
-            raise ConfigurationError(f"the header {lower} is set by firsttoken: it can't be given")
+            raise ConfigurationError(f"the header {lower} is set by firsttoken and can't be overridden")
         checked[lower] = check_header_value(lower, value)
     return checked
 

@@ -17,7 +17,7 @@ _HINTS = {
     401: "is api_key= (or OPENAI_API_KEY, AZURE_OPENAI_API_KEY) the key of this server?",
     403: "the key is valid but lacks permission for this",
     404: "check the name of the model (or deployment) and base_url (most servers want it to end in /v1)",
-    407: "the proxy wants a user and a password: http://user:password@host:port",
+    407: "the proxy requires a user and a password: http://user:password@host:port",
 }
 
 MAX_MESSAGE = 1000
@@ -321,7 +321,7 @@ def _hint(status: int, headers: Mapping[str, str], body: bytes) -> str | None:
     if status in (400, 422, 501) and (hint := _options_hint(body.decode("latin-1"))):
         return hint
     if status == 400 and _wants_tls(body):
-        return "this port wants TLS: base_url must begin with https://"
+        return "this port expects TLS: base_url must begin with https://"
     if 300 <= status <= 399:
         location = headers.get("location")
         to = f" to {location[:200]!r}" if location else ""

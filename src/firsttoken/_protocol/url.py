@@ -128,7 +128,7 @@ def _international(host: str, what: str) -> str:
         if encoded.decode("idna") != normalize("NFC", host.lower()):
             raise ConfigurationError(
                 f"{what}: the host {host!r} needs IDNA 2008",
-                hint="give it in ASCII (xn--…), or install the package idna",
+                hint="write it in ASCII (xn--…) or install the package idna",
             ) from None
         return encoded.decode("ascii")
     return idna.encode(host, uts46=True).decode("ascii")

@@ -271,8 +271,8 @@ def check_readable(type_: object) -> None:
         seen.add(part)
         if is_pydantic_type(part):
             raise ConfigurationError(
-                f"{name_of(type_)} holds {name_of(part)}, a dataclass of pydantic's, and is none itself",
-                hint=f"make {name_of(part)} a pydantic.BaseModel, or all of them types of pydantic's",
+                f"{name_of(type_)} holds {name_of(part)}, a pydantic dataclass, but is not a pydantic type itself",
+                hint=f"make {name_of(part)} a pydantic.BaseModel, or make all of them pydantic types",
             )
         waiting += get_args(part)
         if hasattr(part, "__struct_fields__") or hasattr(part, "__dataclass_fields__"):

@@ -52,7 +52,7 @@ def function_tool(
     shown = name or name_of_function(function)
     if _NAME.fullmatch(shown) is None:
         raise ConfigurationError(
-            f"{shown!r} can't be the name of a tool: letters, digits, _ and - can, 64 of them",
+            f"{shown!r} can't be the name of a tool: expected at most 64 letters, digits, _ and -",
             hint="as in function_tool(function, name=…)",
         )
     words, described = read_docstring(documented(function))

@@ -169,7 +169,7 @@ def _require_no_loop() -> None:
         asyncio.get_running_loop()
     except RuntimeError:
         return
-    raise ConfigurationError("run() can't be called where an event loop runs", hint="use arun(), or a thread")
+    raise ConfigurationError("run() can't be called from a running event loop", hint="use arun(), or a thread")
 
 
 for _name in __all__:

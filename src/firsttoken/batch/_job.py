@@ -242,11 +242,11 @@ def _add(ids: IdTable, row: Row, flag: int) -> int:
     except ValueError:
         if ids.get(row.id) & (SEEN | STARTED):
             raise InputError(
-                f"row {row.number}: the id {row.id!r} stands for another row as well, with another content"
+                f"row {row.number}: the id {row.id!r} is also that of another row, with different content"
             ) from None
         raise InputError(
-            f"row {row.number}: the output has the id {row.id!r} with another content: another prompt, model or option",
-            hint="name another file for the output, or give the row another id",
+            f"row {row.number}: the output has the id {row.id!r} with different content: prompt, model or options",
+            hint="use another output file, or change the id of the row",
         ) from None
 
 

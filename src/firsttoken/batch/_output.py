@@ -206,7 +206,7 @@ def _lines(path: Path) -> "Iterator[tuple[_Line, int]]":
 
 
 def _foreign(path: Path, number: int) -> InputError:
-    return InputError(f"{path}, line {number}: not the output of a batch", hint="name another file for the output")
+    return InputError(f"{path}, line {number}: not the output of a batch", hint="use another output file")
 
 
 def _complete_lines(path: Path) -> Iterator[bytes]:

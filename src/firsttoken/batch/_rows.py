@@ -182,7 +182,7 @@ class RowReader:
                 body.setdefault(name, value)
         model = self._model or body.get("model") or self._default_model
         if not isinstance(model, str):
-            raise _ProblemError("the row names no model, and no model was given for all")
+            raise _ProblemError("the row has no model, and no default model was given")
         body["model"] = model
         body["messages"] = _messages(body.get("messages"))
         return body
