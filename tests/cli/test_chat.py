@@ -392,7 +392,7 @@ def test_commands_take_back_change_and_save(tmp_path: Path) -> None:
     def answer(request: Request) -> str:
         return f"To {request.messages[-1]['content']}"
 
-    with ScriptedServer(answer) as server, Chatting(tmp_path, "--base-url", server.base_url) as chat:
+    with ScriptedServer(answer) as server, Chatting(tmp_path, "--base-url", server.base_url, columns=240) as chat:
         chat.wait_for_prompt()
         for line, shown in [
             ("One", "^To One$"),
@@ -402,8 +402,8 @@ def test_commands_take_back_change_and_save(tmp_path: Path) -> None:
             ("/system Be brief.", "^Be brief\\.$"),
             ("Three", "^To Three$"),
             ("/tokens", "^27 tokens sent, 6 received, in 3 answers$"),
-            (f"/save {tmp_path}/saved.jsonl", "^5 messages saved in"),
-            (f"/save {tmp_path}/saved.md", "^5 messages saved in"),
+            (f"/save {tmp_path}/saved.jsonl", "^5 messages saved in "),
+            (f"/save {tmp_path}/saved.md", "^5 messages saved in "),
             ("/HELP", "^Ctrl-D +end the chat$"),
             ("/nonsense", "^firsttoken: unknown command /nonsense$"),
             (f"/load {tmp_path}/saved.md", "is not a transcript: line 1"),
