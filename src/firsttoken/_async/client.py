@@ -53,7 +53,7 @@ class AsyncClient(AsyncCalls):
         observer: sees each call; see `firsttoken.types.Observer`.
 
     Raises:
-        ConfigurationError: one of them can't be used, or the key for OpenAI's own address is missing.
+        ConfigurationError: an argument is invalid, or the key for OpenAI's own address is missing.
     """
 
     @conceal_arguments
@@ -130,7 +130,7 @@ class AsyncClient(AsyncCalls):
         The others are as for the class.
 
         Raises:
-            ConfigurationError: one of them can't be used, or the endpoint or the key is missing.
+            ConfigurationError: an argument is invalid, or the endpoint or the key is missing.
         """
         from firsttoken._client.azure import AzureConfig
 

@@ -1,4 +1,4 @@
-"""What the methods of both clients are called with: a request, or a model, messages and fields."""
+"""The arguments of both clients' methods: a request, or a model, messages and fields."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -10,7 +10,7 @@ _EXAMPLE = 'as in client.chat_completion("gpt-5-mini", "Why is the sky blue?")'
 
 
 def as_request(request: object, messages: object, fields: Mapping[str, object]) -> ChatCompletionRequest:
-    """The request that a call is made with.
+    """The request of a call.
 
     Raises:
         ConfigurationError: both a request and fields were given, or no messages, or an unknown field.
@@ -41,7 +41,7 @@ def as_request(request: object, messages: object, fields: Mapping[str, object]) 
 
 
 def callback_in(request: object, second: object, on_chunk: object) -> tuple[object, object]:
-    """The messages and the callback of a call: beside a request the second argument is the callback."""
+    """The messages and the callback of a call: after a request, the second argument is the callback."""
     if isinstance(request, ChatCompletionRequest) and callable(second):
         if on_chunk is not None:
             raise ConfigurationError("on_chunk was given twice", hint="pass it as the second argument or as on_chunk=")
@@ -50,12 +50,12 @@ def callback_in(request: object, second: object, on_chunk: object) -> tuple[obje
 
 
 def check_is_sync(on_chunk: object) -> None:
-    """Check that a callback of the sync client is not one to be awaited.
+    """Check that the callback of the sync client is not an async function.
 
     Raises:
-        ConfigurationError: it is.
+        ConfigurationError: it is one.
     """
-    import inspect  # here, so that whoever has no callback does not wait for it
+    import inspect  # here, so that only calls with a callback load it
 
     called = getattr(on_chunk, "func", on_chunk)
     if inspect.iscoroutinefunction(called) or inspect.iscoroutinefunction(getattr(called, "__call__", None)):  # noqa: B004

@@ -1,4 +1,4 @@
-"""What a client of Azure OpenAI was made with, checked."""
+"""The configuration of a client for Azure OpenAI."""
 
 import os
 
@@ -13,12 +13,12 @@ from firsttoken.errors import ConfigurationError
 
 
 class AzureConfig(ClientConfig):
-    """What a client of Azure OpenAI was made with, checked. Of the variables for OpenAI itself none is looked at.
+    """The checked configuration of a client for Azure OpenAI. OpenAI's own environment variables are ignored.
 
     Args: as those of `firsttoken.Client.azure`, the common ones checked.
 
     Raises:
-        ConfigurationError: one of them can't be used, or endpoint or key are missing.
+        ConfigurationError: an argument is invalid, or the endpoint or the key is missing.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class AzureConfig(ClientConfig):
 
 
 def _key_headers(api_key: str | None, token_provider: TokenProvider | None) -> dict[str, str]:
-    """The header with the key that was given, else with that of the environment, where a token goes before a key."""
+    """The header with the given key, else the one from the environment, where a token takes precedence over a key."""
     if token_provider is not None:
         if api_key is not None:
             raise ConfigurationError("api_key and token_provider are mutually exclusive", hint="pass only one")

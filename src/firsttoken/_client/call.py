@@ -1,4 +1,4 @@
-"""What both drivers do alike: their machine and who watches it, and which event of it a failure is."""
+"""What both drivers share: the machine, its watcher, and the mapping from failures to the machine's events."""
 
 import copy
 import time
@@ -17,7 +17,7 @@ _Error = TypeVar("_Error", bound=BaseException)
 
 
 class DrivenConnection(Protocol):
-    """What of a connection matters when it is lost."""
+    """What the driver needs to know of a lost connection."""
 
     is_reused: bool
 
@@ -50,7 +50,7 @@ class BaseCall:
         self.machine = CallMachine(request, clock(), jitter=_jitter, wall_clock=time.time, listener=self._watcher)
 
     def _ask_for_token(self) -> object:
-        """What the token provider gives: a token, or something to await for it. The caller's code, without any lock."""
+        """What the token provider returns: a token or an awaitable. The caller's code runs without any lock."""
         provider = self._request.token_provider
         try:
             return None if provider is None else provider()
@@ -83,7 +83,7 @@ class BaseCall:
             machine.connection_failed(error)
 
     def _lose_connection(self, connection: DrivenConnection | None, error: Exception | None, now: float) -> None:
-        """Report the end of a connection: by its peer (None), or by an error."""
+        """Report the end of a connection: by an error, or by its peer (None)."""
         machine = self.machine
         is_untaken = None if connection is None else connection.is_untaken(at_eof=error is None)
         if connection is not None:
@@ -94,7 +94,7 @@ class BaseCall:
             machine.connection_lost(error, now, is_untaken=is_untaken)
 
     def _raise_outcome(self) -> None:
-        """Raise what the call has ended with, if that is an error or the caller's own doing."""
+        """Raise the error that the call has ended with, or `AbortedError` where the caller stopped it."""
         error = self.machine.error
         if error is not None:
             raise copy_error(error)
@@ -103,25 +103,25 @@ class BaseCall:
 
 
 def _jitter() -> float:
-    import random  # here, since most programs retry nothing
+    import random  # here, since most programs never retry
 
-    return random.random()  # noqa: S311 - it spreads retries, it guards nothing
+    return random.random()  # noqa: S311 - it spreads retries, no secret depends on it
 
 
 def copy_error(error: _Error) -> _Error:
-    """A copy to raise: the traceback of what is raised refers to all that keeps the original. The cause stays."""
+    """A copy to raise: a traceback of the original would keep its frames alive. The cause stays."""
     copied = copy.copy(error)
     copied.__cause__ = error.__cause__
     return copied
 
 
 def token_provider_error(error: Exception) -> RuntimeError:
-    """What to raise for a token provider's `StopIteration`, which would end the caller's loop as if it were the end."""
+    """The error in place of a token provider's `StopIteration`, which would end the caller's loop silently."""
     return RuntimeError(f"the token provider raised {type(error).__name__}")
 
 
 def concurrency_error() -> ConfigurationError:
-    """What a stream raises where two want to read it; the one that waits is not disturbed."""
+    """The error of a second reader of a stream; the first one is not disturbed."""
     return ConfigurationError(
         "the stream is already being read by another thread or task", hint="give each a stream of its own"
     )

@@ -1,4 +1,4 @@
-"""What a client was made with, checked; and the calls that it prepares."""
+"""The checked configuration of a client, and the calls that it prepares."""
 
 import math
 import os
@@ -25,12 +25,12 @@ OPENAI_BASE_URL = "https://api.openai.com/v1"
 
 
 class ClientConfig:
-    """What a client was made with, checked.
+    """The checked configuration of a client.
 
     Args: as those of `firsttoken.Client`, the common ones checked.
 
     Raises:
-        ConfigurationError: one of them can't be used, or the key for OpenAI's own address is missing.
+        ConfigurationError: an argument is invalid, or the key for OpenAI's own address is missing.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class ClientConfig:
     def _init_common(
         self, headers: dict[str, str], token_provider: TokenProvider | None, common: CommonSettings
     ) -> None:
-        """Keep what is alike for all servers."""
+        """Set what is the same for all servers."""
         _log_as_the_environment_says()
         self.timeout = common.timeout
         self.max_retries = common.max_retries
@@ -84,7 +84,7 @@ class ClientConfig:
         self._proxies: dict[Origin, Proxy | None] = {}
 
     def __copy__(self) -> Self:
-        twin = type(self).__new__(type(self))  # a pickle's way would leave the key out
+        twin = type(self).__new__(type(self))  # pickling would leave the key out
         vars(twin).update(vars(self))
         return twin
 
@@ -98,7 +98,7 @@ class ClientConfig:
         warn_of_left_out([name for name in left_out if name.removeprefix("the header ") not in self.headers])
 
     def _restore(self, left_out: list[str]) -> None:
-        """Take from the environment what a pickle had to leave out."""
+        """Restore from the environment what a pickle leaves out."""
         self.endpoint = chat_completions_endpoint(self.base_url)
         key = os.environ.get("OPENAI_API_KEY")
         if key and "the header authorization" in left_out:
@@ -127,7 +127,7 @@ class ClientConfig:
         max_retries: int | None,
         headers: Mapping[str, str] | None,
     ) -> PreparedRequest:
-        """What one call will do; nothing of `request` is needed afterwards.
+        """Prepare one call; `request` is not needed afterwards.
 
         Raises:
             ConfigurationError: the call can't be made.
@@ -167,7 +167,7 @@ class ClientConfig:
     def prepare_models(
         self, *, timeout: Timeout | None, max_retries: int | None, headers: Mapping[str, str] | None
     ) -> PreparedRequest:
-        """What a call that lists the models will do. It costs nothing: limiter and observer are not told of it.
+        """Prepare a call that lists the models. It costs nothing, so the limiter and the observer don't see it.
 
         Raises:
             ConfigurationError: the call can't be made.
@@ -190,7 +190,7 @@ class ClientConfig:
     def _route(
         self, endpoint: Endpoint, headers: Mapping[str, str] | None, *, streamed: bool, method: Method = "POST"
     ) -> Route:
-        """Where a call goes; made once, unless the call has headers of its own, or a caller's own client may have."""
+        """Where a call goes; made once, unless the call or a caller's own client has headers."""
         key = endpoint, streamed
         is_shared = not headers and self.http_client is None
         route = self._routes.get(key) if is_shared else None
@@ -233,12 +233,12 @@ def _check_n(n: object) -> int:
 
 
 def _unquoted(text: str) -> str:
-    """Without the quotes around it, which `docker --env-file` leaves."""
+    """The text without surrounding quotes, which `docker --env-file` keeps."""
     return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
 
 
 def _key(key: str) -> str:
-    """A key as it is meant: without quotes around it, and without `Bearer`; one with blanks is refused."""
+    """The key without surrounding quotes and without `Bearer`."""
     if not isinstance(key, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         return key
     key = _unquoted(key)
@@ -249,15 +249,15 @@ _default_observer: "Observer | None" = None
 
 
 def set_default_observer(observer: "Observer | None") -> None:
-    """Have the calls of every client without an observer of its own observed: those that begin from now on."""
+    """Observe all calls, from now on, of clients without an observer of their own."""
     global _default_observer
     _default_observer = observer
 
 
 def observer_of_call(observer: "Observer | None") -> "Observer | None":
-    """The observer that a client was given, else the one for all clients; it also logs where somebody reads the log.
+    """The client's observer, else the default one; it also logs where a log handler is set up.
 
-    Nothing is imported for that: whoever wants a log has imported `logging`, or set `FIRSTTOKEN_LOG`.
+    `logging` is not imported for this: who wants a log has imported it, or has set `FIRSTTOKEN_LOG`.
     """
     observer = _default_observer if observer is None else observer
     if "logging" not in sys.modules:

@@ -1,7 +1,7 @@
 """A caller's own httpx2 client as a connection: what both drivers share.
 
-Owns the request as httpx2 takes it, the response as bytes of HTTP/1.1 (so that all decisions stay with the core), and
-what an exception of httpx2 means. Refuses to wait; only loaded where a client was given.
+It builds httpx2's request, turns the response into bytes of HTTP/1.1 (so that all decisions stay with the core), and
+maps exceptions. It never waits, and is only loaded where a client was given.
 
 Sources: httpx2's documentation of its exceptions, its timeouts, and its extensions "timeout" and "trace".
 """
@@ -30,20 +30,20 @@ from firsttoken.errors import (
 )
 
 _FRAMING = (b"content-length", b"transfer-encoding", b"connection", b"upgrade")
-"""Headers of the connection, which is httpx2's: what comes of it is framed anew."""
+"""Headers about the connection, which httpx2 has handled: the body is framed anew."""
 
 END = b"0\r\n\r\n"
 """The end of the body, as `encode_chunk` would have it."""
 
 _MARGIN_S = 1.0
-"""How much later than our own deadlines those of httpx2 are: they only clear up behind a wait that was given up."""
+"""How much later httpx2's timeouts are than our deadlines: they only clean up after a wait that was abandoned."""
 
 _LONGEST_S = 1e6
 
 _PACKAGES = frozenset(
     {"httpx2", "httpcore2", "h11", "h2", "hpack", "hyperframe", "anyio", "asyncio", "uvloop", "socksio", "ssl"}
 )
-"""An exception that is raised in one of these is not the caller's own."""
+"""An exception raised in one of these does not come from the caller's code."""
 
 _OWN_TYPES = (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, httpx2.CookieConflict, OSError)
 
@@ -51,12 +51,12 @@ _OWN_TYPES = (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, httpx2.Co
 def request_for(
     client: httpx2.Client | httpx2.AsyncClient, request: PreparedRequest, trace: object = None
 ) -> httpx2.Request:
-    """The request of a call, with what the client adds to each request: its headers, cookies and parameters.
+    """The request of a call, with the headers, cookies and parameters that the client adds to each request.
 
     Args:
         client: the caller's own.
-        request: of the call; its headers win over the client's.
-        trace: receives what httpcore2 does with the request; None if it is not needed.
+        request: of the call; its headers override the client's.
+        trace: receives the events of httpcore2; None if not needed.
 
     Raises:
         ConfigurationError: the client is closed, or rejects the URL.
@@ -81,16 +81,16 @@ def request_for(
 
 
 def _limit_s(*limits_s: float | None, margin_s: float = _MARGIN_S) -> float | None:
-    """The longest of some deadlines, with a margin; None where one is none, or more than a socket can wait."""
+    """The longest of some deadlines, with a margin; None where one is None, or longer than a socket can wait."""
     longest_s = max(_LONGEST_S if limit_s is None else limit_s + margin_s for limit_s in limits_s)
     return None if longest_s >= _LONGEST_S else longest_s
 
 
 class ConnectionTrace:
-    """Whether a request went over a connection that had served another, by the events of httpcore2.
+    """Tells by the events of httpcore2 whether a request went over a reused connection.
 
     Attributes:
-        is_reused: it did.
+        is_reused: whether it did.
     """
 
     def __init__(self) -> None:
@@ -98,14 +98,14 @@ class ConnectionTrace:
         self._has_connected = False
 
     def on_event(self, event: str) -> None:
-        """Take an event of httpx2's extension "trace"."""
+        """Receive an event of httpx2's extension "trace"."""
         if event.endswith((".connect_tcp.complete", ".connect_unix_socket.complete")):
             self._has_connected = True
         elif event.endswith(".send_request_headers.started"):
             self.is_reused, self._has_connected = not self._has_connected, False
 
     def is_stale(self, error: BaseException, response: httpx2.Response | None) -> bool:
-        """Whether an error says that the connection was closed while it was idle."""
+        """Whether an error means that the connection was closed while it was idle."""
         gone = isinstance(error, httpx2.ReadError | httpx2.WriteError) or _is_silent_end(error)
         return self.is_reused and response is None and gone
 
@@ -115,13 +115,13 @@ def _is_silent_end(error: BaseException) -> bool:
 
 
 def sent_secrets(response: httpx2.Response) -> tuple[str, ...]:
-    """The secrets of what was sent, with those that the client has added: by its `auth`, cookies and parameters."""
+    """The secrets in what was sent, including those that the client added by its `auth`, cookies and parameters."""
     request = response.request
     return long_enough([*secrets_of_headers(request.headers), *secrets_of_query(request.url.query.decode("latin-1"))])
 
 
 def encode_head(response: httpx2.Response) -> bytes:
-    """The head of a response as HTTP/1.1 has it, for a body in pieces made by `encode_chunk`."""
+    """The head of a response in HTTP/1.1, for a chunked body whose pieces `encode_chunk` makes."""
     lines = [b"HTTP/1.1 %d" % response.status_code]
     hidden = (*_FRAMING, b"content-encoding") if response.is_stream_consumed else _FRAMING
     lines += [
@@ -134,12 +134,12 @@ _ONE_LINE = bytes.maketrans(b"\r\n\0", b"   ")  # a mock's header may have a sec
 
 
 def encode_chunk(piece: bytes) -> bytes:
-    """A piece of the body as HTTP/1.1 has it: its length, and it."""
+    """A piece of the body as a chunk of HTTP/1.1."""
     return b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
 
 
 def buffered_body(response: httpx2.Response) -> Iterator[bytes]:
-    """The body that a hook of the caller has read, or that a mock made at once; without its coding."""
+    """The body that a hook of the caller has read or a mock has made, already decoded."""
     if response.content:
         yield response.content
 
@@ -147,13 +147,13 @@ def buffered_body(response: httpx2.Response) -> Iterator[bytes]:
 def map_exception(
     error: BaseException, machine: Machine, response: httpx2.Response | None, trace: ConnectionTrace
 ) -> BaseException:
-    """What to raise in place of an exception that came out of a client; itself where it is the caller's own.
+    """What to raise in place of an exception of a client; the exception itself where it comes from the caller's code.
 
     Args:
-        error: of httpx2, or of what the caller's hooks, authentication and transports raised.
-        machine: of the call; which deadline is next says what a timeout of httpx2 means.
-        response: whose body was being read; None where there was no head yet.
-        trace: of the request; the loss of a stale connection stays one of the system's own errors.
+        error: raised by httpx2, or by the caller's hooks, authentication or transport.
+        machine: of the call; its next deadline tells what a timeout of httpx2 means.
+        response: whose body was being read; None before the head.
+        trace: of the request; the loss of a stale connection becomes a `ConnectionResetError`.
     """
     if not isinstance(error, _OWN_TYPES) and not raised_in_httpx2(error.__traceback__):
         return error
@@ -167,7 +167,7 @@ def map_exception(
 
 
 def raised_in_httpx2(traceback: TracebackType | None) -> bool:
-    """Whether a builtin exception was raised by httpx2 and what is below it, and not by code of the caller."""
+    """Whether a builtin exception was raised by httpx2 or below it, not by the caller's code."""
     name = ""
     while traceback is not None:
         name = traceback.tb_frame.f_globals.get("__name__", "")
@@ -211,7 +211,7 @@ def _to_error(
 def _connect_timeout(error: httpx2.TimeoutException, request: PreparedRequest) -> APITimeoutError:
     deadlines = Deadlines(request.timeout, clock(), request.address)
     deadlines.connecting(clock())
-    if request.timeout.connect_s is None:  # its own limits are another's then: a mock's, or those of a hook
+    if request.timeout.connect_s is None:  # then the limit is not ours, but that of a mock or a hook
         return APITimeoutError(f"no connection to {request.address}: {error}", phase="connect")
     failure = deadlines.error()
     if isinstance(error, httpx2.PoolTimeout):
@@ -246,6 +246,6 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _root(error: BaseException) -> Exception:
-    """The system's own error at the bottom of httpx2's, whose words and number say most."""
+    """The system's error at the root of httpx2's, which has the most precise message and number."""
     roots = [cause for cause in _causes(error) if isinstance(cause, OSError)]
     return plain_error(roots[-1]) if roots else Exception(str(error) or type(error).__name__)

@@ -1,4 +1,4 @@
-"""Keys stay where they are: neither in the frames of an error's traceback nor in pickles."""
+"""Keeps keys out of the frames of an error's traceback, and out of pickles."""
 
 import copy
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ _Result = TypeVar("_Result")
 
 
 def conceal_arguments(function: Callable[_Args, _Result]) -> Callable[_Args, _Result]:
-    """Have a `ConfigurationError` leave a function without its frames: crash reporters show their variables."""
+    """Raise a function's `ConfigurationError` without its frames: crash reporters show their variables."""
 
     @wraps(function)
     def call(*args: _Args.args, **kwargs: _Args.kwargs) -> _Result:
@@ -63,7 +63,7 @@ def _without_user(proxy: str | None) -> str | None:
 def warn_of_left_out(left_out: list[str]) -> None:
     """Log what an unpickled client lacks."""
     if left_out:
-        import logging  # here, since it takes its time to load
+        import logging  # here, since it is slow to load
 
         logging.getLogger("firsttoken").warning(
             "left out of the pickle of a client, since it is secret: %s", ", ".join(left_out)
@@ -71,9 +71,9 @@ def warn_of_left_out(left_out: list[str]) -> None:
 
 
 class CopyableClient:
-    """What copies and pickles of both clients are: the same settings, and connections of their own.
+    """Copies and pickles of both clients: the same settings, with connections of their own.
 
-    A pickle holds no secret: the key is then that of the environment where it is unpickled.
+    A pickle contains no secret: the key comes from the environment where it is unpickled.
     """
 
     _config: "ClientConfig"
@@ -89,7 +89,7 @@ class CopyableClient:
         return self.__copy__()
 
     def __reduce__(self) -> tuple[object, ...]:
-        import pickle  # here, since it takes its time to load
+        import pickle  # here, since it is slow to load
 
         ssl_context, http_client, max_idle = self._connection_settings
         for name, value in (("ssl_context", ssl_context), ("http_client", http_client)):
@@ -102,7 +102,7 @@ _Client = TypeVar("_Client", bound=CopyableClient)
 
 
 def made_with(kind: type[_Client], config: "ClientConfig", settings: tuple[Any, Any, int]) -> _Client:
-    """A client of its configuration and the settings of its connections, which were checked."""
+    """A client from its configuration and the settings of its connections, which were checked."""
     client = kind.__new__(kind)
     client._init(config, *settings)
     return client

@@ -8,11 +8,10 @@ What a call does with a limiter, for each attempt to send its request::
         permit.accepted()                           # a response with a success status has begun
     permit.release(outcome)                         # always, however the attempt ended
 
-`release` may be called at any time, from any thread, and more than once: before the permit was granted it gives up the
-place in the queue and wakes who waits, whose `wait` then returns False. That is how `close()` and cancellation end a
-wait. A retry makes a permit of its own, with a higher `attempt`, and goes ahead of calls that have not started yet.
+`release` may be called at any time, from any thread, and more than once: before the permit was granted it leaves the
+queue and wakes the waiting call, whose `wait` then returns False. That is how `close()` and cancellation end a wait. A retry makes a permit of its own, with a higher `attempt`, and goes ahead of calls that have not started yet.
 
-The accounting is `firsttoken._protocol.limits`'s; here are the lock, the queue and the waiting.
+The accounting is in `firsttoken._protocol.limits`; here are the lock, the queue and the waiting.
 """
 
 import heapq
@@ -32,7 +31,7 @@ from firsttoken._protocol.limits import STOPPED, AttemptResult, LimiterState
 from firsttoken.errors import ConfigurationError
 
 BYTES_PER_TOKEN: Final = 4
-"""Of JSON in most languages, roughly."""
+"""A rough estimate for JSON in most languages."""
 
 
 class Permit:
@@ -103,7 +102,7 @@ class Permit:
         def wake() -> None:
             try:
                 loop.call_soon_threadsafe(event.set)
-            except RuntimeError:  # the loop was closed, and nobody waits there any more
+            except RuntimeError:  # the loop was closed: nothing waits there any more
                 pass
 
         self._wake = wake
@@ -150,7 +149,7 @@ class _Gate:
     """The accounting and the queue, under a lock. Belongs to one process.
 
     A stream that the garbage collector finds releases its permit at any point of any thread, in one that holds the lock
-    too. So `release` never waits for the lock: whoever holds it looks after it was given back.
+    too. So `release` never waits for the lock: its holder checks again after releasing it.
     """
 
     def __init__(self, state: LimiterState) -> None:
@@ -170,9 +169,9 @@ class _Gate:
         self._settle()
 
     def advance(self, permit: Permit) -> float | None:
-        """When to call again: infinite if only on being woken, None when the wait is over."""
+        """When to call again: infinite if only when woken, None when the wait is over."""
         with self._lock:
-            permit._next_look_at = -math.inf  # it is looking: it needs no waking
+            permit._next_look_at = -math.inf  # it is awake: it needs no waking
             ready_at = self._grant()
             is_first = bool(self._queue) and self._queue[0][2] is permit
             permit._next_look_at = ready_at if is_first else math.inf
@@ -191,12 +190,12 @@ class _Gate:
         self._settle()
 
     def release(self, permit: Permit, outcome: AttemptResult) -> None:
-        if os.getpid() == self.process:  # else a forked child's copy, whose lock may never be free
+        if os.getpid() == self.process:  # else it is a forked child's copy, whose lock may never be released
             self._released.append((permit, outcome))
             self._settle()
 
     def _settle(self) -> None:
-        """Count what was released, unless who holds the lock will."""
+        """Account for released permits, unless the lock's holder will."""
         while self._released and self._lock.acquire(blocking=False):
             try:
                 while self._released:
@@ -218,7 +217,7 @@ class _Gate:
         permit._notify()
 
     def _grant(self) -> float:
-        """Let start what may; returns when the first of the queue may, which is woken if it would look later."""
+        """Grant the permits that may start; return when the next one may. It is woken if it would check later."""
         while self._queue:
             permit = self._queue[0][2]
             if not permit._is_released:
@@ -245,8 +244,8 @@ class Limiter:
     429 or 503 with `Retry-After` no call of any of the clients sends a request before that time (60 s at most), and
     then they come back little by little, those that were refused before all others.
 
-    May be shared by clients, threads, tasks and event loops. A forked child starts with a limiter of the same limits,
-    on which nothing runs; copies and pickles are the same limiter wherever they meet in one process.
+    May be shared by clients, threads, tasks and event loops. A forked child starts with a fresh limiter of the same
+    limits; copies and pickles are the same limiter within one process.
 
     Args:
         concurrency: how many requests may be under way at once; None for any number.
@@ -326,7 +325,7 @@ class Limiter:
 
 
 def estimated_tokens(body: bytes) -> int:
-    """What a request may use, by its size."""
+    """The tokens that a request may use, estimated by its size."""
     return len(body) // BYTES_PER_TOKEN
 
 
@@ -338,7 +337,7 @@ def _require_above_zero(name: str, value: float | None) -> None:
 
 _limiters: WeakValueDictionary[str, Limiter] = WeakValueDictionary()
 _unpickled: deque[Limiter] = deque(maxlen=64)
-"""Those that a worker process was sent live on from one task to the next."""
+"""Keeps the limiters that a worker process received alive from one task to the next."""
 
 
 def _restore(cls: type[Limiter], limits: tuple[int | None, float | None, float | None], limiter_id: str) -> Limiter:

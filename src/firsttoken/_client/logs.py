@@ -1,7 +1,7 @@
 """Log lines of calls, by the logger "firsttoken": what was sent where, what came, and when. Never a key, never content.
 
 A line at DEBUG for each request, response head and end, at INFO for each retry and each failure, at WARNING where an
-answer was lost in the middle. `FIRSTTOKEN_LOG=debug` or `info` writes them to stderr, for scripts and the command.
+answer broke off. `FIRSTTOKEN_LOG=debug` or `info` writes them to stderr, for scripts and the command.
 """
 
 import logging
@@ -19,7 +19,7 @@ LOGGER = logging.getLogger("firsttoken")
 
 
 def log_to_stderr(level: str) -> None:
-    """Write the lines of a level and above to stderr; once, however many clients there are."""
+    """Log a level and above to stderr; once, however many clients there are."""
     LOGGER.setLevel(logging.DEBUG if level.strip().lower() == "debug" else logging.INFO)
     if not any(isinstance(handler, _StderrHandler) for handler in LOGGER.handlers):
         handler = _StderrHandler()
@@ -32,7 +32,7 @@ class _StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]
 
 
 class LoggingObserver(Observer):
-    """Logs each call, and hands everything on to the caller's own observer.
+    """Logs each call, and passes everything on to the caller's own observer.
 
     Args:
         other: the caller's own; None where there is none.
@@ -141,7 +141,7 @@ class _CallLog(CallObserver):
 
 
 def reason_of(error: ChatCompletionError) -> str:
-    """What has failed, without the message: that may quote the answer."""
+    """What has failed, without the message, which may quote the answer."""
     words = [type(error).__name__]
     if isinstance(error, APIStatusError):
         words += [str(word) for word in (error.status, error.code) if word is not None]

@@ -19,23 +19,23 @@ if TYPE_CHECKING:
     from firsttoken._models.observer import Observer
 
 MIN_SECRET_LENGTH = 8
-"""Keys that are shorter are placeholders for servers that want none; masking "test" would only garble messages."""
+"""Shorter keys are placeholders for servers that need none; masking "test" would only garble messages."""
 
 
 def long_enough(words: Iterable[str]) -> tuple[str, ...]:
-    """The words that are secrets, each once."""
+    """The words that are long enough to be secrets, each once."""
     return tuple(dict.fromkeys(word for word in words if len(word) >= MIN_SECRET_LENGTH))
 
 
 TokenProvider = Callable[[], object]
-"""Gives the token for one request, or something to await for it."""
+"""Returns the token for one request, or an awaitable of it."""
 
 
 def bearer(token: object) -> str:
-    """The value of the header `authorization`, for what a token provider gave.
+    """The value of the header `authorization`, from what a token provider returned.
 
     Raises:
-        ConfigurationError: it is not a token. The message does not show it.
+        ConfigurationError: it is not a token. The message does not contain it.
     """
     if not isinstance(token, str) or not token:
         raise ConfigurationError(
@@ -46,11 +46,11 @@ def bearer(token: object) -> str:
 
 
 class Route:
-    """Where requests go and with which headers; made once for all requests of a client that are alike.
+    """Where requests go, and with which headers; made once for all equal requests of a client.
 
     Args:
         endpoint: of the server.
-        proxy: which the requests go through.
+        proxy: that the requests go through.
         headers: of the requests, names in lower case.
         client_headers: those that a caller's own client adds.
         method: of the requests; a GET has no body.
@@ -59,8 +59,8 @@ class Route:
         address: the server's, for messages.
         route_address: the server's and the proxy's, for messages.
         head: of a request, up to the value of `content-length`.
-        secrets: what no error may show.
-        pool_key: connections of the same key are alike.
+        secrets: texts that no error may contain.
+        pool_key: connections with the same key are interchangeable.
     """
 
     __slots__ = (
@@ -107,7 +107,7 @@ class Route:
         self.pool_key: tuple[object, ...] = (origin, proxy)
 
     def with_headers(self, headers: Mapping[str, str]) -> "Route":
-        """This route with other headers, whose keys are secrets too."""
+        """This route with other headers, whose keys count as secrets too."""
         route = copy.copy(self)
         route.headers = dict(headers)
         route.secrets = long_enough((*self.secrets, *secrets_of_headers(headers)))
@@ -193,7 +193,7 @@ class PreparedRequest:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What no error may show."""
+        """Texts that no error may contain."""
         return self.route.secrets
 
     @property

@@ -1,4 +1,4 @@
-"""What a client of either kind, and of any server, is made with besides where it is and the key: checked."""
+"""The settings that all clients share, for any server: all but its address and key. They are checked here."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -27,12 +27,12 @@ class HTTPClient(Protocol):
 
 
 class CommonSettings:
-    """What all clients are made with.
+    """The checked settings that all clients share.
 
-    Args: as those of `firsttoken.Client`; and before them the class of httpx2 that `http_client` must be of.
+    Args: as those of `firsttoken.Client`; before them, the class of httpx2 that `http_client` must be an instance of.
 
     Raises:
-        ConfigurationError: one of them can't be used.
+        ConfigurationError: an argument is invalid.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ MAX_WAIT_VARIABLE = "FIRSTTOKEN_MAX_WAIT_S"
 
 
 def max_wait_s(environment: Mapping[str, str]) -> float | None:
-    """What `FIRSTTOKEN_MAX_WAIT_S` says; None where it is not set.
+    """The value of `FIRSTTOKEN_MAX_WAIT_S`; None where it is not set.
 
     Raises:
         ConfigurationError: it is not a number above 0.
@@ -122,7 +122,7 @@ def max_wait_s(environment: Mapping[str, str]) -> float | None:
 
 
 def limited_timeout(timeout: Timeout, longest_s: float | None) -> Timeout:
-    """The timeout, cut to `FIRSTTOKEN_MAX_WAIT_S`, but for `connect_s` and `total_s`: they bound no silence."""
+    """The timeout, cut to `FIRSTTOKEN_MAX_WAIT_S`, except `connect_s` and `total_s`, which don't bound a silence."""
     if longest_s is None:
         return timeout
     waits_s = {
@@ -143,10 +143,10 @@ def check_count(name: str, count: int) -> int:
 
 
 def check_reasoning_tags(tags: object) -> tuple[str, str] | None:
-    """The opening and the closing tag of reasoning, if they can be told apart.
+    """The opening and the closing tag of reasoning, if they differ.
 
     Raises:
-        ConfigurationError: they are not two texts, or one is blank.
+        ConfigurationError: they are not two different texts, or one is blank.
     """
     if tags is None:
         return None
@@ -185,10 +185,10 @@ def check_http_client(http_client: object, wanted: Literal["Client", "AsyncClien
     Args:
         http_client: what was given.
         wanted: which of httpx2's classes it must be of.
-        excluded: the settings that only our own connections have, None where they were not given.
+        excluded: settings that apply only to our own connections; None where not given.
 
     Raises:
-        ConfigurationError: it is something else, one of `excluded` was given too, or httpx2 is not installed.
+        ConfigurationError: it has another type, one of `excluded` was given too, or httpx2 is not installed.
     """
     try:
         import httpx2

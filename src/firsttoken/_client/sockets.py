@@ -1,4 +1,4 @@
-"""What both drivers do with sockets, and the clock that their deadlines are by."""
+"""What both drivers do with sockets, and the clock of their deadlines."""
 
 import os
 import select
@@ -24,7 +24,7 @@ class AbortedError(Exception):
 
 
 class Waker:
-    """Ends a wait of another thread, or of the one whose signal handler calls `set`, in which an event may deadlock."""
+    """Ends a wait of another thread, or of its own thread from a signal handler, where an `Event` may deadlock."""
 
     __slots__ = ("_lock",)
 
@@ -33,7 +33,7 @@ class Waker:
         self._lock.acquire()
 
     def wait(self, wait_s: float) -> None:
-        """Wait for so many seconds, or until `set` is called, or was since the last wait."""
+        """Wait for `wait_s` seconds, or until `set` is called (or was, since the last wait)."""
         self._lock.acquire(timeout=min(max(0.0, wait_s), threading.TIMEOUT_MAX))
 
     def set(self) -> None:
@@ -64,7 +64,7 @@ def raise_foreign(error: BaseException) -> None:
 
 
 def new_socket(family: socket.AddressFamily) -> socket.socket:
-    """A TCP socket that does not block, sends at once, and keeps its connection alive."""
+    """A non-blocking TCP socket with TCP_NODELAY and keep-alive."""
     sock: socket.socket | None = None
     try:
         sock = socket.socket(family, socket.SOCK_STREAM)
@@ -81,7 +81,7 @@ def new_socket(family: socket.AddressFamily) -> socket.socket:
 
 
 def resolve_host(host: str, port: int, flags: int = 0) -> list[Address]:
-    """What the system's resolver says; with `AI_NUMERICHOST` at once, and nothing where the host is a name.
+    """The addresses from the system's resolver; with `AI_NUMERICHOST` without waiting, and none if the host is a name.
 
     Raises:
         OSError: the host is unknown.
@@ -98,7 +98,7 @@ def resolve_host(host: str, port: int, flags: int = 0) -> list[Address]:
 
 
 def wait_until_ready(sock: socket.socket, wait_s: float, *, reading: bool = False, writing: bool = False) -> bool:
-    """Whether a socket can be read or written, or has failed, within so many seconds."""
+    """Whether a socket becomes readable or writable, or fails, within `wait_s` seconds."""
     if hasattr(select, "poll"):
         poll = select.poll()
         poll.register(sock, (select.POLLIN if reading else 0) | (select.POLLOUT if writing else 0))
@@ -110,8 +110,8 @@ def wait_until_ready(sock: socket.socket, wait_s: float, *, reading: bool = Fals
 def is_untaken(sock: socket.socket, sent_bytes: int) -> bool | None:
     """Whether the peer's system has acknowledged none of the bytes sent last; None where that can't be known.
 
-    What was acknowledged may have been read by the server. What was not has reached nobody who would act on it: a
-    connection that the server has closed refuses it.
+    Acknowledged bytes may have been read by the server. Unacknowledged ones have not been, since a connection that the
+    server has closed refuses them.
 
     Args:
         sock: a TCP socket.
@@ -132,7 +132,7 @@ def is_untaken(sock: socket.socket, sent_bytes: int) -> bool | None:
 
 
 def plain_error(error: OSError) -> OSError:
-    """The system's own words for what asyncio says with an address in it."""
+    """The error with the system's message, where asyncio's has an address in it."""
     if error.errno and str(error.strerror).startswith("Connect call failed"):
         return OSError(error.errno, os.strerror(error.errno))
     return error

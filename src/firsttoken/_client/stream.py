@@ -1,4 +1,4 @@
-"""What both streams share: views of their call, and the values of an answer that is JSON."""
+"""What both streams share: views of their call, and partial values of a JSON answer."""
 
 import enum
 from collections import deque
@@ -55,7 +55,7 @@ _Call = TypeVar("_Call", bound=CallProtocol)
 class StreamBase(Generic[_Call]):
     """What both streams are: views of the answer so far."""
 
-    # Defaults of the class, so that one whose constructor failed can be dropped.
+    # Class defaults, so that `__del__` works on an object whose constructor failed.
     _call: _Call | None = None
     _is_closed = False
     _event_builder: "EventBuilder | None" = None
@@ -87,7 +87,7 @@ class StreamBase(Generic[_Call]):
         return ChatCompletion(complete=False) if self._call is None else self._call.completion()
 
     def _events(self) -> "EventBuilder":
-        """The maker of this stream's events, kept so that a second loop goes on where the first was left."""
+        """The builder of this stream's events, kept so that a second loop continues where the first stopped."""
         if self._event_builder is None:
             from firsttoken._protocol.events import EventBuilder
 
@@ -98,7 +98,7 @@ class StreamBase(Generic[_Call]):
         return 0 if self._call is None else self._call.machine.chunks_yielded
 
     def _incomplete_error(self) -> ChatCompletionError | ConfigurationError:
-        """The error of the stream, or that it was stopped."""
+        """The error of the stream, or one that says that it was stopped."""
         failure = None if self._call is None else self._call.machine.error
         if failure is not None:
             return copy_error(failure)
@@ -116,10 +116,10 @@ class StreamBase(Generic[_Call]):
 
 
 def check_no_gap(seen: int, yielded: int) -> None:
-    """Check that whoever makes something of all chunks has seen all of them.
+    """Check that no chunk was taken from the stream in another way.
 
     Raises:
-        ConfigurationError: it has not.
+        ConfigurationError: one was.
     """
     if seen != yielded:
         raise ConfigurationError(
@@ -129,7 +129,7 @@ def check_no_gap(seen: int, yielded: int) -> None:
 
 
 class StreamLike(Protocol):
-    """What the value of a stream is made of."""
+    """What partial values need to know of a stream."""
 
     _pending: deque[ChatCompletionChunk]
 
@@ -160,10 +160,10 @@ class PartialBase(Generic[_Stream]):
         self._stream = stream
         self._json = PartialJSON()
         self._seen = 0  # chunks that are in `_json`
-        self._failed = False  # and the failure is to be raised after the value that was given instead
+        self._failed = False  # the failure is raised after the value that was yielded in its place
 
     def _resync(self) -> None:
-        """Start anew with the complete text where chunks were taken from the stream in another way."""
+        """Start over with the complete text if chunks were taken from the stream in another way."""
         yielded = self._stream._chunks_yielded()
         if yielded != self._seen:
             self._json = PartialJSON()
@@ -171,7 +171,7 @@ class PartialBase(Generic[_Stream]):
             self._seen = yielded
 
     def _feed(self, chunk: ChatCompletionChunk) -> bool:
-        """Add a chunk and those that are pending after it: the work of a read, done at once.
+        """Add a chunk and those pending after it, all at once: work is per read.
 
         Returns:
             Whether there is another value.

@@ -11,8 +11,8 @@ from firsttoken.errors import ConfigurationError
 class TLSContexts:
     """The contexts of a client.
 
-    truststore holds a lock of its context for the whole of a handshake, so that a server which never answers would
-    stop all other threads. Hence a context serves one handshake at a time, and there are as many as are needed.
+    truststore holds a lock of its context during a handshake, so that a server that never answers would block all other
+    threads. So each context serves one handshake at a time, and more are made when needed.
 
     Args:
         given: the caller's own context, used for all connections; None for the system's trust store.
@@ -36,7 +36,7 @@ class TLSContexts:
             return _system_context()
 
     def give_back(self, context: ssl.SSLContext) -> None:
-        """Take a context back when its handshake is over."""
+        """Return a context when its handshake is over."""
         if context is not self._given:
             self._free.append(context)
 

@@ -43,10 +43,10 @@ def _observe(observer: Observer, request: PreparedRequest) -> CallObserver | Non
 
 
 class CallWatcher:
-    """Tells an observer and a permit of a call. Never raises.
+    """Notifies an observer and a permit of a call's events. Never raises.
 
     Attributes:
-        permit: of the attempt; None before it was asked for.
+        permit: of the attempt; None before it was requested.
     """
 
     __slots__ = ("_began_at", "_observer", "_request", "_sent_after_s", "permit")
@@ -121,7 +121,7 @@ def _failed(error: ChatCompletionError) -> AttemptResult:
 
 
 def _ended(outcome: Outcome, completion: ChatCompletion, sent_after_s: float) -> AttemptResult:
-    """What a limiter receives: times from the sending of the request, without the wait for a permit."""
+    """The result for a limiter: its times count from the sending of the request, without the wait for a permit."""
     usage, timing = completion.usage, completion.timing
     first_token_s = None if timing is None else timing.time_to_first_token_s
     return AttemptResult(
@@ -133,7 +133,7 @@ def _ended(outcome: Outcome, completion: ChatCompletion, sent_after_s: float) ->
 
 
 def _call(method: Callable[_Args, None], *args: _Args.args, **kwargs: _Args.kwargs) -> None:
-    """Call an observer; what it raises is none of the call's business."""
+    """Call an observer; what it raises is logged and dropped."""
     try:
         method(*args, **kwargs)
     except Exception:

@@ -48,7 +48,7 @@ def _argument_error(called: str, names: tuple[str, ...], args: tuple[object, ...
     name = min(unknown)
     if name in _OF_OPENAI:
         return ArgumentError(f"{called} has no field {name!r}", hint=_OF_OPENAI[name])
-    import difflib  # here, since it takes its time to load
+    import difflib  # here, since it is slow to load
 
     close = difflib.get_close_matches(name, names, n=1)
     hints = [f"did you mean {close[0]}?"] if close else []

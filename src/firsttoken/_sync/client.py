@@ -51,7 +51,7 @@ class Client(Calls):
         observer: sees each call; see `firsttoken.types.Observer`.
 
     Raises:
-        ConfigurationError: one of them can't be used, or the key for OpenAI's own address is missing.
+        ConfigurationError: an argument is invalid, or the key for OpenAI's own address is missing.
     """
 
     @conceal_arguments
@@ -127,7 +127,7 @@ class Client(Calls):
         The others are as for the class.
 
         Raises:
-            ConfigurationError: one of them can't be used, or the endpoint or the key is missing.
+            ConfigurationError: an argument is invalid, or the endpoint or the key is missing.
         """
         from firsttoken._client.azure import AzureConfig
 
