@@ -26,7 +26,7 @@ OnChunk = Callable[[ChatCompletionChunk], object] | Callable[[ChatCompletionChun
 
 
 class AsyncCalls(CopyableClient):
-    """What a client can be asked to do; how it is made and closed is in `client`."""
+    """The methods of a client that call a server; how it is made and closed is in `client`."""
 
     _pool: ConnectionPool
 
@@ -37,7 +37,7 @@ class AsyncCalls(CopyableClient):
         max_retries: int | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> list[str]:
-        """List the ids of the models that the server has, in its order: `GET /models`.
+        """List the ids of the server's models, in its order: `GET /models`.
 
         Neither the limiter nor the observer sees it.
 

@@ -36,7 +36,7 @@ _thread_local = threading.local()
 
 
 def _read_buffer() -> memoryview:
-    """Memory to read into: one piece a thread, since a loop reads one connection after the other.
+    """Memory to read into: one buffer a thread, since a loop reads one connection after the other.
 
     asyncio would otherwise get a quarter of a MiB from the system for each read, and give it back: two page faults a
     chunk. Where a read waits in the system with its buffer (Windows), each connection has its own.
@@ -48,7 +48,7 @@ def _read_buffer() -> memoryview:
 
 
 class ConnectionListener(Protocol):
-    """Receives what a connection brings."""
+    """Receives what a connection reports."""
 
     def on_data(self, data: bytes) -> None:
         """Bytes were read."""
@@ -59,12 +59,12 @@ class ConnectionListener(Protocol):
         ...
 
     def on_exception(self, error: BaseException) -> None:
-        """Code of the caller, in a client of its own, has raised this."""
+        """The caller's code, in a client of its own, has raised this."""
         ...
 
 
 class Connection(asyncio.BufferedProtocol):
-    """One connection, first to be opened, then for one request after another.
+    """One connection: it is opened, then serves one request after another.
 
     Attributes:
         is_reused: whether it has served a request before.
@@ -89,7 +89,7 @@ class Connection(asyncio.BufferedProtocol):
     def __init__(self) -> None:
         self.is_reused = False
         self.listener: ConnectionListener | None = None
-        self._early = b""  # of a response that began before its request was sent
+        self._early = b""  # of a response that began before its request was sent completely
         self._sent_bytes = 0
         self._transport: asyncio.Transport | None = None
         self._socket: socket.socket | None = None
@@ -101,7 +101,7 @@ class Connection(asyncio.BufferedProtocol):
     async def open(
         self, origin: Origin, proxy: Proxy | None, ssl_context: "ssl.SSLContext | None", deadline: float
     ) -> None:
-        """Connect: look up, TCP, the proxy's tunnel, TLS.
+        """Connect: name lookup, TCP, the proxy's tunnel, TLS.
 
         Args:
             origin: where to.
@@ -149,7 +149,7 @@ class Connection(asyncio.BufferedProtocol):
         finally:
             self._handshake = None
             if handshake.done() and not handshake.cancelled():
-                handshake.exception()  # asyncio complains of one that nobody has seen; whoever was cancelled has not
+                handshake.exception()  # else asyncio may log it as never retrieved
 
     def _do_handshake(self, tls: "TLSSession", data: memoryview | None) -> None:
         """Continue the handshake; notify who waits for its end."""
@@ -182,13 +182,13 @@ class Connection(asyncio.BufferedProtocol):
             self._deliver(early)
 
     def pause(self) -> None:
-        """Read no further: the listener has enough."""
+        """Pause reading: the listener has enough."""
         if self._transport is not None and not self.is_paused and not self._transport.is_closing():
             self.is_paused = True
             self._transport.pause_reading()
 
     def resume(self) -> None:
-        """Read on."""
+        """Resume reading."""
         if self._transport is not None and self.is_paused and not self._transport.is_closing():
             self.is_paused = False
             self._transport.resume_reading()
@@ -197,14 +197,14 @@ class Connection(asyncio.BufferedProtocol):
         """Whether the server has received nothing of the last request; None where that can't be known.
 
         Args:
-            at_eof: whether the server has closed the connection, which acknowledges what it has read; a reset does not.
+            at_eof: whether the connection ended with a FIN; a reset does not tell what was received.
         """
         if self._socket is None or not at_eof:
             return not self._sent_bytes
         return is_untaken(self._socket, self._sent_bytes)
 
     def is_alive(self) -> bool:
-        """Whether an idle connection is still open, has sent all, and nothing waits to be read from it."""
+        """Whether an idle connection is still open, has sent everything, and has nothing to read."""
         transport, sock = self._transport, self._socket
         if transport is None or sock is None or transport.is_closing() or transport.get_write_buffer_size():
             return False
@@ -222,7 +222,7 @@ class Connection(asyncio.BufferedProtocol):
         if transport is not None:
             try:
                 transport.abort()
-            except RuntimeError:  # its loop is closed, and closes nothing any more
+            except RuntimeError:  # its loop is closed
                 if self._socket is not None:
                     self._socket.close()
 
@@ -233,7 +233,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = cast("asyncio.Transport", transport)  # by protocol: uvloop's is not a subclass
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's guess is always the same
-        """Where the next read goes; what it brings is taken out before anybody else reads."""
+        """The buffer for the next read; its bytes are taken out before any other connection reads."""
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -246,11 +246,11 @@ class Connection(asyncio.BufferedProtocol):
             self._deliver(bytes(self._buffer[:nbytes]))
 
     def _deliver(self, data: bytes) -> None:
-        """Pass on what was read; where nobody waits for it yet, keep it, unless the connection was idle."""
+        """Pass on what was read; keep it if there is no listener yet, unless the connection was idle."""
         if self.listener is not None:
             self.listener.on_data(data)
         elif self.is_reused:
-            self.close()  # an idle connection has nothing to say
+            self.close()  # data on an idle connection
         else:
             self._early += data
             self.pause()
@@ -307,7 +307,7 @@ class Connection(asyncio.BufferedProtocol):
 
 
 async def _connect(host: str, port: int, deadline: float) -> socket.socket:
-    """Try the addresses in turn, each for its share of the time, so that a dead one does not use it up."""
+    """Try the addresses in turn, each for its share of the time, so that a dead one does not use it all."""
     loop = asyncio.get_running_loop()
     addresses = await _resolve(host, port)
     failure: Exception = OSError(errno.EADDRNOTAVAIL, "the host has no address")
@@ -332,7 +332,7 @@ async def _connect(host: str, port: int, deadline: float) -> socket.socket:
 
 
 async def _resolve(host: str, port: int) -> list[Address]:
-    """The addresses of a host; one that is an address needs no thread to be looked up in."""
+    """The addresses of a host; a numeric one needs no lookup in a thread."""
     numeric = resolve_host(host, port, socket.AI_NUMERICHOST)
     return numeric or await asyncio.get_running_loop().run_in_executor(None, resolve_host, host, port)
 

@@ -21,14 +21,14 @@ from firsttoken.errors import ChatCompletionError, ConfigurationError
 _T = TypeVar("_T")
 
 HIGH_WATER_BYTES = 256 * 1024
-"""How much may lie unread by the caller before the connection is not read any further."""
+"""How much the caller may leave unread before the reading of the connection pauses."""
 
 
 class Call(BaseCall):
     """A request and its response.
 
     Args:
-        pool: gives the connections.
+        pool: provides the connections.
         request: what to send, and the limits.
     """
 
@@ -41,14 +41,14 @@ class Call(BaseCall):
         self._connection: Connection | None = None
         self._unread_bytes = 0
         self._exception: BaseException | None = None  # of the caller's code, in a client of its own
-        self._task: asyncio.Task[object] | None = None  # what connects, gets a token or waits for a permit
+        self._task: asyncio.Task[object] | None = None  # connects, gets a token or waits for a permit
         super().__init__(request)
 
     async def wait_for_head(self) -> None:
         """Wait until a response with a success status has begun, or the call was closed.
 
         Raises:
-            ChatCompletionError: there is none, and no retry is left.
+            ChatCompletionError: the call failed, and no retry is left.
         """
         try:
             while not self.machine.is_open(clock()):
@@ -86,7 +86,7 @@ class Call(BaseCall):
         """Wait for a response that is not streamed.
 
         Raises:
-            ChatCompletionError: there is none, and no retry is left.
+            ChatCompletionError: the call failed, and no retry is left.
         """
         try:
             action = None
@@ -99,11 +99,11 @@ class Call(BaseCall):
             self.close()
 
     def completion(self) -> ChatCompletion:
-        """The answer, or as much of it as was yielded."""
+        """The completion, as far as it was yielded."""
         return self.machine.completion
 
     def close(self) -> None:
-        """End the call, whoever waits in it; what was not yielded is dropped."""
+        """End the call, and wake who waits in it; chunks not yet yielded are dropped."""
         self._end(keep_pending=False)
 
     def detach(self) -> None:
@@ -131,7 +131,7 @@ class Call(BaseCall):
             machine.close(clock(), keep_pending=keep_pending)
             while (action := machine.next_action(clock())) in _GIVE_UP:
                 self._give_up_connection(action)
-            self._give_up_connection(Action.CLOSE)  # one that the machine does not know of yet
+            self._give_up_connection(Action.CLOSE)  # one that the machine does not know yet
         if self._task is not None:
             self._task.cancel()
         self._events.cancel_timer()
@@ -140,7 +140,7 @@ class Call(BaseCall):
     # What the connection calls.
 
     def on_data(self, data: bytes) -> None:
-        """Pass on what was read; stop the reading when the caller does not keep up."""
+        """Pass on what was read; pause reading when the caller does not keep up."""
         machine = self.machine
         machine.receive_data(data, clock())
         self._unread_bytes += len(data)
@@ -154,14 +154,14 @@ class Call(BaseCall):
         self._events.wake()
 
     def on_exception(self, error: BaseException) -> None:
-        """Keep what code of the caller has raised, for whoever waits."""
+        """Keep what the caller's code has raised, for the task that waits."""
         self._exception = error
         self._events.wake()
 
-    # What is done.
+    # The actions.
 
     def _perform(self, action: Action) -> Awaitable[None] | None:
-        """Do what the machine asks for; returns what to await, None where it is done."""
+        """Perform one action; return what to await, None if it is done."""
         match action:
             case Action.READ:
                 return self._read()
@@ -272,7 +272,7 @@ class Call(BaseCall):
             connection.close()
 
     def _finish(self) -> None:
-        """The call has ended: raise what it ended with."""
+        """The call has ended: raise its error, if there is one."""
         self._events.cancel_timer()
         self._raise_outcome()
 

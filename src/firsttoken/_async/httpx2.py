@@ -26,24 +26,24 @@ from firsttoken.errors import ChatCompletionError
 
 
 class HTTPX2Pool(ConnectionPool):
-    """Gives connections that are requests of a caller's client; which of its connections serve them is its business."""
+    """Makes a connection for each request of a caller's client, which has a connection pool of its own."""
 
     def __init__(self, client: httpx2.AsyncClient) -> None:
         super().__init__(None)
         self._client = client
 
     def acquire_idle(self, request: PreparedRequest) -> None:
-        """None: the client has the pool."""
+        """Return None: the client has the pool."""
 
     def new_connection(self, machine: Machine) -> Connection:
-        """One for the next attempt of a call."""
+        """A connection for the next attempt of a call."""
         return HTTPX2Connection(self._client, machine)
 
     async def open(self, connection: Connection, request: PreparedRequest, deadline: float) -> None:
-        """Nothing: httpx2 connects when it sends."""
+        """Do nothing: httpx2 connects when it sends."""
 
     def release(self, connection: Connection, request: PreparedRequest) -> None:
-        """Nothing: the client has it back since the body ended."""
+        """Do nothing: the client has had its connection back since the body ended."""
         connection.close()
 
 
@@ -70,15 +70,15 @@ class HTTPX2Connection(Connection):
         self._task = asyncio.get_running_loop().create_task(self._run(request), name="firsttoken-httpx2")
 
     def is_untaken(self, *, at_eof: bool) -> bool | None:
-        """None: httpx2 has no such figure."""
+        """Return None: httpx2 does not tell."""
 
     def pause(self) -> None:
-        """Read no further: the listener has enough."""
+        """Pause reading: the listener has enough."""
         self.is_paused = True
         self._may_read.clear()
 
     def resume(self) -> None:
-        """Read on."""
+        """Resume reading."""
         self.is_paused = False
         self._may_read.set()
 

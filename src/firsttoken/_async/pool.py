@@ -50,7 +50,7 @@ class _LoopShutdownHook:
 
 
 class ConnectionPool:
-    """Gives connections and takes them back; may be shared between tasks, loops and threads."""
+    """Provides connections and takes them back; may be shared between tasks, loops and threads."""
 
     def __init__(
         self, ssl_context: "ssl.SSLContext | None", max_idle: int = MAX_IDLE, max_idle_s: float = MAX_IDLE_S
@@ -69,7 +69,7 @@ class ConnectionPool:
         return None
 
     def new_connection(self, machine: Machine) -> Connection:  # noqa: ARG002 - a caller's own client needs to know
-        """One for the next attempt of a call, to be opened."""
+        """A connection for the next attempt of a call, to be opened."""
         return Connection()
 
     async def open(self, connection: Connection, request: PreparedRequest, deadline: float) -> None:
@@ -141,7 +141,7 @@ class ConnectionPool:
 
 
 def _close_expired(pool: "ref[ConnectionPool]", owner: _Owner) -> None:
-    """What a timer calls; it does not keep an unused client alive."""
+    """The callback of a timer; it does not keep an unused client alive."""
     alive = pool()
     if alive is not None:
         alive.close_expired(owner)

@@ -1,4 +1,4 @@
-"""The stream that a caller holds: an async iterator over chunks, an async context manager, and awaitable."""
+"""The stream that a caller gets: an async iterator over chunks, an async context manager, and awaitable."""
 
 from collections import deque
 from collections.abc import AsyncIterator, Generator
@@ -45,14 +45,14 @@ class AsyncChatCompletionStream(StreamBase[Call]):
         return await self._wait_for_chunk()
 
     def __await__(self) -> Generator[object, None, Self]:
-        """Open the stream, as `async with` does, and give it."""
+        """Open the stream, as `async with` does, and return it."""
         return self.__aenter__().__await__()
 
     async def __aenter__(self) -> Self:
         """Send the request and wait for the head of the response.
 
         Raises:
-            ChatCompletionError: there is an error response, or none.
+            ChatCompletionError: the server sent an error response, or no response came.
         """
         if self.state == "idle":
             await self._open()
@@ -72,31 +72,31 @@ class AsyncChatCompletionStream(StreamBase[Call]):
         return _TextIterator(self)
 
     def iter_events(self) -> "AsyncIterator[StreamEvent]":
-        """Iterate over what happens, as the events of `firsttoken.events`, of all choices.
+        """Iterate over the events of `firsttoken.events`, of all choices.
 
-        A second call goes on where the first has stopped.
+        A second call continues where the first stopped.
 
         Raises:
-            ConfigurationError: when iterated over: a chunk was taken from the stream in another way, and no event shows
-                of it.
+            ConfigurationError: while iterating: a chunk was taken from the stream in another way, so its event is
+                missing.
         """
         return _EventIterator(self, self._events())
 
     def iter_partial(self) -> AsyncIterator[object]:
-        """Iterate over the growing value of choice 0's content, which is to be JSON, as plain Python.
+        """Iterate over the growing value of choice 0's content, which must be JSON, as plain Python objects.
 
-        A value is given when it differs from the one before. Text at its end may be cut, and fields are still to come;
-        a number at its end waits until it has ended. It fits no type yet, and is none: that is `completion.parse()`,
-        once the stream has ended. A stream that fails raises after the last value, one that is stopped just ends.
+        A value is yielded when it differs from the one before. Text at its end may be cut, and fields may be missing; a
+        number at its end is left out until it is complete. It is not validated: `completion.parse()` does that, once
+        the stream has ended. A stream that fails raises after the last value; one that is stopped just ends.
 
-        What one read has brought is looked at once, and the chunks of it are yielded. What was taken from the
-        stream in another way, before or in between, is in the value all the same. Each look parses from the
-        start: up to 16 KiB of text at each read; beyond, when a 64th more has come, so that the work stays linear.
+        The chunks of one read are taken together and parsed once. Chunks taken from the stream in another way, before
+        or in between, are in the value too. Each parse begins at the start of the text: at each read up to 16 KiB,
+        then whenever a 64th more has come, so that the work stays linear.
 
         Raises:
             ConfigurationError: at once: jiter is not installed (extra `structured`).
-            ResponseFormatError: when iterated over: the content is not JSON; of what follows the JSON only the
-                end of the stream shows. The stream stays as it is.
+            ResponseFormatError: while iterating: the content is not JSON; text after the JSON is only noticed at
+                the end of the stream. The stream itself does not fail.
         """
         return PartialIterator(self)
 
@@ -142,13 +142,13 @@ class AsyncChatCompletionStream(StreamBase[Call]):
             is_pending = await call.wait_for_chunk()
         finally:
             self._is_waiting = False
-            self._pending = call.machine.pending  # also where the task was cancelled: for whoever goes on to read
+            self._pending = call.machine.pending  # also if the task was cancelled: for who continues to read
         if not is_pending:
             raise StopAsyncIteration
         return self._pending.popleft()
 
     def _begin(self) -> Call:
-        """The call, which one task at a time may wait in."""
+        """The call, in which one task at a time may wait."""
         if self._is_waiting:
             raise concurrency_error()
         if self._call is None:

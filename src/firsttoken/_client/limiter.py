@@ -9,7 +9,8 @@ What a call does with a limiter, for each attempt to send its request::
     permit.release(outcome)                         # always, however the attempt ended
 
 `release` may be called at any time, from any thread, and more than once: before the permit was granted it leaves the
-queue and wakes the waiting call, whose `wait` then returns False. That is how `close()` and cancellation end a wait. A retry makes a permit of its own, with a higher `attempt`, and goes ahead of calls that have not started yet.
+queue and wakes the waiting call, whose `wait` then returns False. That is how `close()` and cancellation end a wait. A
+retry requests a new permit with a higher `attempt`, and goes ahead of calls that have not started yet.
 
 The accounting is in `firsttoken._protocol.limits`; here are the lock, the queue and the waiting.
 """

@@ -182,7 +182,7 @@ class PartialBase(Generic[_Stream]):
             try:
                 texts.append(pending.popleft().text)
             except IndexError:
-                break  # another thread has closed the stream this moment
+                break  # another thread has just closed the stream
         self._json.add("".join(texts))
         self._seen = self._stream._chunks_yielded()
         return self._json.is_due and self._update()

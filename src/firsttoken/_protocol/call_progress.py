@@ -88,7 +88,7 @@ class CallProgress(Generic[Settings]):
 
     @property
     def completion(self) -> ChatCompletion:
-        """The answer, or as much of it as was yielded."""
+        """The completion, as far as it was yielded."""
         completion = self._reader.completion or self._reader.parser.completion
         completion.complete = self.outcome == "complete"
         completion.response = self.response

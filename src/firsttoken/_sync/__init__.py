@@ -1,1 +1,1 @@
-"""The sync client and its driver: sockets, threads and waiting around the call machine."""
+"""The sync client and its driver: sockets, threads and waiting, around the call machine."""

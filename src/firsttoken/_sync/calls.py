@@ -22,11 +22,11 @@ from firsttoken._sync.pool import ConnectionPool
 from firsttoken._sync.stream import ChatCompletionStream
 
 OnChunk = Callable[[ChatCompletionChunk], Stop | str | bytes | float | None]
-"""A callback; what it returns is only compared with `STOP`, but must not be something to await."""
+"""A callback; what it returns is only compared with `STOP`, and must not be an awaitable."""
 
 
 class Calls(CopyableClient):
-    """What a client can be asked to do; how it is made and closed is in `client`."""
+    """The methods of a client that call a server; how it is made and closed is in `client`."""
 
     _pool: ConnectionPool
 
@@ -37,7 +37,7 @@ class Calls(CopyableClient):
         max_retries: int | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> list[str]:
-        """List the ids of the models that the server has, in its order: `GET /models`.
+        """List the ids of the server's models, in its order: `GET /models`.
 
         Neither the limiter nor the observer sees it.
 

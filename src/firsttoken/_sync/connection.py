@@ -1,6 +1,6 @@
-"""A connection over a socket, plain or TLS: every wait in it has a deadline and ends when it is aborted.
+"""A connection over a socket, plain or TLS: each wait has a deadline, and ends when the connection is aborted.
 
-It does not know what the bytes mean, except those of the response to CONNECT.
+It does not interpret the bytes, except those of the response to CONNECT.
 """
 
 import errno
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
 READ_BYTES = 65536
 _SEND_BYTES = 262144
 _ABORT_CHECK_S = 0.1
-"""While a connection is being made nothing can wake the one who waits, so that it looks up this often."""
+"""Nothing can wake a thread that is connecting, so it checks this often whether it was aborted."""
 
 MAX_WAIT_S = 0.25 if sys.platform == "win32" else 3600.0
-"""On Windows a wait for a socket does not end on Ctrl-C, so that none is longer. Elsewhere: what a C timeval holds."""
+"""On Windows Ctrl-C does not end a wait for a socket, so waits are short. Elsewhere: the limit of a C timeval."""
 
 _SHORT_WAIT_S = 0.1
-"""A wait that is longer may end a little early, and be taken up again."""
+"""A longer wait may end a little early, and is then resumed."""
 
 
 class Connection:
-    """One connection, first to be opened, then for one request after another.
+    """One connection: it is opened, then serves one request after another.
 
     Attributes:
         is_reused: whether it has served a request before.
@@ -52,14 +52,14 @@ class Connection:
     def __init__(self) -> None:
         self.is_reused = False
         self._process = os.getpid()
-        self._early = b""  # of a response that began before its request was sent
+        self._early = b""  # of a response that began before its request was sent completely
         self._sent_bytes = 0
         self._socket: socket.socket | None = None
         self._aborted = False
-        self._timeout_s = 0.0  # what the socket has
+        self._timeout_s = 0.0  # the timeout that the socket has now
 
     def open(self, origin: Origin, proxy: Proxy | None, deadline: float) -> None:
-        """Connect: look up, TCP, and for https the proxy's tunnel.
+        """Connect: name lookup, TCP, and for https the proxy's tunnel.
 
         Args:
             origin: where to.
@@ -81,15 +81,15 @@ class Connection:
             self._open_tunnel(origin, proxy, deadline)
 
     def start_tls(self, context: "ssl.SSLContext", host: str, deadline: float) -> None:
-        """Put TLS on top; the certificate must be of `host`.
+        """Start TLS; the certificate must be valid for `host`.
 
         Raises:
             DeadlineError: the deadline has passed.
             AbortedError: another thread called `abort`.
             OSError: the handshake failed, or the certificate is not trusted.
         """
-        # Wrapped first, shaken hands with later: truststore holds a lock of the context while it wraps, and `abort`
-        # must find the SSLSocket, which takes the file descriptor over.
+        # Wrapped first, handshake later: truststore holds a lock of the context while it wraps, and `abort` needs the
+        # SSLSocket, which takes over the file descriptor.
         secured = self._socket = context.wrap_socket(
             self._socket_with_timeout(deadline), server_hostname=host, do_handshake_on_connect=False
         )
@@ -112,7 +112,7 @@ class Connection:
         """Send a request.
 
         Returns:
-            Whether all of it was sent; False where the server answers or closes before its end.
+            Whether all of it was sent; False if the server answers or closes the connection before.
 
         Raises:
             DeadlineError: the deadline has passed.
@@ -120,7 +120,7 @@ class Connection:
             OSError: the connection is broken.
         """
         self._sent_bytes = 0
-        if len(data) <= _SEND_BYTES:  # the system takes it at once
+        if len(data) <= _SEND_BYTES:  # the system's buffer takes it at once
             self._send_all(data, deadline)
             return True
         view = memoryview(data)
@@ -143,7 +143,7 @@ class Connection:
         return True
 
     def recv(self, deadline: float) -> bytes:
-        """Receive what is there, as soon as anything is; b"" at the end of the connection.
+        """Receive bytes as soon as there are any; b"" at the end of the connection.
 
         Raises:
             DeadlineError: the deadline has passed.
@@ -173,14 +173,14 @@ class Connection:
         """Whether the server has received nothing of the last request; None where that can't be known.
 
         Args:
-            at_eof: whether the server has closed the connection, which acknowledges what it has read; a reset does not.
+            at_eof: whether the connection ended with a FIN; a reset does not tell what was received.
         """
         if self._socket is None or not at_eof:
             return not self._sent_bytes
         return is_untaken(self._socket, self._sent_bytes)
 
     def is_alive(self) -> bool:
-        """Whether an idle connection is still open, and silent as it should be."""
+        """Whether an idle connection is still open, and has nothing to read."""
         sock = self._socket
         if sock is None or self._aborted or self._early or self._process != os.getpid():
             return False
@@ -191,7 +191,7 @@ class Connection:
             return False
 
     def abort(self) -> None:
-        """Make the thread that waits in here stop waiting. The socket stays its own to close."""
+        """Wake the thread that waits in this connection. It still has to close the socket."""
         self._aborted = True
         sock = self._socket
         if sock is None or self._process != os.getpid():
@@ -199,7 +199,7 @@ class Connection:
         shut_down(sock)
 
     def close(self) -> None:
-        """Close the socket; in a forked child only forget it, since it is the parent's."""
+        """Close the socket; in a forked child only drop it, since it belongs to the parent."""
         sock, self._socket = self._socket, None
         if sock is None:
             return
@@ -210,13 +210,13 @@ class Connection:
             sock.detach()
 
     def __del__(self) -> None:
-        if getattr(self, "_socket", None) is not None:  # a signal handler may have raised while it was made
+        if getattr(self, "_socket", None) is not None:  # a signal handler may have raised in the constructor
             self.close()
 
     def _socket_with_timeout(self, deadline: float) -> socket.socket:
-        """The socket, with a timeout that goes off by then; if earlier, whoever waits looks at the clock again.
+        """The socket, with a timeout at the deadline or a little before, after which the caller checks the clock again.
 
-        Setting a timeout is a system call. One that fits, since it was set for the read before, is left as it is.
+        Setting a timeout is a system call, so one that still fits from the read before is kept.
         """
         left_s = min(deadline - clock(), MAX_WAIT_S)
         sock = self._socket
@@ -240,7 +240,7 @@ class Connection:
             self._check(deadline)
 
     def _connect(self, addresses: list[Address], deadline: float) -> None:
-        """Try the addresses in turn, each for its share of the time, so that a dead one does not use it up."""
+        """Try the addresses in turn, each for its share of the time, so that a dead one does not use it all."""
         failure: Exception = OSError(errno.EADDRNOTAVAIL, "the host has no address")
         for position, (family, address) in enumerate(addresses):
             now_s = clock()
@@ -284,7 +284,7 @@ class Connection:
                 view = view[sent:]
 
     def _wait_for_space(self, sock: socket.socket, deadline: float) -> None:
-        """Wait until a socket can be written, or the server has something to say."""
+        """Wait until a socket can be written to or read from."""
         while True:
             left_s = min(deadline - clock(), MAX_WAIT_S)
             if wait_until_ready(sock, max(0.0, left_s), reading=True, writing=True):
@@ -292,11 +292,11 @@ class Connection:
             self._check(deadline)
 
     def _has_response(self, sock: socket.socket) -> bool:
-        """Whether a response has begun, which is kept for `recv`, or the server has closed the connection."""
+        """Whether a response has begun (its bytes are kept for `recv`) or the server has closed the connection."""
         try:
             self._early = sock.recv(READ_BYTES)
         except OSError as error:
-            if _would_block(error):  # or TLS had something of its own to say
+            if _would_block(error):  # or it was a TLS message without data
                 return False
             raise
         return True
@@ -309,16 +309,16 @@ class Connection:
 
 
 def shut_down(sock: socket.socket) -> None:
-    """Shut a socket down, which wakes whoever waits for it; the descriptor stays theirs to close."""
+    """Shut a socket down, which wakes the thread that waits for it; that thread still has to close it."""
     try:
-        # Not the method of SSLSocket: that drops the TLS layer, and the reader would get what is encrypted.
+        # Not the method of SSLSocket: that drops the TLS layer, and the reader would get encrypted bytes.
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
     except OSError as error:
-        raise_foreign(error)  # else it is not connected, or not any more
+        raise_foreign(error)  # else it is not connected (any more)
 
 
 def _would_block(error: OSError) -> bool:
-    """Whether an error says that a socket that does not block would have to wait; TLS has two errors for it."""
+    """Whether an error means that a non-blocking socket would have to wait; TLS has two errors for it."""
     return isinstance(error, BlockingIOError) or type(error).__name__ in ("SSLWantReadError", "SSLWantWriteError")
 
 
@@ -328,7 +328,7 @@ def resolve(host: str, port: int, wait: Callable[[threading.Event], None]) -> li
     Args:
         host: a name or an address.
         port: to connect to.
-        wait: waits for an event, and raises when it has waited for long enough.
+        wait: waits for an event; raises at the deadline.
 
     Raises:
         OSError: the host is unknown.

@@ -1,8 +1,8 @@
 """Drives one call over sockets: does what its machine asks for, and reports what happened.
 
-One thread at a time is in a call, and the machine is its own. `close` may be called by any other, and by a signal
-handler at any moment of the same thread: it sets a flag, wakes who waits, and leaves the rest to whoever is in the
-call, or does it itself where nobody is.
+One thread at a time is in a call and owns the machine. `close` may be called by any other thread, and by a signal
+handler at any moment of the same one: it sets a flag, wakes the waiting thread, and leaves the rest to the thread in
+the call, or does it itself if there is none.
 """
 
 import os
@@ -22,7 +22,7 @@ class Call(BaseCall):
     """A request and its response.
 
     Args:
-        pool: gives the connections.
+        pool: provides the connections.
         request: what to send, and the limits.
     """
 
@@ -32,8 +32,8 @@ class Call(BaseCall):
         self._is_settled = False
         self._pool = pool
         self._process = os.getpid()
-        self._driving = threading.Lock()  # of the thread that is in the call; nobody waits for it
-        self._lock = threading.RLock()  # guards the machine and the connection; is never held while waiting
+        self._driving = threading.Lock()  # held by the thread that is in the call; never waited for
+        self._lock = threading.RLock()  # guards the machine and the connection; never held while waiting
         self._connection: Connection | None = None
         self._waker: Waker | None = None
         super().__init__(request)
@@ -42,7 +42,7 @@ class Call(BaseCall):
         """Wait until a response with a success status has begun, or the call was closed.
 
         Raises:
-            ChatCompletionError: there is none, and no retry is left.
+            ChatCompletionError: the call failed, and no retry is left.
         """
         if not self._enter():
             return
@@ -80,7 +80,7 @@ class Call(BaseCall):
         """Wait for a response that is not streamed.
 
         Raises:
-            ChatCompletionError: there is none, and no retry is left.
+            ChatCompletionError: the call failed, and no retry is left.
         """
         self._enter()
         try:
@@ -91,20 +91,20 @@ class Call(BaseCall):
             self._leave()
 
     def completion(self) -> ChatCompletion:
-        """The answer, or as much of it as was yielded."""
+        """The completion, as far as it was yielded."""
         with self._lock:
             return self.machine.completion
 
     def close(self) -> None:
-        """End the call, whoever waits in it; what was not yielded is dropped."""
+        """End the call, and wake who waits in it; chunks not yet yielded are dropped."""
         if self._is_settled:
             return
-        if self._process != os.getpid():  # a forked child: neither the socket nor the locks are its own
+        if self._process != os.getpid():  # a forked child: socket and locks belong to the parent
             if self._connection is not None:
                 self._connection.close()
             return
         self.is_closed = True
-        with self._lock:  # so that a connection is not shut down that serves another call by then
+        with self._lock:  # else the connection might already serve another call
             if self._connection is not None:
                 self._connection.abort()
         if self._waker is not None:
@@ -113,7 +113,7 @@ class Call(BaseCall):
             self._watcher.permit.release()
         self._settle()
 
-    # Who is in the call.
+    # Entering and leaving the call.
 
     def _enter(self) -> bool:
         """Enter the call; False where it was closed."""
@@ -131,7 +131,7 @@ class Call(BaseCall):
             self._settle()
 
     def _settle(self) -> None:
-        """End a call that was closed, unless somebody is in it, who does when they leave."""
+        """End a call that was closed, unless a thread is in it, which does so when it leaves."""
         if self._connection is None and self.machine.state is State.ENDED:
             self._is_settled = True
         while not self._is_settled and self._driving.acquire(blocking=False):
@@ -140,15 +140,15 @@ class Call(BaseCall):
                     self.machine.close(clock())
                     while (action := self.machine.next_action(clock())) is not Action.FINISH:
                         self._give_up_connection(action)
-                    self._give_up_connection(Action.CLOSE)  # one that the machine does not know of yet
+                    self._give_up_connection(Action.CLOSE)  # one that the machine does not know yet
                 self._is_settled = True
             finally:
                 self._driving.release()
 
-    # What is done.
+    # The actions.
 
     def _run(self) -> Action:
-        """Do what the machine asks for, until there is something for the caller."""
+        """Perform the machine's actions until there is something for the caller."""
         action = self._next_action()
         while True:
             if action is Action.READ:
@@ -248,7 +248,7 @@ class Call(BaseCall):
     def _set_connection(self, connection: Connection) -> None:
         with self._lock:
             self._connection = connection
-            if self.is_closed:  # `close` did not see this connection
+            if self.is_closed:  # `close` has not seen this connection
                 raise AbortedError
 
     def _send(self) -> None:
@@ -265,7 +265,7 @@ class Call(BaseCall):
             machine.fail(error, clock())
             return
         except OSError as error:
-            raise_foreign(error)  # else it may have answered before it stopped to read; if not, reading says so
+            raise_foreign(error)  # else it may have answered before it stopped reading; if not, `recv` raises
         machine.sent(clock(), is_complete=is_complete)
 
     def _sleep(self) -> None:
@@ -278,7 +278,7 @@ class Call(BaseCall):
         self.machine.deadline_passed(clock())
 
     def _give_up_connection(self, action: Action) -> None:
-        with self._lock:  # so that `close` does not shut down what serves another call by then
+        with self._lock:  # else `close` might shut down what already serves another call
             connection, self._connection = self._connection, None
             if connection is None:
                 return

@@ -1,7 +1,7 @@
 """A caller's own `httpx2.Client` as a connection.
 
-httpx2 fixes how long a read may take when it sends the request, and nothing ends one early. Hence it runs in a thread
-of its own, which takes one step for each `recv`: whoever waits here can be woken at any time, and no deadline is late.
+httpx2 fixes the timeout of a read when it sends the request, and nothing ends a read early. Hence it runs in a thread
+of its own, which takes one step for each `recv`: a wait here can end at any time, and no deadline is late.
 """
 
 import contextvars
@@ -33,24 +33,24 @@ _SOCKET_EVENTS = (".connect_tcp.complete", ".connect_unix_socket.complete", ".st
 
 
 class HTTPX2Pool(ConnectionPool):
-    """Gives connections that are requests of a caller's client; which of its connections serve them is its business."""
+    """Makes a connection for each request of a caller's client, which has a connection pool of its own."""
 
     def __init__(self, client: httpx2.Client) -> None:
         super().__init__(None)
         self._client = client
 
     def acquire_idle(self, request: PreparedRequest) -> None:
-        """None: the client has the pool."""
+        """Return None: the client has the pool."""
 
     def new_connection(self, machine: Machine) -> Connection:
-        """One for the next attempt of a call."""
+        """A connection for the next attempt of a call."""
         return HTTPX2Connection(self._client, machine)
 
     def open(self, connection: Connection, request: PreparedRequest, deadline: float) -> None:
-        """Nothing: httpx2 connects when it sends."""
+        """Do nothing: httpx2 connects when it sends."""
 
     def release(self, connection: Connection, request: PreparedRequest) -> None:
-        """Nothing: the client has it back since the body ended; what is left is the thread."""
+        """End the thread; the client has had its connection back since the body ended."""
         connection.close()
 
 
@@ -73,7 +73,7 @@ class HTTPX2Connection(Connection):
         self._is_traced = False
 
     def send(self, data: bytes, deadline: float) -> bool:
-        """Have a thread for the request, which `recv` then sets in motion.
+        """Start a thread for the request; each `recv` lets it take a step.
 
         Raises:
             ConfigurationError: the client is closed, or rejects the URL.
@@ -84,12 +84,12 @@ class HTTPX2Connection(Connection):
         return True
 
     def recv(self, deadline: float) -> bytes:
-        """The next bytes of the response, as soon as there are any; b"" after its end.
+        """Receive the next bytes of the response; b"" after its end.
 
         Raises:
-            DeadlineError: the deadline has passed; the next call waits on.
+            DeadlineError: the deadline has passed; the next call continues the wait.
             AbortedError: another thread called `abort`.
-            ChatCompletionError: what httpx2 raised means this. What code of the caller raised is raised as it is.
+            ChatCompletionError: httpx2 raised, and its exception was mapped. What the caller's code raised propagates.
         """
         if not self._is_stepping and not self._aborted:
             self._is_stepping = True
@@ -107,13 +107,13 @@ class HTTPX2Connection(Connection):
             del step  # its traceback refers to this frame
 
     def abort(self) -> None:
-        """Make the thread that waits in here stop waiting, and httpx2 if its connection serves nobody else."""
+        """Wake the thread that waits here, and httpx2 if its connection serves no other request."""
         self._aborted = True
         self._results.put(None)
         self._shutdown_socket()
 
     def close(self) -> None:
-        """End the request; in a forked child do nothing, since it is the parent's."""
+        """End the request; in a forked child do nothing, since it belongs to the parent."""
         if self._is_closed or self._process != os.getpid():
             return
         self._is_closed = True
@@ -124,10 +124,10 @@ class HTTPX2Connection(Connection):
         self._requests.put(None)
 
     def is_untaken(self, *, at_eof: bool) -> bool | None:
-        """None: httpx2 has no such figure."""
+        """Return None: httpx2 does not tell."""
 
     def __del__(self) -> None:
-        """Nothing: the thread holds this object until it is closed."""
+        """Do nothing: the thread refers to this object until it is closed."""
 
     def _take_step(self, deadline: float) -> bytes | BaseException | None:
         while True:
@@ -177,7 +177,7 @@ class HTTPX2Connection(Connection):
             self._shutdown_socket()
 
     def _track_socket(self, extensions: Mapping[str, object]) -> None:
-        """Remember the socket, unless others may use it at the same time, or it could not be said when they do."""
+        """Remember the socket, unless other requests may use it, now or unnoticed later."""
         info = getattr(extensions.get("network_stream"), "get_extra_info", None)
         shared = not self._is_traced or extensions.get("http_version") == b"HTTP/2"
         sock = None if info is None or shared else info("socket")
@@ -193,5 +193,5 @@ class HTTPX2Connection(Connection):
 def _close(response: httpx2.Response) -> None:
     try:
         response.close()
-    except Exception:  # noqa: BLE001, S110 - of a transport of the caller's own, where nobody waits for it any more
+    except Exception:  # noqa: BLE001, S110 - a caller's transport raised, when nothing waits for it any more
         pass

@@ -1,6 +1,6 @@
-"""Connections for a client: an idle one, or a new one.
+"""The connections of a client, idle or new.
 
-A process has its own: what a parent left idle is not touched in a forked child.
+Each process has its own: a forked child does not touch its parent's idle connections.
 """
 
 import os
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ConnectionPool:
-    """Gives connections and takes them back; may be shared between threads."""
+    """Provides connections and takes them back; may be shared between threads."""
 
     def __init__(
         self, ssl_context: "ssl.SSLContext | None", max_idle: int = MAX_IDLE, max_idle_s: float = MAX_IDLE_S
@@ -40,7 +40,7 @@ class ConnectionPool:
         return None
 
     def new_connection(self, machine: Machine) -> Connection:  # noqa: ARG002 - a caller's own client needs to know
-        """One for the next attempt of a call, to be opened."""
+        """A connection for the next attempt of a call, to be opened."""
         return Connection()
 
     def open(self, connection: Connection, request: PreparedRequest, deadline: float) -> None:
@@ -64,7 +64,7 @@ class ConnectionPool:
         _reaper.watch(self)
 
     def close_expired(self) -> float | None:
-        """Close what has been idle for too long; return when to look again, None where nothing is idle."""
+        """Close what has been idle for too long; return when to check again, None if nothing is idle."""
         for expired in self._idle.expire(os.getpid(), clock()):
             expired.close()
         return self._idle.next_expiry(os.getpid())
@@ -84,20 +84,20 @@ class ConnectionPool:
 
 
 class _Reaper:
-    """Closes the idle connections of all clients when their time is over: a thread, as long as there are any."""
+    """Closes the expired idle connections of all clients: a thread that runs while there are any."""
 
     def __init__(self) -> None:
         self._pools: WeakSet[ConnectionPool] = WeakSet()
-        self._process = 0  # whose thread runs
+        self._process = 0  # the process whose thread runs
         self._lock = threading.RLock()
         self._waker = Waker()
 
     def watch(self, pool: ConnectionPool) -> None:
-        """See to it that a pool's idle connections are closed in time."""
+        """Have a pool's idle connections closed when they expire."""
         process = os.getpid()
         if self._process == process and pool in self._pools:
             return
-        if self._process != process:  # a forked child has no thread of its parent, but may have a copy of its lock
+        if self._process != process:  # a forked child has not its parent's thread, but maybe a copy of its held lock
             self._lock, self._waker = threading.RLock(), Waker()
         with self._lock:
             self._pools.add(pool)
@@ -107,13 +107,13 @@ class _Reaper:
                 threading.Thread(target=self._run, args=(pool.max_idle_s,), name="firsttoken-idle", daemon=True).start()
 
     def look_again(self) -> None:
-        """See at once whether there is anything left to wait for."""
+        """Check at once whether any connection is left to wait for."""
         if self._process == os.getpid():
             self._waker.set()
 
     def _run(self, wait_s: float) -> None:
         self._waker.wait(0)  # `watch` has set it
-        next_look_at: float | None = clock() + wait_s  # sooner there may be none idle, and soon again
+        next_look_at: float | None = clock() + wait_s  # none expires sooner
         while next_look_at is not None:
             self._waker.wait(next_look_at - clock())
             next_look_at = self._look()
@@ -122,7 +122,7 @@ class _Reaper:
         with self._lock:
             looks: list[float] = []
             for pool in list(self._pools):
-                self._pools.discard(pool)  # before the look, or what is released behind it would never be watched
+                self._pools.discard(pool)  # before the check, or what is released after it would never be watched
                 next_look_at = pool.close_expired()
                 if next_look_at is not None:
                     self._pools.add(pool)

@@ -1,4 +1,4 @@
-"""The stream that a caller holds: an iterator over chunks, and a context manager."""
+"""The stream that a caller gets: an iterator over chunks, and a context manager."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -44,14 +44,14 @@ class ChatCompletionStream(StreamBase[Call]):
             try:
                 return self._pending.popleft()
             except IndexError:
-                pass  # another thread has closed the stream this moment
+                pass  # another thread has just closed the stream
         return self._wait_for_chunk()
 
     def __enter__(self) -> Self:
         """Send the request and wait for the head of the response.
 
         Raises:
-            ChatCompletionError: there is an error response, or none.
+            ChatCompletionError: the server sent an error response, or no response came.
         """
         if self.state == "idle":
             self._begin().wait_for_head()
@@ -68,36 +68,36 @@ class ChatCompletionStream(StreamBase[Call]):
     def iter_text(self) -> Iterator[str]:
         """Iterate over the non-empty text of choice 0.
 
-        A character that the server cut in two surrogates comes complete, with the later piece.
+        A character that the server split into two surrogates is yielded with the second one.
         """
         return filter(None, map(_text_of, self))
 
     def iter_events(self) -> "Iterator[StreamEvent]":
-        """Iterate over what happens, as the events of `firsttoken.events`, of all choices.
+        """Iterate over the events of `firsttoken.events`, of all choices.
 
-        A second call goes on where the first has stopped.
+        A second call continues where the first stopped.
 
         Raises:
-            ConfigurationError: when iterated over: a chunk was taken from the stream in another way, and no event shows
-                of it.
+            ConfigurationError: while iterating: a chunk was taken from the stream in another way, so its event is
+                missing.
         """
         return _EventIterator(self, self._events())
 
     def iter_partial(self) -> Iterator[object]:
-        """Iterate over the growing value of choice 0's content, which is to be JSON, as plain Python.
+        """Iterate over the growing value of choice 0's content, which must be JSON, as plain Python objects.
 
-        A value is given when it differs from the one before. Text at its end may be cut, and fields are still to come;
-        a number at its end waits until it has ended. It fits no type yet, and is none: that is `completion.parse()`,
-        once the stream has ended. A stream that fails raises after the last value, one that is stopped just ends.
+        A value is yielded when it differs from the one before. Text at its end may be cut, and fields may be missing; a
+        number at its end is left out until it is complete. It is not validated: `completion.parse()` does that, once
+        the stream has ended. A stream that fails raises after the last value; one that is stopped just ends.
 
-        What one read has brought is looked at once, and the chunks of it are yielded. What was taken from the
-        stream in another way, before or in between, is in the value all the same. Each look parses from the
-        start: up to 16 KiB of text at each read; beyond, when a 64th more has come, so that the work stays linear.
+        The chunks of one read are taken together and parsed once. Chunks taken from the stream in another way, before
+        or in between, are in the value too. Each parse begins at the start of the text: at each read up to 16 KiB,
+        then whenever a 64th more has come, so that the work stays linear.
 
         Raises:
             ConfigurationError: at once: jiter is not installed (extra `structured`).
-            ResponseFormatError: when iterated over: the content is not JSON; of what follows the JSON only the
-                end of the stream shows. The stream stays as it is.
+            ResponseFormatError: while iterating: the content is not JSON; text after the JSON is only noticed at
+                the end of the stream. The stream itself does not fail.
         """
         return PartialIterator(self)
 
@@ -117,8 +117,8 @@ class ChatCompletionStream(StreamBase[Call]):
     def close(self) -> None:
         """End the stream; an answer that is not complete is "stopped".
 
-        May be called from any thread, from signal handlers, and any number of times. A thread that waits in this
-        stream, at any point from the connecting on, is woken, and its loop ends normally.
+        May be called from any thread and signal handler, any number of times. A thread that waits in this stream,
+        connecting or reading, is woken, and its loop ends normally.
         """
         self._is_closed = True
         if self._call is not None:
@@ -138,7 +138,7 @@ class ChatCompletionStream(StreamBase[Call]):
 
     def _begin(self) -> Call:
         call = self._call = Call(self._pool, self._request)
-        if self._is_closed:  # another thread closed the stream this moment, and found no call to close
+        if self._is_closed:  # another thread has just closed the stream, and found no call to close
             call.close()
         return call
 

@@ -166,7 +166,7 @@ class _Body:
             try:
                 chunks.append(pending.popleft())
             except IndexError:
-                break  # another thread has closed the stream this moment
+                break  # another thread has just closed the stream
         is_events = is_event_stream(self._stream.response)
         return b"".join([event(chunk, is_event_stream=is_events) for chunk in chunks])
 
