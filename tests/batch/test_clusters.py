@@ -85,7 +85,11 @@ def test_dask_loses_nothing_with_a_worker_that_is_killed(
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.timeout(900)
-def test_ray_loses_nothing_with_a_node_that_is_killed(chat_server: ScriptedServer) -> None:
+def test_ray_loses_nothing_with_a_node_that_is_killed(
+    chat_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Under `uv run` each worker would make an environment of its own first, from all of the repository.
+    monkeypatch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     ray: Any = pytest.importorskip("ray")
     data: Any = import_module("ray.data")
     chat_server.set_scripts(slow_echo)
