@@ -365,11 +365,11 @@ def test_a_closed_client_is_said_to_be() -> None:
         ),
         (
             lambda: Client(http_client=httpx2.Client(), proxy="http://p"),
-            r"proxy applies only to firsttoken's own connections, not to http_client\nhint: pass proxy to the httpx2",
+            r"proxy can't be combined with http_client\nhint: pass proxy to the httpx2",
         ),
         (
             lambda: AsyncClient(http_client=httpx2.AsyncClient(), ssl_context=httpx2.create_ssl_context()),
-            r"ssl_context applies only to firsttoken's own connections, .*\nhint: pass verify= to the httpx2 client",
+            r"ssl_context can't be combined with http_client\nhint: pass verify= to the httpx2 client",
         ),
     ],
 )

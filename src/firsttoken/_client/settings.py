@@ -210,6 +210,6 @@ def check_http_client(http_client: object, wanted: Literal["Client", "AsyncClien
     for name, value in excluded.items():
         if value is not None:
             raise ConfigurationError(
-                f"{name} applies only to firsttoken's own connections, not to http_client",
+                f"{name} can't be combined with http_client",
                 hint=f"pass {name} to the httpx2 client" if name == "proxy" else "pass verify= to the httpx2 client",
             )
