@@ -66,7 +66,9 @@ class Block:
     def _may_grow(self, name: str, value: object) -> bool:
         if name in self._nested:
             return value is None or as_array(value) is not None
-        return (name in self._texts or self._fields[name] is None) and isinstance(value, str | None)
+        if name in self._texts:
+            return isinstance(value, str | None)
+        return self._fields[name] is None and isinstance(value, str | list | None)
 
     @property
     def is_signed(self) -> bool:
@@ -102,7 +104,7 @@ class BlockList:
         for position, item in enumerate(pieces):
             piece = as_object(item)
             if piece is not None:
-                piece = _unwrapped(piece)
+                piece = unwrapped(piece)
                 if position == 0 and self._last is not None and self._last.is_continued_by(piece):
                     self._last.add(piece)
                     continue
@@ -129,7 +131,7 @@ def _growing(value: object) -> str | list[object] | None:
     return value if isinstance(value, str) else as_array(value)
 
 
-def _unwrapped(piece: dict[str, object]) -> dict[str, object]:
+def unwrapped(piece: dict[str, object]) -> dict[str, object]:
     """A piece as its block has it: Portkey's stand under `delta`."""
     delta = as_object(piece.get("delta"))
     if delta is None:

@@ -5,13 +5,14 @@ larger one. What is counted here is what may have been opened: where only the ac
 from a repeated name, the looks of its last piece decide.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from firsttoken._json import as_array, as_object
 from firsttoken._models.base import MAX_INDEX, MAX_ITEMS
 from firsttoken._models.chunk import ChoiceDelta, ToolCallDelta
 from firsttoken._models.completion import ChatCompletionMessage
 from firsttoken._models.reasoning import BLOCK_FIELDS, GROWING
+from firsttoken._protocol.blocks import unwrapped
 
 
 class ItemCount:
@@ -30,7 +31,7 @@ class ItemCount:
         self.parts = 0
         self.excess = ""
         self._known_calls: dict[int, dict[str | int | None, bool]] = {}
-        self._last_parts: dict[tuple[int, str], tuple[object, ...] | None] = {}
+        self._last_parts: dict[tuple[int, str], _OpenPart | None] = {}
 
     def add(self, index: int, delta: ChoiceDelta) -> None:
         """Count what a delta opens in the choice with this index."""
@@ -41,12 +42,24 @@ class ItemCount:
                     self.calls += 1
                     if call.index is not None and call.index > MAX_INDEX:
                         self.excess = index_excess(call.index, -1)
-        for name, parts in _lists_of_parts(delta):
-            self.parts += len(parts) - 1
-            piece = as_object(parts[0])
-            self.parts += piece is None or not _may_continue(piece, self._last_parts.get((index, name)))
-            self._last_parts[index, name] = _growing_part(as_object(parts[-1]))
-        self._check_counts()
+        if delta.content_parts:
+            self._add_parts((index, "content"), delta.content_parts)
+        if delta.reasoning_details:
+            self._add_parts((index, "reasoning_details"), delta.reasoning_details)
+        if delta.extra:
+            for name in BLOCK_FIELDS.intersection(delta.extra):
+                if parts := as_array(delta.extra[name]):
+                    self._add_parts((index, name), parts)
+        if self.calls > MAX_ITEMS or self.parts > MAX_ITEMS:
+            self._check_counts()
+
+    def _add_parts(self, place: tuple[int, str], parts: list[object]) -> None:
+        last, piece = self._last_parts.get(place), as_object(parts[0])
+        continues = last is not None and piece is not None and last.may_be_continued_by(unwrapped(piece))
+        self.parts += len(parts) - continues
+        if not continues or len(parts) > 1:
+            piece = as_object(parts[-1])
+            self._last_parts[place] = None if piece is None else _OpenPart(unwrapped(piece))
 
     def add_message(self, message: ChatCompletionMessage) -> None:
         """Count what a complete message has."""
@@ -65,7 +78,7 @@ def index_excess(index: int, low: int) -> str:
     return f"an index must be {low} to {MAX_INDEX}, not {index!r:.40}"
 
 
-def _lists_of_parts(message: ChoiceDelta | ChatCompletionMessage) -> Iterable[tuple[str, list[object]]]:
+def _lists_of_parts(message: ChatCompletionMessage) -> Iterable[tuple[str, list[object]]]:
     if message.content_parts:
         yield "content", message.content_parts
     if message.reasoning_details:
@@ -76,42 +89,91 @@ def _lists_of_parts(message: ChoiceDelta | ChatCompletionMessage) -> Iterable[tu
                 yield name, parts
 
 
+_ANY, _OTHER = " ", ""  # no ids: those are neither blank nor begin with a blank
+
+
 def _opens_call(piece: ToolCallDelta, known: dict[str | int | None, bool]) -> bool:
     """Whether a piece may open a call.
 
     Args:
         piece: of a call.
-        known: by id and by index, whether the call's arguments may be complete; changed.
+        known: by id and by index, whether the call's arguments may be complete; also of any call, and of one that is
+            not looked up. It is changed.
     """
     part = piece.function or piece.custom
     name = "" if part is None else (part.name or "").strip()
     call_id, index = (piece.id or "").strip(), piece.index
     if call_id:
-        opens = call_id not in known and (bool(name) or index is None or index not in known)
+        if call_id in known:  # as of all calls of LocalAI
+            opens = (
+                bool(name)
+                and index is not None
+                and index <= MAX_INDEX
+                and index not in known
+                and known.get(_ANY, False)
+            )
+        else:
+            opens = bool(name) or index is None or index not in known
         known[call_id] = False
     elif index is not None:
-        opens = bool(name) and known[index] if index in known else bool(name) or not known
+        may_be_complete = known.get(_OTHER, False) or known.get(index, False)
+        opens = bool(name) and may_be_complete if index in known else bool(name) or not known
     else:
         opens = bool(name) or not known
     arguments = piece.function.arguments if piece.function is not None else None
-    place = None if index is not None and index > MAX_INDEX else index
-    known[place] = arguments.rstrip().endswith("}") if arguments else known.get(place, False)
+    ends = bool(arguments) and (arguments or "").rstrip().endswith("}")
+    if arguments and (call_id or index is None or index not in known):
+        known[_OTHER] = known.get(_OTHER, False) or ends
+    elif arguments:
+        known[index] = ends
+    known[_ANY] = known.get(_ANY, False) or ends
+    if opens:
+        known[None if index is not None and index > MAX_INDEX else index] = ends
     return opens
 
 
-def _growing_part(piece: dict[str, object] | None) -> tuple[object, ...] | None:
-    """What the next piece of a part is known by; None where there is none, since it is complete."""
-    if piece is None or piece.get("signature") or GROWING.isdisjoint(as_object(piece.get("delta")) or piece):
-        return None
-    return piece.get("type"), piece.get("index"), piece.get("id")
+class _OpenPart:
+    """The last part of a list, as far as it matters to what continues it: what `blocks` may join to it, and no more."""
+
+    __slots__ = ("_id", "_index", "_is_complete", "_kind", "_types")
+
+    def __init__(self, piece: Mapping[str, object]) -> None:
+        self._kind = piece.get("type")
+        self._index = piece.get("index")
+        self._id = piece.get("id")
+        self._types: dict[str, type] = {}  # of what grows
+        self._is_complete = not self._fits(piece) or not self._types or _is_signed(piece)
+
+    def may_be_continued_by(self, piece: Mapping[str, object]) -> bool:
+        """Whether a piece may be one of this part, which it is added to then."""
+        kind, identifier = piece.get("type"), piece.get("id")
+        if self._is_complete or (kind and kind != self._kind) or piece.get("index") != self._index:
+            return False
+        if identifier and self._id and identifier != self._id:
+            return False
+        self._id = self._id or identifier
+        fits = self._fits(piece)
+        self._is_complete = not fits or _is_signed(piece)
+        return fits
+
+    def _fits(self, piece: Mapping[str, object]) -> bool:
+        """Note what of a piece grows; whether that is text or a list, as it was before."""
+        for name, value in piece.items():
+            if name in GROWING and value is not None:
+                kind = value.__class__
+                if kind not in (str, list) or self._types.setdefault(name, kind) is not kind:
+                    return False
+        return True
 
 
-def _may_continue(piece: dict[str, object], last: tuple[object, ...] | None) -> bool:
-    if last is None:
-        return False
-    kind, index, identifier = last
-    return (
-        piece.get("type") in (None, "", kind)
-        and piece.get("index") == index
-        and (not identifier or piece.get("id") in (None, "", identifier))
-    )
+def _is_signed(piece: Mapping[str, object]) -> bool:
+    """Whether a piece, or one inside it, has a signature, which is the last that comes of a part."""
+    if piece.get("signature"):
+        return True
+    for value in piece.values():
+        if value.__class__ is list:
+            for item in as_array(value) or ():
+                inner = as_object(item)
+                if inner is not None and _is_signed(inner):
+                    return True
+    return False
