@@ -19,7 +19,7 @@ from firsttoken._protocol.usage import has_total, merged_usage, with_total
 from firsttoken.errors import ResponseFormatError
 
 COMPACT_AFTER = 1024
-"""Chunks; pieces of text are kept as they came for about as long, or for as many as there are choices to look at."""
+"""In chunks: how long pieces of text are kept separate, or for as many chunks as there are choices."""
 
 
 class Accumulator:
@@ -103,7 +103,7 @@ class Accumulator:
         self._needs_head = not (self._id and self._model and self._created)
 
     def resolve_replacements(self, chunks: Sequence[ChatCompletionChunk]) -> None:
-        """Decide of complete messages what they are: a repetition of deltas that came before, or all there is.
+        """Decide whether complete messages repeat deltas that came before, or are the whole answer.
 
         Of a repetition only what has not been streamed stays in the delta; the message replaces what was accumulated.
         One that does not come as a "chat.completion" repeats only if it has the same text: it may be a piece.

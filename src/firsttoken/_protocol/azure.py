@@ -49,12 +49,12 @@ class AzureResource:
 
     @property
     def base_url(self) -> str:
-        """What comes before `/chat/completions`, as far as it is the same for all requests."""
+        """What precedes `/chat/completions`, if it is the same for all requests."""
         path = self._path if self._deployment is None else f"{self._path}/{self._deployment}"
         return f"{self._origin.scheme}://{self._origin.authority}{path}"
 
     def __getstate__(self) -> dict[str, object]:
-        """Without what a caller's query may hold: a pickle must not hold a key."""
+        """The state without the caller's query: a pickle must not contain a key."""
         return {**vars(self), "_query": public_query(self._query)}
 
     def endpoint_for(self, model: object) -> Endpoint:
@@ -84,7 +84,7 @@ def _checked_version(api_version: object) -> str:
 
 def _segment(name: object, what: str) -> str:
     """A name as a segment of a path."""
-    if not isinstance(name, str) or not name.strip("."):  # "." and ".." would lead elsewhere
+    if not isinstance(name, str) or not name.strip("."):  # "." and ".." would change the path
         raise ConfigurationError(f"the {what} must be a name, not {name!r}")
     try:
         return quote(name, safe="")

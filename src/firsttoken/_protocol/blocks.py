@@ -1,7 +1,7 @@
-"""Joins pieces of content parts and of structured reasoning to complete blocks.
+"""Joins pieces of content parts and of structured reasoning into complete blocks.
 
-Servers send them word by word. They want the complete blocks back with the next request, and refuse a signed block
-whose text is in pieces; so pieces are joined as the blocking call would have them.
+Servers send them word by word. They expect complete blocks in the next request, and refuse a signed block whose text
+is in pieces; so pieces are joined into what the blocking call returns.
 
 A piece continues the block before it if both are of the same type and index, no other id says otherwise, and that
 block is not signed yet. `index` alone would not do: while streaming, some servers give all blocks the same one. Of
@@ -16,7 +16,7 @@ from firsttoken._protocol.text_buffer import TextBuffer
 
 
 class Block:
-    """A block that is still being written: its text grows, of other fields the last value counts that is one."""
+    """A block that is still being written: its text grows; of other fields the last non-empty value counts."""
 
     __slots__ = ("_fields", "_nested", "_texts")
 
@@ -48,7 +48,7 @@ class Block:
                 self._fields[name] = None  # in the order in which they came
 
     def is_continued_by(self, piece: dict[str, object]) -> bool:
-        """Whether a piece is one of this block."""
+        """Whether a piece belongs to this block."""
         fields = self._fields
         kind, identifier, other = piece.get("type"), fields.get("id"), piece.get("id")
         if (kind and kind != fields.get("type")) or piece.get("index") != fields.get("index") or self.is_signed:
@@ -72,7 +72,7 @@ class Block:
 
     @property
     def is_signed(self) -> bool:
-        """Whether the block has its signature, which is the last that comes of it."""
+        """Whether the block has its signature, which comes last."""
         if self._fields.get("signature"):
             return True
         for blocks in self._nested.values():  # noqa: SIM110 - asked for each piece, where a generator costs

@@ -1,4 +1,4 @@
-"""One call as a state machine: attempts over connections until there is an answer, or an error that no retry helps.
+"""One call as a state machine: attempts over connections until there is an answer, or an error that is not retried.
 
 It does no I/O and reads no clock. A driver asks `next_action` what to do, does it, and reports what happened:
 
@@ -10,15 +10,15 @@ It does no I/O and reads no clock. A driver asks `next_action` what to do, does 
     CONNECTING   CONNECT             `connected`, `connection_failed`
     SENDING      SEND                `sent`
     RECEIVING    READ, PROCESS       `receive_data`, `receive_eof`, `connection_lost`: the answer's end is known
-    CONCLUDING   YIELD               the pending chunks are yielded; then the attempt is the call's last, or is not
+    CONCLUDING   YIELD               the pending chunks are yielded: the call ends, or a retry follows
     BACKOFF      SLEEP               `deadline_passed`: the next attempt begins
     DRAINING     READ                `receive_data`, `receive_eof`, `connection_lost`: the response's end is known
     ENDED        FINISH              nothing
     ===========  ==================  ==============================================================================
 
 In every state `deadline_passed` is to be reported when `deadline` has come, and `close` ends the call. A connection
-that was reported by `connected` is given up exactly once, by an action RELEASE (into the pool) or CLOSE. An event that
-comes when it can't matter any more, for instance data after `close`, is ignored.
+that was reported by `connected` is given up exactly once, by an action RELEASE (into the pool) or CLOSE. An event
+that comes too late to matter, for instance data after `close`, is ignored.
 """
 
 import math
@@ -50,16 +50,16 @@ class CallMachine(CallProgress[Settings]):
     """One call.
 
     Args:
-        settings: of each attempt, as far as it has no others.
+        settings: of each attempt, unless a token or the observer changes them.
         now: the time, as in all methods: in seconds of one monotonic clock.
-        jitter: gives a random number from 0 to 1, which spreads retries.
-        wall_clock: Unix time in seconds; called only where a server names a date.
+        jitter: returns a random number from 0 to 1, which spreads retries.
+        wall_clock: Unix time in seconds; called only if a server sends a date.
         listener: is notified of what happens.
 
     Attributes:
         state: where the call is.
         allows_idle_connection: whether the attempt may use a pooled connection.
-        is_reused: whether the connection has served another request; with a caller's own client that shows late.
+        is_reused: whether the connection has served another request; with a caller's own client that is known late.
     """
 
     __slots__ = (
@@ -113,7 +113,7 @@ class CallMachine(CallProgress[Settings]):
 
     @property
     def deadline(self) -> float:
-        """When to stop what `next_action` told to do, and report `deadline_passed`."""
+        """When to stop the current action and report `deadline_passed`."""
         if self.state is State.BACKOFF or self.state is State.DRAINING:
             return self._wake_at
         deadline = self._deadlines.deadline
@@ -127,13 +127,13 @@ class CallMachine(CallProgress[Settings]):
         return bool(self.pending) or self.outcome == "complete"
 
     def timeout_error(self) -> APITimeoutError:
-        """The error that the passing of the next deadline is."""
+        """The error for the passing of the next deadline."""
         return self._deadlines.error(WAITING_FOR.get(self.state))
 
     # What the driver reports.
 
     def token_received(self, settings: Settings, now: float) -> None:
-        """The token provider has given a token, which the settings of the attempt have now."""
+        """The token provider has returned a token; the settings of the attempt contain it."""
         if self.state is not State.TOKEN:
             return
         if now >= self.deadline:
@@ -160,12 +160,12 @@ class CallMachine(CallProgress[Settings]):
         self._move("go on")
 
     def connection_failed(self, error: Exception) -> None:
-        """No connection could be made, because of an `OSError`, or of what `ssl` and `socket` raise besides."""
+        """No connection could be made; the error is an `OSError`, or another that `ssl` or `socket` raises."""
         if self.state is State.CONNECTING:
             self._fail_attempt(connection_error(error, "no connection to", self.settings.route_address))
 
     def sent(self, now: float, *, is_complete: bool = True) -> None:
-        """The request was given to the system; not all of it, where the server answers or closes before its end."""
+        """The request was sent; not completely, if the server answers or closes the connection before."""
         if self.state is State.SENDING:
             self._is_usable = is_complete
             self._move("go on")
@@ -221,7 +221,7 @@ class CallMachine(CallProgress[Settings]):
             self._receive_chunks(self._reader.receive_eof(), now)
 
     def connection_lost(self, error: Exception, now: float, *, is_untaken: bool | None = None) -> None:
-        """The connection broke, as an `OSError` says; or a caller's own client says by itself what has failed."""
+        """The connection broke: the error is an `OSError`, or the error that a caller's own client was mapped to."""
         self._is_usable = False
         if self.state is State.DRAINING:
             self._end()
@@ -235,7 +235,7 @@ class CallMachine(CallProgress[Settings]):
             self._receive_chunks([], now)
 
     def deadline_passed(self, now: float) -> None:
-        """The time of `deadline` has come; it may turn out to mean nothing, and there is a later one."""
+        """The time of `deadline` has come. The deadline may have moved meanwhile; then nothing happens."""
         if now < self.deadline:
             return
         state = self.state
@@ -256,7 +256,7 @@ class CallMachine(CallProgress[Settings]):
             self._end()
 
     def resume(self, now: float) -> None:
-        """The caller is back to wait: the deadlines have stood still."""
+        """The caller waits again: meanwhile the deadlines stood still."""
         away_s = now - self._yielded_at
         if away_s > MIN_PAUSE_S and self.state is State.RECEIVING:
             self._deadlines.paused(away_s, now)
@@ -276,7 +276,7 @@ class CallMachine(CallProgress[Settings]):
             self._set_outcome("complete" if was_complete else "stopped", None, now)
         self._end()
 
-    # How it goes on.
+    # The transitions.
 
     def _move(self, step: Step) -> None:
         self.state = TRANSITIONS[self.state].get(step, self.state)
@@ -330,7 +330,7 @@ class CallMachine(CallProgress[Settings]):
             self._fail_attempt(connection_error(error, "lost the connection to", self.settings.route_address))
 
     def _receive_chunks(self, chunks: list[ChatCompletionChunk], now: float) -> None:
-        """Handle what has come in a read: chunks, an end, or what is neither."""
+        """Handle the result of a read: chunks, an end, both or neither."""
         if chunks:
             self._note_chunks(chunks, now)
         parser = self._reader.parser
@@ -342,7 +342,7 @@ class CallMachine(CallProgress[Settings]):
             self._wake_at = math.inf
 
     def _receive_rest(self, data: bytes, now: float) -> None:
-        """Receive what comes after the end of the answer: it shows whether the connection can be used again."""
+        """Receive what follows the end of the answer; it decides whether the connection can be reused."""
         if self.state is State.CONCLUDING or self.state is State.DRAINING:
             if self._listener is not None:
                 self._listener.data_received(data, now)
@@ -356,7 +356,7 @@ class CallMachine(CallProgress[Settings]):
             reader.end_error_response()
         elif now >= self._wake_at and self._first_token_at is not None and reader.parser.may_end_in_silence:
             reader.parser.set_end(COMPLETE)
-            self._is_usable = False  # the end of the body has been waited for
+            self._is_usable = False  # the end of the body never came
         elif now >= self._deadlines.deadline:
             self._fail_attempt(self.timeout_error())
             return

@@ -1,4 +1,4 @@
-"""What has come of a call so far: the response, its times, the deadlines, and what was yielded."""
+"""The state of a call so far: the response, its times, the deadlines, and what was yielded."""
 
 from collections.abc import Callable
 from typing import Generic
@@ -18,15 +18,15 @@ from firsttoken.errors import APIConnectionError, APIStatusError, ChatCompletion
 
 
 class CallProgress(Generic[Settings]):
-    """The part of a call that holds what has come.
+    """The part of a call that holds its results.
 
     Attributes:
         settings: of the attempt.
-        outcome: how it ended; None before. There is one, and it never changes.
+        outcome: how it ended; None before. Once set it never changes.
         error: of the outcome "failed".
         pending: the chunks to yield.
         attempts: how many there have been.
-        client_secrets: those that a caller's own client has sent besides; set by the connection.
+        client_secrets: further ones that a caller's own client has sent; set by the connection.
     """
 
     __slots__ = (
@@ -103,7 +103,7 @@ class CallProgress(Generic[Settings]):
 
     @property
     def timing(self) -> Timing:
-        """The stamps so far."""
+        """The times so far."""
         return Timing(
             time_to_headers_s=self._since_start(self._headers_at),
             time_to_first_chunk_s=self._since_start(self._first_chunk_at),
@@ -113,7 +113,7 @@ class CallProgress(Generic[Settings]):
         )
 
     def _name_proxy(self, error: ChatCompletionError) -> None:
-        """Name the proxy in the error of a response without a tunnel: it may be the proxy's own."""
+        """Name the proxy in an error response that came without a tunnel: it may be the proxy's own."""
         settings = self.settings
         is_forwarded = settings.route_address != settings.address and settings.url.startswith("http://")
         message, words = str(error), "the server answered"
@@ -121,7 +121,7 @@ class CallProgress(Generic[Settings]):
             error.args = (f"{settings.route_address} answered{message.removeprefix(words)}",)
 
     def forked_error(self) -> APIConnectionError:
-        """The error of a forked child that reads on where its parent reads: each would get half of the bytes."""
+        """The error of a forked child that reads its parent's stream: each would get a part of the bytes."""
         error = APIConnectionError(
             f"the stream from {self.settings.address} belongs to the process that opened it",
             hint="a forked child can use the same client, but opens streams of its own",
@@ -131,7 +131,7 @@ class CallProgress(Generic[Settings]):
         return error
 
     def describe(self, error: ChatCompletionError) -> None:
-        """Attach to an error what was yielded before it, and the response; without secrets."""
+        """Attach to an error what was yielded before it, and the response; redact secrets."""
         reader = self._reader
         error.chunks_received = self.chunks_yielded
         error.partial = self.completion if error.chunks_received else error.partial
@@ -190,13 +190,13 @@ class CallProgress(Generic[Settings]):
             self._deadlines.requesting(now)
 
     def _limiter_waits_for(self, error: ChatCompletionError) -> bool:
-        """Whether the limiter pauses for as long as the server asked: then the retry queues at once, as the first."""
+        """Whether the limiter waits as long as the server asked: then the retry queues at once, at the front."""
         if not self.settings.needs_permit or not isinstance(error, APIStatusError):
             return False
         return error.status in OVERLOAD_STATUSES and error.retry_after_s is not None
 
     def _retry_delay_s(self, error: ChatCompletionError, now: float, jitter: float) -> float | None:
-        """How long to wait before another attempt; None where there is to be none."""
+        """How long to wait before another attempt; None if there is none."""
         if self.attempts > self.settings.max_retries or self.chunks_yielded:
             return None
         response = self.response

@@ -1,4 +1,4 @@
-"""The states of a call, the steps between them, and what its machine deals with. See `call`."""
+"""The states of a call, the transitions between them, and the machine's interfaces. See `call`."""
 
 import enum
 from collections.abc import Sequence
@@ -69,7 +69,7 @@ TRANSITIONS: Final[dict[State, dict[Step, State]]] = {
     State.DRAINING: {"end": State.ENDED},
     State.ENDED: {},
 }
-"""How a call goes on. "answered" is also that there will be no answer: the attempt has failed."""
+"""The transitions. "answered" also means that there will be no answer: the attempt has failed."""
 
 WITHOUT_CONNECTION: Final = frozenset({State.TOKEN, State.PERMIT, State.CONNECTING, State.BACKOFF, State.ENDED})
 BEFORE_END: Final = frozenset({State.TOKEN, State.PERMIT, State.CONNECTING, State.SENDING, State.RECEIVING})
@@ -78,7 +78,7 @@ WAITING_FOR: Final = {State.TOKEN: "the token provider", State.PERMIT: "the limi
 
 
 class CallSettings(Protocol):
-    """What the machine has to know of a call."""
+    """What the machine needs to know of a call."""
 
     @property
     def url(self) -> str:
@@ -122,7 +122,7 @@ class CallSettings(Protocol):
 
     @property
     def max_retry_delay_s(self) -> float:
-        """The longest wait before one, in seconds, whatever the server asks for: for tests."""
+        """The longest wait before one, in seconds, whatever the server asks for; tests limit it."""
         ...
 
     @property
@@ -147,7 +147,7 @@ class CallSettings(Protocol):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not be in any error, though the server may repeat it."""
+        """Texts that no error may contain, even if the server repeats them."""
         ...
 
     @property
@@ -160,18 +160,18 @@ Settings = TypeVar("Settings", bound=CallSettings)
 
 
 class CallListener(Protocol[Settings]):
-    """Is notified of what happens to a call; never raises. Times are those that the machine was given."""
+    """Is notified of a call's events; never raises. Times are those that the machine was given."""
 
     def attempt_started(self, number: int, settings: Settings) -> Settings:
-        """An attempt has all that it needs, and connects; returns the settings that it is to have."""
+        """An attempt is about to connect; return the settings to use."""
         ...
 
     def request_sent(self, at: float) -> None:
-        """The request was sent; once more, where a stale connection was replaced."""
+        """The request was sent; called again if a stale connection was replaced."""
         ...
 
     def response_started(self, response: ResponseInfo, at: float) -> None:
-        """The head is there."""
+        """The response head was received."""
         ...
 
     def data_received(self, data: bytes, at: float) -> None:

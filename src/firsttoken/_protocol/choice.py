@@ -88,7 +88,7 @@ class ChoiceAccumulator:
             self._message_extra.add(delta.extra)
 
     def _replace(self, message: ChoiceDelta) -> None:
-        """Put a complete message in the place of what its deltas made; what it lacks stays."""
+        """Replace what the deltas made with a complete message; fields that it lacks stay."""
         new = ChoiceAccumulator(self.index)
         new.add(ChunkChoice(index=self.index, delta=message))
         self._content = new._content or self._content
@@ -102,7 +102,7 @@ class ChoiceAccumulator:
 
     @property
     def content_length(self) -> int:
-        """How many characters of text have come."""
+        """How many characters of text were received."""
         return sum(map(len, self._content))
 
     @property
@@ -214,7 +214,7 @@ class RareFields:
 
     @property
     def fields(self) -> set[str]:
-        """Those that have anything."""
+        """The fields that are not empty."""
         texts = {"refusal": self._refusal, "thinking": self._thinking}
         others = {
             "tool_calls": self._tool_calls,
@@ -329,7 +329,7 @@ class AudioParts:
 
 
 def _repadded(data: str) -> str:
-    """The same bytes in base64 that is padded at its end alone, as a decoder wants it; other text as it is."""
+    """The same bytes in base64 padded only at its end, as decoders require; other text unchanged."""
     try:
         parts = [base64.b64decode(part, validate=True) for part in _PADDED.findall(data)]
     except ValueError:

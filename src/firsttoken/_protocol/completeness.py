@@ -1,4 +1,4 @@
-"""When a streamed answer is complete: what its chunks have said of its end.
+"""When a streamed answer is complete, by what its chunks say about its end.
 
 A finish reason is what counts. `[DONE]` alone is not enough: llama-cpp-python's server interrupts a running answer for
 a new request with a bare `[DONE]`. The end of the body is not enough either, since it is also how a proxy gives up.
@@ -16,7 +16,7 @@ from firsttoken.errors import ChatCompletionError, StreamTruncatedError
 
 COMPLETE: Final = "complete"
 End = Literal["complete"] | ChatCompletionError
-"""How an answer ends: it is complete, or it fails."""
+"""How an answer ends: complete, or with an error."""
 
 _NO_FINISH_REASON_HINT = "for a server that never sends a finish_reason, pass require_finish_reason=False to the client"
 
@@ -32,7 +32,7 @@ class Completeness:
 
     Attributes:
         items: how many tool calls and parts were opened.
-        excess: what there is too much of; "" where the bounds are kept.
+        excess: which bound was exceeded; "" if none was.
     """
 
     __slots__ = (
@@ -70,7 +70,7 @@ class Completeness:
         """Note what chunks say; the pieces of the only choice all get index 0, where a server numbers them.
 
         Returns:
-            How many chunks precede the one that has too many items, None where none has.
+            How many chunks precede the one with too many items; None if none has too many.
         """
         seen, finished = self._seen, self._finished
         is_under_way = self._is_only_choice_under_way()
@@ -122,7 +122,7 @@ class Completeness:
         return None
 
     def _is_only_choice_under_way(self) -> bool:
-        """Whether more text of choice 0 says nothing new."""
+        """Whether more text of choice 0 changes nothing."""
         return self._last_index == 0 and 0 in self._seen and not self._finished
 
     def _begin(self, index: int, chunk: ChatCompletionChunk) -> None:
@@ -169,7 +169,7 @@ class Completeness:
         return self._truncated(f"no [DONE] and no finish_reason for {self._named(unfinished)}")
 
     def _have_all_finished(self) -> bool:
-        """Whether `_unfinished` is empty; asked for each read, so that no choice of the server's is looked at."""
+        """Whether `_unfinished` is empty; it runs for each read, so it does not look at the choices."""
         if self._is_one():
             return not self._late or self._late <= self._finished
         return len(self._finished) == len(self._seen) and self._finished.issuperset(range(self._expected or 0))
@@ -194,5 +194,5 @@ _MAX_SHOWN = 8
 
 
 def _number(index: int) -> int:
-    """What is noted of an index: none that a server could choose at will, since it is the key of a set."""
+    """What is remembered of an index, as a key of a set: not one that a server could choose at will."""
     return index if index <= MAX_INDEX else 0

@@ -1,21 +1,21 @@
-"""Errors of a connection, as the system and TLS report them, to the error of the call."""
+"""Maps errors of a connection, as the system and TLS report them, to the error of the call."""
 
 from firsttoken.errors import APIConnectionError
 
 
 def connection_error(error: Exception, what: str, server: str) -> APIConnectionError:
-    """The error of a call that an error of its connection is; that is its cause.
+    """The error of a call for an error of its connection, which becomes its cause.
 
     Args:
-        error: an `OSError`, or what `ssl` and `socket` raise besides.
-        what: failed: "no connection to", "lost the connection to".
+        error: an `OSError`, or another error that `ssl` or `socket` raises.
+        what: what failed: "no connection to" or "lost the connection to".
         server: its address, and that of a proxy.
     """
     reason = (
         getattr(error, "verify_message", "") or getattr(error, "strerror", "") or str(error) or type(error).__name__
     )
     failure = APIConnectionError(f"{what} {server}: {reason}", hint=_hint(error))
-    failure.retryable = not hasattr(error, "verify_message")  # no retry helps a certificate
+    failure.retryable = not hasattr(error, "verify_message")  # a retry does not change a certificate
     failure.__cause__ = error
     return failure
 

@@ -1,6 +1,6 @@
 """Content codings of a body: gzip and deflate, in case a proxy ignores that streams request `identity`.
 
-Holds the coded bytes that are not decoded yet: a small body may decode to gigabytes, so it is decoded in pieces.
+It keeps the coded bytes that are not decoded yet: a small body may decode to gigabytes, so it is decoded in pieces.
 
 Source: RFC 9110, section 8.4.1. "deflate" is zlib (RFC 1950); raw deflate (RFC 1951), which some servers send under
 that name, is recognized by its first bytes.
@@ -12,7 +12,7 @@ from collections import deque
 from firsttoken.errors import ResponseFormatError
 
 MAX_PIECE_BYTES = 64 * 1024
-"""The most that is decoded at once: as much as a read brings where there is no coding."""
+"""The most that is decoded at once: as much as a read returns without a coding."""
 
 _GZIP = 16 + zlib.MAX_WBITS
 _ZLIB = zlib.MAX_WBITS
@@ -20,14 +20,14 @@ _RAW_DEFLATE = -zlib.MAX_WBITS
 
 
 class ContentDecoder:
-    """Decodes a body, piece by piece; what is complete so far comes out at once.
+    """Decodes a body piece by piece, each as soon as it can be decoded.
 
     Args:
         coding: the value of the header `content-encoding`.
 
     Attributes:
         has_pending_data: whether `process_pending` may return more before the next `receive_data`.
-        failure: why no more can be decoded, None where nothing is wrong; all that came before was returned.
+        failure: why no more can be decoded; None if nothing is wrong. All that came before was returned.
     """
 
     def __init__(self, coding: str) -> None:
@@ -84,7 +84,7 @@ class ContentDecoder:
     def _begin_member(self) -> None:
         """Begin the next member of a gzip file, which is a series of them (RFC 1952, section 2.2).
 
-        What follows deflated data is dropped: kept, it would grow with every read.
+        What follows deflated data is dropped, else it would grow with every read.
         """
         self.has_pending_data = self._is_gzip and bool(self._coded)
         if not self._is_gzip and self._stream is not None:
@@ -93,7 +93,7 @@ class ContentDecoder:
             self._stream = zlib.decompressobj(_GZIP)
 
     def _detect_deflate(self) -> "zlib._Decompress | None":
-        """The decompressor for this kind of deflate; None while only one byte of it is there."""
+        """The decompressor for this kind of deflate; None while only one byte was received."""
         data = b"".join(self._coded)
         self._coded = deque([data])
         if len(data) > 1:

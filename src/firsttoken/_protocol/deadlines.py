@@ -38,7 +38,7 @@ class Deadlines:
 
     Attributes:
         deadline: the next one; infinite where there is none.
-        phase: what is waited for.
+        phase: what the call waits for.
     """
 
     __slots__ = (
@@ -63,15 +63,15 @@ class Deadlines:
         self.deadline = self._total_deadline
 
     def waiting(self) -> None:
-        """Wait for something that has no limit of its own: the limit of the call counts."""
+        """Start a wait that only the total deadline bounds."""
         self._set("total", math.inf)
 
     def connecting(self, now: float) -> None:
-        """A connection is made."""
+        """Start connecting."""
         self._set("connect", now + _seconds(self._timeout.connect_s))
 
     def requesting(self, now: float) -> None:
-        """The request goes out, or a token for it is waited for."""
+        """Start sending the request, or waiting for a token for it."""
         limit_s = self._timeout.first_chunk_s if self._started_phase == "first_chunk" else self._timeout.response_s
         self._set(self._started_phase, now + _seconds(limit_s))
 
@@ -82,7 +82,7 @@ class Deadlines:
         self.deadline = min(self._total_deadline, deadline)
 
     def paused(self, away_s: float, now: float) -> None:
-        """The caller did something else for so many seconds until now: only waiting counts, except for the total."""
+        """The caller was away for `away_s` seconds until now: only waiting counts, except for the total."""
         limit_s: float | None = getattr(self._timeout, _SETTINGS[self.phase])
         self._set(self.phase, min(self._phase_deadline + away_s, now + _seconds(limit_s)))
 
@@ -96,10 +96,10 @@ class Deadlines:
         return None if self._total_deadline == math.inf else self._total_deadline - now
 
     def error(self, waiting_for: str | None = None) -> APITimeoutError:
-        """The error that the passing of the next deadline is.
+        """The error for the passing of the next deadline.
 
         Args:
-            waiting_for: what has not come, where it is not the server's.
+            waiting_for: what has not come, if the server is not to blame.
         """
         phase: TimeoutPhase = "total" if self._total_deadline < self._phase_deadline else self.phase
         setting = _SETTINGS[phase]

@@ -29,7 +29,7 @@ from firsttoken.errors import APIStatusError, ChatCompletionError, ResponseForma
 
 DONE = b"[DONE]"
 MAX_LEARNED_CHUNKS = 8
-"""How many chunks of a stream are learned from: what is not learned by then is not worth it."""
+"""How many chunks of a stream are learned from; later ones are not worth the work."""
 
 
 @functools.cache  # made when a response needs it: that takes a millisecond and more
@@ -49,8 +49,8 @@ class DecodeResult:
         chunks: in order, those before `done` or `failure`.
         done: whether `[DONE]` came after them.
         failure: what came after them instead: an error of the server, or data that is not a chunk.
-        has_replacements: whether a chunk has a complete message instead of a delta, so that it is to be seen whether
-            deltas came before it (`Accumulator.resolve_replacements`).
+        has_replacements: whether a chunk has a complete message instead of a delta, so that deltas before it have to
+            be looked for (`Accumulator.resolve_replacements`).
         has_halves: whether a text ends in half a character, whose other half is to follow (`SplitPairs`).
     """
 
@@ -65,7 +65,7 @@ class DecodeResult:
 
 
 class ChunkDecoder:
-    """Decodes the events of one stream, and learns on the way what its chunks have beyond the schema."""
+    """Decodes the events of one stream, and learns which fields its chunks have beyond the schema."""
 
     __slots__ = ("_decode", "_learned", "_learned_chunks")
 
@@ -75,7 +75,7 @@ class ChunkDecoder:
         self._learned_chunks = 0
 
     def decode_blocks(self, sse: SSEDecoder, blocks: bytes) -> DecodeResult:
-        """Decode the events that a read completed, at once where the types know every field of them."""
+        """Decode the events that a read completed: all at once if the types know every field."""
         payloads = sse.split_simple_events(blocks)
         if payloads is None:
             return self.decode_events(sse.parse_blocks(blocks))
@@ -115,7 +115,7 @@ class ChunkDecoder:
         return decoded
 
     def try_decode(self, data: bytes) -> ChatCompletionChunk | None:
-        """Decode an event's data by the types alone; None where it has anything that they don't know."""
+        """Decode an event's data by the types alone; None if it has anything that they don't know."""
         if len(data) > LARGE_BYTES and has_too_many_values(data):
             return None
         try:
@@ -126,10 +126,10 @@ class ChunkDecoder:
         return chunk
 
     def _decode_leniently(self, event: ServerSentEvent, decoded: DecodeResult) -> None:
-        """Add an event's chunk, or its failure, or nothing where it has no part in the answer.
+        """Add an event's chunk or failure; nothing if it is not part of the answer.
 
         Raises:
-            ResponseFormatError: it should have been a chunk, and is not.
+            ResponseFormatError: it should have been a chunk, but is not.
         """
         try:
             value = parse_json(event.data)
@@ -204,7 +204,7 @@ def _is_chunk(value: object) -> bool:
 
 
 def _foreign_chunk(event: ServerSentEvent, value: JSONObject | None) -> list[ChatCompletionChunk]:
-    """The chunk of a named event that is not part of the answer: all that it has is in `extra`."""
+    """The chunk of a named event that is not part of the answer: all its data is in `extra`."""
     if value is None or event.event.lower() in KEEP_ALIVES:
         return []
     return [ChatCompletionChunk(event=event.event, raw=event.data, extra=value)]
@@ -237,7 +237,7 @@ def decode_completion(data: bytes, expected_choices: int | None = None) -> ChatC
         expected_choices: the request's `n`; None where it is not known.
 
     Raises:
-        APIStatusError: it is an error; what it has of an answer is its `partial`.
+        APIStatusError: it is an error; a part of an answer in it is its `partial`.
         ResponseFormatError: it is neither an error nor a completion.
     """
     try:
@@ -295,7 +295,7 @@ def _received(completion: ChatCompletion, data: bytes, expected_choices: int | N
 
 
 def _unite_choices(choices: Sequence[Choice | ChunkChoice], *, expects_one: bool) -> bool:
-    """Put into the first choice what stands in separate ones: reasoning, text, tool calls (GitHub Copilot).
+    """Merge reasoning, text and tool calls that come in separate choices into the first (GitHub Copilot).
 
     They are one where one was asked for, they have the same index, or the first has the finish reason of calls and
     none: and only one has text, so that they can't be several answers. A reason that one of them was cut for counts.
@@ -324,7 +324,7 @@ def _unite_choices(choices: Sequence[Choice | ChunkChoice], *, expects_one: bool
 
 
 def _with_partial(failure: APIStatusError, data: bytes) -> APIStatusError:
-    """The error of a blocking answer, with what came of it."""
+    """The error of a blocking answer, with the part that was received."""
     value = as_object(parse_json(data))
     if value is not None and as_array(value.get("choices")):
         try:

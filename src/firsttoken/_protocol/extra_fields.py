@@ -1,6 +1,6 @@
-"""Accumulates the fields of a server's own: lists are joined, of other values the last one counts.
+"""Accumulates a server's own fields: lists are joined, of other values the last one counts.
 
-Reasoning under a name that the types don't know is joined as its form asks; null wipes nothing.
+Reasoning under a name that the types don't know is joined according to its form; null overwrites nothing.
 """
 
 from collections.abc import Mapping
@@ -48,7 +48,7 @@ class ExtraFields:
 
 
 def merged(name: str, known: object, value: object) -> object:
-    """What a field has, of what it had and what came later; nothing is changed except a list that was made here."""
+    """The value of a field from its old and its new value; nothing is changed except lists that were made here."""
     if known is not None and (value is None or (value == "" and name.endswith(_SIGNATURES))):
         return known
     items = as_array(value)

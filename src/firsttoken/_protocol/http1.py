@@ -1,7 +1,7 @@
 """HTTP/1.1 framing of one response, over httptools.
 
-Owns status, headers, where the body ends and whether the connection may serve another request; content codings too.
-Refuses to know what the body means.
+It handles status, headers, the end of the body, the reuse of the connection, and content codings. What the body means
+is for `response`.
 
 A length that a server names twice, or beside chunks, is read where it can be: the connection serves no other request.
 
@@ -30,7 +30,7 @@ _EXPECTED = "expected HTTP/1.0 or HTTP/1.1"
 
 
 def may_begin_response(data: bytes) -> bool:
-    """Whether the first bytes of a read can be a response's: else they are left over from the one before."""
+    """Whether the first bytes of a read can begin a response; else they are left over from the one before."""
     begin = data.lstrip(b"\r\n")[:5]
     return b"HTTP/".startswith(begin)
 
@@ -44,7 +44,7 @@ _INTERIM = re.compile(rb"\s*HTTP/1\.[01] 1\d\d(?: |\Z)")
 
 
 def _with_one_length(data: bytes) -> bytes | None:
-    """The bytes from a head on, with one `Content-Length` where the same one is named twice; None before its end."""
+    """The bytes from a head on, with a repeated `Content-Length` sent once; None before the head's end."""
     start = 0
     while (end := data.find(b"\r\n\r\n", start)) >= 0:
         lines = data[start:end].split(b"\r\n")
@@ -60,7 +60,7 @@ def _with_one_length(data: bytes) -> bytes | None:
 
 
 class _RefusedError(Exception):
-    """Leaves a callback of httptools where the message that begins is not one to read."""
+    """Raised in a callback of httptools if the message that begins must not be read."""
 
 
 class ResponseParser:
@@ -71,10 +71,10 @@ class ResponseParser:
 
     Attributes:
         info: status and headers, None until the head (of the final response: 1xx are skipped) is there.
-        has_pending_data: whether `process_pending` may give more of a coded body that has come.
+        has_pending_data: whether `process_pending` may return more of a coded body that was received.
         body_ended: whether the body is complete.
         reusable: whether the connection can serve another request once the body has ended.
-        failure: why the response can't be read on, None where nothing is wrong; it follows the body that was received.
+        failure: why no more can be read; None if nothing is wrong. It follows the body that was received.
     """
 
     __slots__ = (
@@ -115,7 +115,7 @@ class ResponseParser:
         self._ends_at_eof = False
         self._decoder: ContentDecoder | None = None
         self._deferred_error: ChatCompletionError | None = (
-            None  # a failure that waits until the body before it was given
+            None  # a failure that waits until the body before it was returned
         )
         self._body: list[bytes] = []
         self.on_body = self._body.append  # httptools calls it for each piece: no Python frame in between
@@ -127,7 +127,7 @@ class ResponseParser:
         return parser
 
     def release(self) -> None:
-        """Let go of httptools' parser, which holds this object, so that no reference cycle is left."""
+        """Drop httptools' parser, which refers to this object, so that no reference cycle is left."""
         self._parser = None
 
     def receive_data(self, data: bytes) -> bytes:
@@ -162,9 +162,9 @@ class ResponseParser:
         return body
 
     def process_pending(self) -> bytes:
-        """Give more of the body that has come; b"" where there is none.
+        """Return more of the body that was received; b"" if there is none.
 
-        A coded body may be far larger than what was read of it, so that it is decoded only as it is asked for.
+        A coded body may be far larger than what was read of it, so it is decoded only on demand.
         """
         decoder = self._decoder
         if decoder is None:
@@ -178,12 +178,12 @@ class ResponseParser:
         return piece
 
     def ignore_body(self) -> None:
-        """Decode no more of the body: only where it ends is of interest."""
+        """Decode no more of the body: only its end matters."""
         self._decoder = None
         self.has_pending_data = False
 
     def receive_eof(self) -> None:
-        """Take the end of the connection."""
+        """Receive the end of the connection."""
         if self.body_ended or self._deferred_error is not None or self.failure is not None:
             return
         if self.info is not None and self._ends_at_eof:
@@ -193,7 +193,7 @@ class ResponseParser:
         self._end()
 
     def _end(self) -> None:
-        """Let go of the parser; once all of the body was given, take the error that follows it."""
+        """Drop the parser; once all of the body was returned, set the error that follows it."""
         self.release()
         if self.has_pending_data:
             return
@@ -229,7 +229,7 @@ class ResponseParser:
             parser.feed_data(head)
 
     def _check_protocol(self, data: bytes) -> None:
-        """Refuse other protocols by their first bytes: llhttp also reads RTSP and ICE, and hides which it was."""
+        """Refuse other protocols by their first bytes: llhttp also accepts RTSP and ICE, and does not tell."""
         if len(self._start) < len(b"HTTP/"):
             self._start = (self._start + data).lstrip(b"\r\n")[:5]
             if not may_begin_response(self._start):
@@ -265,17 +265,17 @@ class ResponseParser:
         self._headers.clear()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header or a trailer is there."""
+        """A header or a trailer was received."""
         if self.info is None:
             key, text = name.decode("latin-1").lower(), value.decode("latin-1")
             headers = self._headers
             headers[key] = f"{headers[key]}, {text}" if key in headers else text
 
     def on_headers_complete(self) -> None:
-        """A head is there."""
+        """A head was received."""
         parser = self._parser
         if parser is None:
-            return  # another thread has released it this moment
+            return  # another thread has just released it
         version = parser.get_http_version()
         if version not in _VERSIONS:
             raise _RefusedError(_EXPECTED)

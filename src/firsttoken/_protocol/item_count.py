@@ -21,7 +21,7 @@ class ItemCount:
     Attributes:
         calls: tool calls.
         parts: content parts and blocks of reasoning.
-        excess: what there is too much of; "" where the bounds are kept.
+        excess: which bound was exceeded; "" if none was.
     """
 
     __slots__ = ("_known_calls", "_last_parts", "calls", "excess", "parts")

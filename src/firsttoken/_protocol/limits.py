@@ -11,14 +11,14 @@ BURST_S: Final = 0.1
 burst would only be refused."""
 
 OVERLOAD_STATUSES: Final = frozenset({429, 503, 529})
-"""What servers that have too much to do respond with; 529 is Anthropic's."""
+"""The statuses of overloaded servers; 529 is Anthropic's."""
 
 _MEAN_OF: Final = 32
-"""Of so many calls the average use of tokens is kept, roughly."""
+"""Over about how many calls the use of tokens is averaged."""
 
 
 class AttemptResult(NamedTuple):
-    """What came of an attempt.
+    """The result of an attempt.
 
     Attributes:
         kind: how it ended: the complete response was received, the caller ended it, or it failed.
@@ -52,7 +52,7 @@ class _TokenBucket:
         self._at = now
 
     def ready_at(self, amount: float, now: float) -> float:
-        """When so much can be taken; of more than fits, when the bucket is full."""
+        """When `amount` can be taken; if it exceeds the capacity, when the bucket is full."""
         if self._per_s == math.inf:
             return now
         self._refill(now)
@@ -71,17 +71,17 @@ class _TokenBucket:
 
 
 class LimiterState:
-    """What runs, what may start and when, by times that are given.
+    """What runs, and what may start when; times are arguments.
 
     After an overloaded server's response with `Retry-After` nothing starts until then. Afterwards only half as many
     requests as it accepted before the pause may wait for a response at once, and one more whenever it has accepted so
     many; for a minute, if it refuses none. Otherwise all would come back at the same moment, to be refused again. Half,
-    so that those which are refused anyhow are fewer than it accepts the next time: they go first, and get through.
+    so that fewer are refused than it accepts the next time: those go first, and get through.
 
     Attributes:
         window: how many may run at once.
-        running: how many do.
-        paused_until: nothing starts before.
+        running: how many run.
+        paused_until: nothing starts before this time.
     """
 
     def __init__(self, concurrency: int | None, per_minute: float | None, tokens_per_minute: float | None) -> None:
@@ -107,11 +107,11 @@ class LimiterState:
         return max(now, self.paused_until, self._requests.ready_at(1, now), self._tokens.ready_at(cost, now))
 
     def estimate(self, tokens: int) -> float:
-        """What an attempt is taken to cost before the server has counted: at least what the others did on average."""
+        """The estimated cost of an attempt before the server has counted: at least the average of the others."""
         return max(tokens, self._mean_tokens)
 
     def start(self, tokens: int, now: float) -> float:
-        """Count an attempt that starts; returns the tokens it is taken to cost."""
+        """Count an attempt that starts; return its estimated cost in tokens."""
         cost = self.estimate(tokens)
         self.running += 1
         self._unanswered += 1
@@ -129,7 +129,7 @@ class LimiterState:
         """Count an attempt that has ended.
 
         Args:
-            outcome: what came of it.
+            outcome: its result.
             started_at: when `start` was called.
             cost: what `start` returned.
             accepted: whether `accept` was called.

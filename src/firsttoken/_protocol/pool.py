@@ -33,7 +33,7 @@ class IdleConnections(Generic[_Connection]):
         self._idle: dict[tuple[Hashable, Hashable], list[tuple[float, _Connection]]] = {}
 
     def put(self, owner: Hashable, key: Hashable, connection: _Connection, now: float) -> list[_Connection]:
-        """Keep a connection; return those that are too many, to be closed: the ones that were idle for longest."""
+        """Keep a connection; return the surplus to close: those that were idle for longest."""
         stack = self._idle.setdefault((owner, key), [])
         stack.append((now, connection))
         surplus: list[_Connection] = []
@@ -42,7 +42,7 @@ class IdleConnections(Generic[_Connection]):
         return surplus
 
     def take(self, owner: Hashable, key: Hashable) -> _Connection | None:
-        """Take the connection that was used last; None where none is idle."""
+        """Take the most recently used connection; None if none is idle."""
         stack = self._idle.get((owner, key))
         try:
             return stack.pop()[1] if stack else None
@@ -50,7 +50,7 @@ class IdleConnections(Generic[_Connection]):
             return None  # another thread was faster
 
     def expire(self, owner: Hashable, now: float) -> list[_Connection]:
-        """Remove an owner's connections that have been idle for too long, to be closed."""
+        """Remove and return an owner's connections that have been idle for too long."""
         expired: list[_Connection] = []
         for stack in self._stacks(owner):
             while stack and now - stack[0][0] >= self._max_idle_s:
@@ -58,12 +58,12 @@ class IdleConnections(Generic[_Connection]):
         return expired
 
     def next_expiry(self, owner: Hashable) -> float | None:
-        """When `expire` is to be called next; None where no connection of the owner is idle."""
+        """When to call `expire` next; None if no connection of the owner is idle."""
         oldest = [stack[:1] for stack in self._stacks(owner)]
         return min((entries[0][0] + self._max_idle_s for entries in oldest if entries), default=None)
 
     def clear(self, owner: Hashable) -> list[_Connection]:
-        """Remove all of an owner's connections, to be closed."""
+        """Remove and return all of an owner's connections."""
         stacks = [self._idle.pop(key, []) for key in list(self._idle) if key[0] == owner]
         return [connection for stack in stacks for _, connection in stack]
 

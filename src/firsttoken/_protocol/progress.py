@@ -1,4 +1,4 @@
-"""What a chunk brings: a token, or other progress that a stream's deadlines count."""
+"""What a chunk contributes: a token, or other progress that resets a stream's deadlines."""
 
 from firsttoken._models.chunk import ChatCompletionChunk, ChoiceDelta, ToolCallDelta
 from firsttoken._models.reasoning import has_kept_part
@@ -33,7 +33,7 @@ def has_content(chunk: ChatCompletionChunk) -> bool:
 
 
 def prompt_tokens_processed(chunk: ChatCompletionChunk) -> float:
-    """How much of the prompt llama.cpp has processed by then; 0 where the chunk does not say."""
+    """How much of the prompt llama.cpp has processed so far; 0 if the chunk does not say."""
     progress = chunk.extra.get("prompt_progress") if chunk.extra else None
     processed = progress.get("processed") if isinstance(progress, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     return processed if isinstance(processed, int | float) else 0

@@ -17,14 +17,14 @@ from firsttoken.errors import ConfigurationError
 
 
 class Proxy(NamedTuple):
-    """A proxy: where it is, and the value of `proxy-authorization` that it wants, "" for none."""
+    """A proxy: its origin, and the value of `proxy-authorization`, "" for none."""
 
     origin: Origin
     authorization: str
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What no error may show: the credentials as they are sent, and the user and the password in them."""
+        """Texts that no error may contain: the credentials as they are sent, and the user and the password in them."""
         sent = self.authorization.removeprefix("Basic ")
         user, _, password = b64decode(sent).decode("utf-8", "surrogateescape").partition(":")
         return sent, user, password
@@ -42,14 +42,14 @@ def proxy_for(origin: Origin, given: str | None, environment: Mapping[str, str])
         environment: the environment variables.
 
     Raises:
-        ConfigurationError: the proxy is not an http URL. The message does not show it: it may hold a password.
+        ConfigurationError: the proxy is not an http URL. The message does not contain it: it may include a password.
     """
     url, what = proxy_url_for(origin, given, environment)
     return _parse(url, what) if url else None
 
 
 def proxy_url_for(origin: Origin, given: str | None, environment: Mapping[str, str]) -> tuple[str, str]:
-    """The URL of that proxy, unchecked, and whose word it is: the argument's or a variable's; "" for none."""
+    """The URL of that proxy, unchecked, and where it comes from: the argument or a variable; "" for none."""
     if given is not None:
         return given, "proxy"
     if "REQUEST_METHOD" in environment:
@@ -165,7 +165,7 @@ class Tunnel:
 
         Raises:
             ConnectionResetError: it closed the connection without a response.
-            APIStatusError: it refused. The server did not, so it is of none of the subclasses.
+            APIStatusError: it refused. Not one of the subclasses, since the server did not refuse.
             ResponseFormatError: it does not speak HTTP/1.1.
         """
         if not data:

@@ -1,4 +1,4 @@
-"""Keeping secrets out of errors: a server may repeat the key that it was sent, and a quotation may cut it anywhere."""
+"""Keeps secrets out of errors: a server may repeat the key that it was sent, and an excerpt may cut it anywhere."""
 
 import heapq
 import json
@@ -16,7 +16,7 @@ MIN_RUN = 8
 """The beginning of a secret is masked too, from so many characters on."""
 
 PUBLIC_PARAMETERS = ("api-version",)
-"""What a query may show: Azure's, whose errors name the version."""
+"""The parameters of a query that errors may show: Azure's version."""
 
 _SECRET_NAMES = (
     *("auth", "bearer", "cookie", "credential", "jwt", "key", "passphrase", "passwd", "password", "pwd"),
@@ -25,18 +25,18 @@ _SECRET_NAMES = (
 
 
 def public_query(query: str) -> str:
-    """The part of a URL's query that holds no key."""
+    """The part of a URL's query that contains no key."""
     return "&".join(field for field in query.split("&") if field.partition("=")[0] in PUBLIC_PARAMETERS)
 
 
 def holds_secret(header: str) -> bool:
-    """Whether a header's name says that it holds a secret."""
+    """Whether a header holds a secret, by its name."""
     lower = header.lower()
     return any(part in lower for part in _SECRET_NAMES)
 
 
 def secrets_of_headers(headers: Mapping[str, str]) -> list[str]:
-    """The words of the headers whose names say that they hold a secret."""
+    """The secrets in the values of headers that hold one, by their names."""
     found: list[str] = []
     for name, value in headers.items():
         if holds_secret(name):
@@ -63,7 +63,7 @@ def _basic_secrets(words: list[str]) -> list[str]:
 
 
 def secrets_of_query(query: str) -> list[str]:
-    """The values of a query, as they are sent and as they are meant."""
+    """The values of a query, as sent and decoded."""
     found: list[str] = []
     for field in query.split("&"):
         name, equals, value = field.partition("=")
@@ -137,7 +137,7 @@ def _redacted(value: object, words: frozenset[str]) -> object:
         return _masked(value, words)
     if as_object(value) is None and as_array(value) is None:
         return value
-    # As one text: a look at each of a million strings for each word takes seconds.
+    # As one text: searching a million strings for each word takes seconds.
     text = json.dumps(value, ensure_ascii=False)
     in_json = frozenset(json.dumps(word, ensure_ascii=False)[1:-1] for word in words)
     if not _has(text, in_json):

@@ -1,6 +1,6 @@
 """A request to the bytes of its head and body.
 
-The JSON body, the headers and their checks; where the bytes go is not known here.
+The JSON body, the headers and their checks; where the bytes go is for `url` and `proxy`.
 
 Sources: RFC 9110 (fields), RFC 9112, section 3 (request line).
 """
@@ -31,7 +31,7 @@ _FRAMING_HEADERS = frozenset({"content-length", "transfer-encoding", "connection
 
 
 def encode_body(request: ChatCompletionRequest, *, stream: bool) -> bytes:
-    """The JSON body of a request; the request is left as it is.
+    """The JSON body of a request; the request is not changed.
 
     Args:
         request: what to send.
@@ -75,7 +75,7 @@ def _encode_plain(request: ChatCompletionRequest, body: Mapping[str, object], *,
         return None
     try:
         encoded = _encode(request)
-    except (TypeError, ValueError, OverflowError):  # what that is, the long way says; or sends, as a lone surrogate
+    except (TypeError, ValueError, OverflowError):  # the slow path reports it, or sends it if it is a lone surrogate
         return None
     return encoded[:-1] + _STREAM_FIELDS if stream else encoded
 
@@ -107,7 +107,7 @@ def _messages(messages: object) -> list[object]:
 
 
 def _message(message: object, number: int) -> object:
-    """A message as it is sent; any of them may hold parts of a completion."""
+    """A message as it is sent; it may contain parts of a completion."""
     if is_plain_text(message):
         return message
     if isinstance(message, Value) and hasattr(message, "role"):
@@ -123,7 +123,7 @@ def _message(message: object, number: int) -> object:
     if audio is not None and fields.get("role") == "assistant":
         known = to_plain(audio)
         if isinstance(known, dict) and "id" in known:
-            fields["audio"] = {"id": known["id"]}  # which is all that the API takes back
+            fields["audio"] = {"id": known["id"]}  # all that the API accepts
     return fields
 
 
@@ -149,8 +149,8 @@ def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Headers of the caller, names in lower case.
 
     Raises:
-        ConfigurationError: a name or value is invalid, or the header is set by firsttoken. The message does not show
-            the value: it may be a key.
+        ConfigurationError: a name or value is invalid, or the header is set by firsttoken. The message does not
+            contain the value, which may be a key.
     """
     if not isinstance(headers, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError(
@@ -174,7 +174,7 @@ def check_header_value(name: str, value: str) -> str:
     """The value, if it is a valid one.
 
     Raises:
-        ConfigurationError: it is not. The message does not show it.
+        ConfigurationError: it is not. The message does not contain it.
     """
     if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError(f"the value of {name} must be a str, not {type(value).__name__}")

@@ -1,6 +1,6 @@
-"""ResponseReader: one response, from the bytes of its connection to chunks or a completion, and the end after them.
+"""ResponseReader: one response, from the bytes of its connection to chunks or a completion, and their end.
 
-The body is a stream of events, one JSON object, or the body of an error response; which one shows at its beginning.
+The body is a stream of events, one JSON object, or the body of an error response; its first bytes tell which.
 """
 
 import re
@@ -21,7 +21,7 @@ from firsttoken.errors import ChatCompletionError, ResponseFormatError, StreamTr
 
 MAX_ERROR_BODY_BYTES = 1024 * 1024
 MAX_BODY_BYTES = MAX_EVENT_BYTES
-"""The largest body that is one JSON object, in bytes: an answer that came in one event could not be larger either."""
+"""The largest body that is one JSON object, in bytes: the same limit as for one event."""
 
 _NO_HEAD = ResponseInfo(status=0, headers=Headers())
 
@@ -35,15 +35,14 @@ class ResponseReader:
         expected_choices: the request's `n`.
         require_finish_reason: whether `[DONE]` ends an answer only after a finish reason.
         reasoning_tags: the tags of reasoning in the content; None leaves the content as it is.
-        wall_clock: Unix time in seconds; called only where a server names a date.
+        wall_clock: Unix time in seconds; called only if a server sends a date.
 
     Attributes:
         parser: the chunks, and the end of the response's answer.
-        completion: the answer, where it was not streamed and has come.
-        models: the answer, where that is the list of models and has come.
-        has_pending_data: whether more was read than was processed: where no chunk is pending, `process_pending` is to
-            be called before any wait. A compressed body is decoded no sooner, so that a small one can't fill the
-            memory.
+        completion: the answer, once received, if it is not streamed.
+        models: the answer, once received, if it is the list of models.
+        has_pending_data: whether more was read than was processed: if no chunk is pending, call `process_pending`
+            before any wait. A compressed body is not decoded earlier, so that a small one can't fill the memory.
     """
 
     __slots__ = (
@@ -145,7 +144,7 @@ class ResponseReader:
         return chunks
 
     def process_pending(self) -> list[ChatCompletionChunk]:
-        """Process more of what was read before: one piece, so that the caller can look at something else between."""
+        """Process one more piece of what was read before, so that the caller can do other work in between."""
         chunks = self._receive_body(self._http.process_pending())
         return chunks + self._handle_body_end()
 
@@ -155,7 +154,7 @@ class ResponseReader:
         return self._handle_body_end()
 
     def connection_lost(self, error: ChatCompletionError) -> None:
-        """End the response by an error of the connection; what was read before, and an error response, come first."""
+        """End the response with an error of the connection; what was read, and an error response, take precedence."""
         if self.has_pending_data:
             self._body_error = error
         elif self.is_error_response:
@@ -164,17 +163,17 @@ class ResponseReader:
             self.parser.set_end(error)
 
     def end_error_response(self) -> None:
-        """Set the error of an error response, by what has come of its body."""
+        """Set the error of an error response from what was received of its body."""
         head = self._head
         self.fail(status_error(head.status, head.headers, bytes(self._buffer), self._wall_clock()))
 
     def fail(self, error: ChatCompletionError) -> None:
-        """End the response by an error, whatever was read."""
+        """End the response with an error, whatever was read."""
         self.parser.set_end(error)
         self.has_pending_data = False
 
     def release(self) -> None:
-        """Drop what is only needed to receive more."""
+        """Drop what is only needed to receive more data."""
         self._http.release()
 
     @property
@@ -303,7 +302,7 @@ def is_event_stream(content_type: str, head: bytes) -> bool | None:
 
 
 def unexpected_body(expected: str, status: int, content_type: str, body: bytes) -> ResponseFormatError:
-    """The error of a response whose body is something else, neither events nor JSON as a rule."""
+    """The error of a response whose body is something else, usually neither events nor JSON."""
     kind = content_type.partition(";")[0].strip()[:80] or "no content type"
     if not body.strip():
         return ResponseFormatError(f"expected {expected}, got status {status} with an empty body ({kind})")

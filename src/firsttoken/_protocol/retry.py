@@ -12,10 +12,10 @@ from firsttoken.errors import OUT_OF_CREDIT, APIConnectionError, APIStatusError,
 FIRST_DELAY_S = 0.5
 MAX_DELAY_S = 8.0
 JITTER = 0.25
-"""A delay is cut by up to this part of it, so that clients which failed together do not come back together."""
+"""A delay is reduced by up to this fraction, so that clients that failed together do not retry together."""
 
 MAX_RETRY_AFTER_S = 60.0
-"""A longer `Retry-After` is not waited for: the error has it as `retry_after_s`."""
+"""With a longer `Retry-After` the error is raised at once; it has the time as `retry_after_s`."""
 
 
 def retry_delay_s(
@@ -64,14 +64,14 @@ def _out_of_credit(error: ChatCompletionError) -> bool:
 
 
 def retry_after_s(headers: Mapping[str, str], wall_clock_s: float) -> float | None:
-    """The wait that a response asks for, in seconds.
+    """The wait that a response requests, in seconds.
 
     Args:
         headers: of the response.
-        wall_clock_s: the time now, in Unix seconds; for a date in a response that does not say its own time.
+        wall_clock_s: the time now, in Unix seconds; for a date in a response without a `date` header.
 
     Returns:
-        `retry-after-ms`, else `retry-after` in seconds or as a date; None where neither says anything sensible.
+        `retry-after-ms`, else `retry-after` in seconds or as a date; None if neither is valid.
     """
     for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         number = _number(headers.get(name, ""))

@@ -54,7 +54,7 @@ _TRANSIENT_TYPES = frozenset(
         *("rate_limit_error", "rate_limit_exceeded", "rate_limit_reached_error", "too_many_requests"),
     }
 )
-"""Types and codes of errors that pass, for those that name no status."""
+"""Types and codes of transient errors, for errors that name no status."""
 
 
 def status_error(status: int, headers: Mapping[str, str], body: bytes, wall_clock_s: float) -> APIStatusError:
@@ -269,7 +269,7 @@ def _message_of(value: object) -> str | None:
 
 
 def _code_of(value: object) -> str:
-    """What an error has instead of words, in brackets."""
+    """What an error has in place of a message, in brackets."""
     details = _details(value)
     names = (*_CODE_FIELDS, "type")
     return next((f" ({name} {text[:MAX_MESSAGE]})" for name in names if (text := as_text(details.get(name)))), "")
@@ -312,7 +312,7 @@ def _phrase(status: int) -> str:
 
 
 def _options_hint(text: str) -> str | None:
-    """How to send what a server has understood, where it refuses a field that is sent by default."""
+    """How to leave out a field that is sent by default, if the server refuses it."""
     is_named = "stream_options" in text or "include_usage" in text
     return 'stream_options={"include_usage": False} leaves it out' if is_named else None
 
@@ -331,7 +331,7 @@ def _hint(status: int, headers: Mapping[str, str], body: bytes) -> str | None:
 
 
 def _wants_tls(body: bytes) -> bool:
-    """Whether a server says that it was spoken to without TLS, as nginx, Go's servers and Apache word it."""
+    """Whether a server complains about a request without TLS, in the words of nginx, Go's servers or Apache."""
     lower = body[:MAX_MESSAGE].lower()
     return any(words in lower for words in _WANTS_TLS)
 
@@ -342,7 +342,7 @@ _Failure = TypeVar("_Failure", bound=BaseException)
 
 
 def without_traceback(failure: _Failure) -> _Failure:
-    """The failure, it and its causes without tracebacks, and without what was being handled when they were raised."""
+    """The failure, with tracebacks and contexts removed from it and its causes."""
     link: BaseException | None = failure
     while link is not None:
         link.__traceback__ = link.__context__ = None

@@ -78,8 +78,8 @@ class SSEDecoder:
     def receive_eof(self) -> list[ServerSentEvent]:
         """Receive the end of the body; return the event that it left unterminated, if there is one.
 
-        The standard throws such an event away; servers that close without the last blank line exist. Whether it is
-        complete is for the caller to decide.
+        The standard discards such an event, but some servers close without the last blank line. The caller decides
+        whether it is complete.
         """
         block = bytes(self._buffer)
         self._buffer.clear()
@@ -127,7 +127,7 @@ class SSEDecoder:
     def match_single_event(self, data: bytes) -> bytes | None:
         """The data of a read that is exactly one `data: ` line and its blank line, as single tokens are; else None.
 
-        Where it is None, nothing was consumed: `feed` is for all other reads.
+        If it is None, nothing was consumed: `feed` takes all other reads.
         """
         size = len(data)
         if not self.is_between_events or data.find(b"\n") != size - 2 or data[-1] != 0x0A or data[:6] != b"data: ":
@@ -135,7 +135,7 @@ class SSEDecoder:
         return None if b"\r" in data or size - 2 > self._max_event_bytes else data[6:-2]
 
     def split_simple_events(self, blocks: bytes) -> list[bytes] | None:
-        """The data of each event, where all are a single `data: ` line, as nearly all servers' are; else None."""
+        """The data of each event, if each is a single `data: ` line, as from nearly all servers; else None."""
         if blocks[:6] != b"data: ":
             return None
         payloads = blocks[6:].split(b"\n\ndata: ")
@@ -148,7 +148,7 @@ class SSEDecoder:
         return [event for block in blocks.split(b"\n\n") for event in self._parse(block)]
 
     def _parse(self, block: bytes) -> list[ServerSentEvent]:
-        """Parse a block into its event; there is none where it has no data, or blank data."""
+        """Parse a block into its event; there is none if its data is missing or blank."""
         event, retry, data, bare, is_bare_last = "", None, list[bytes](), list[bytes](), False
         for line in block.split(b"\n"):
             field, _, value = line.partition(b":")

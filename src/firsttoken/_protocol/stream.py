@@ -1,7 +1,7 @@
 """StreamParser: the bytes of a body in, chunks out, and one end that follows them.
 
-A read is paid for once: split, decoded and enqueued as a list. Yielding a chunk takes it from a deque; accumulating
-those that were yielded waits until a later read, or until somebody asks for the completion.
+Work is done once per read: it is split, decoded and enqueued as a list. Yielding a chunk takes it from a deque; the
+yielded chunks are accumulated at a later read, or when the completion is asked for.
 """
 
 from collections import deque
@@ -20,7 +20,7 @@ from firsttoken._protocol.sse import MAX_EVENT_BYTES, SSEDecoder
 from firsttoken.errors import ChatCompletionError, ResponseFormatError
 
 ACCUMULATE_AFTER = 8
-"""How many chunks may wait to be accumulated: together they cost a fourth of what each costs by itself."""
+"""How many chunks may wait to be accumulated: in a batch each costs a fourth of what it costs alone."""
 
 
 class StreamParser:
@@ -70,13 +70,15 @@ class StreamParser:
         self._pairs: SplitPairs | None = None
         self._tags = None if reasoning_tags is None else StreamTags(reasoning_tags)
         self._accumulator = Accumulator()
-        self._unaccumulated: list[ChatCompletionChunk] = []  # those yielded since the last time, then those pending
+        self._unaccumulated: list[
+            ChatCompletionChunk
+        ] = []  # those yielded since the last accumulation, then those pending
         self._accumulated_count = 0
         self._has_dropped = False
 
     @property
     def failure(self) -> ChatCompletionError | None:
-        """What went wrong, None where nothing has; its `partial` is filled in as chunks are yielded."""
+        """What went wrong; None if nothing did. Its `partial` grows as chunks are yielded."""
         return self.end if isinstance(self.end, ChatCompletionError) else None
 
     @property
@@ -132,7 +134,7 @@ class StreamParser:
         return decoded.chunks
 
     def set_end(self, end: End) -> None:
-        """Set what follows the pending chunks; the first end stands."""
+        """Set the end that follows the pending chunks; the first one counts."""
         if self.end is None:
             self._flush()
             self.end = end
@@ -166,7 +168,7 @@ class StreamParser:
 
     @property
     def completion(self) -> ChatCompletion:
-        """Exactly the chunks yielded, accumulated; its choices are [] before the first."""
+        """Exactly the chunks yielded, accumulated; `choices` is [] before the first."""
         self._accumulate()
         completion = self._accumulator.completion
         completion.complete = self.complete and not self.pending and not self._has_dropped
@@ -192,7 +194,7 @@ class StreamParser:
         return chunks
 
     def _enqueue(self, chunks: list[ChatCompletionChunk]) -> None:
-        """Enqueue chunks; those from one on that has too many items are taken out of the list, and end the stream."""
+        """Enqueue chunks; the first one with too many items, and all after it, are dropped, and the stream fails."""
         accepted = self._completeness.add(chunks)
         refused = None if accepted is None else chunks[accepted]
         if refused is not None:
@@ -207,7 +209,7 @@ class StreamParser:
             self.set_end(ResponseFormatError(f"{self._completeness.excess}: {excerpt(refused.raw)}"))
 
     def _flush(self) -> None:
-        """Enqueue what waited for the rest of a character or of a tag, which does not come."""
+        """Enqueue what waited for the rest of a character or of a tag that will not come."""
         for waiting in (self._pairs, self._tags):
             choices = None if waiting is None else waiting.flush()
             if choices:
@@ -218,7 +220,7 @@ class StreamParser:
                 self.pending.append(chunk)
 
     def _accumulate(self) -> None:
-        """Accumulate what was yielded. Taken out first: an interrupted call must not add a chunk twice."""
+        """Accumulate what was yielded. Chunks are taken out first: an interrupted call must not add one twice."""
         yielded = self._unaccumulated[: len(self._unaccumulated) - len(self.pending)]
         if yielded:
             del self._unaccumulated[: len(yielded)]
@@ -233,7 +235,7 @@ class StreamParser:
 
 
 class NoStream:
-    """What stands for a `StreamParser` where the answer is not streamed: it has no chunks, and an end.
+    """Takes the place of a `StreamParser` if the answer is not streamed: no chunks, only an end.
 
     Attributes:
         end: of the answer, as soon as it is known.
@@ -250,13 +252,13 @@ class NoStream:
 
     @property
     def completion(self) -> ChatCompletion:
-        """An empty one."""
+        """An empty completion."""
         return ChatCompletion(complete=False)
 
     def set_end(self, end: End) -> None:
-        """Set the end; the first one stands."""
+        """Set the end; the first one counts."""
         if self.end is None:
             self.end = without_traceback(end) if isinstance(end, ChatCompletionError) else end
 
     def drop_pending(self) -> None:
-        """Nothing: there are no chunks."""
+        """Do nothing: there are no chunks."""

@@ -61,6 +61,6 @@ class SurrogateJoiner:
         return text[:-1] if self._high else text
 
     def flush(self) -> str:
-        """The half that no other followed, at the end of the text."""
+        """The half that was not followed by another, at the end of the text."""
         high, self._high = self._high, ""
         return high

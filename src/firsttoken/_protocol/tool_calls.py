@@ -1,6 +1,6 @@
 """Joins the pieces of tool calls.
 
-Servers make the rule for which call a piece belongs to necessary: some reuse an index for a second call, some send no
+Servers make it necessary to decide which call a piece belongs to: some reuse an index for a second call, some send no
 index or number the pieces, some repeat the id with every piece, some send an id of "" with later ones.
 """
 

@@ -1,4 +1,4 @@
-"""URLs: from a base URL to where to connect and what to request.
+"""From a base URL to where to connect and what to request.
 
 Source: RFC 3986; an IPv6 host stands in brackets.
 """
@@ -105,7 +105,7 @@ def split_url(url: str, what: str, hint: str = _HINT) -> tuple[Origin, str, str]
 
 
 def ascii_host(host: str, what: str) -> str:
-    """A host as it is looked up; international names by IDNA 2008 (RFC 5891).
+    """A host name as the resolver takes it; international names by IDNA 2008 (RFC 5891).
 
     Raises:
         ConfigurationError: it is not a valid host, or can't be encoded without the package idna.

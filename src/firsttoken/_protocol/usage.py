@@ -1,4 +1,4 @@
-"""Counts of tokens: what a later chunk adds, and what it leaves open."""
+"""Token counts: how a later chunk updates them."""
 
 import copy
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ _Counts = TypeVar("_Counts", bound=ResponseObject)
 def merged_usage(known: CompletionUsage, new: CompletionUsage) -> CompletionUsage:
     """The usage of an answer, of what was known and what a chunk says: the last of each count wins.
 
-    Zeros and missing counts wipe nothing; neither is changed.
+    Zeros and missing counts overwrite nothing; neither argument is changed.
     """
     if (
         new.completion_tokens
@@ -57,7 +57,7 @@ def with_total(usage: CompletionUsage) -> CompletionUsage:
 
 
 def parse_counts(node: dict[str, Any]) -> None:
-    """Make numbers of counts that are floats or text, in an object and those in it."""
+    """Convert counts that are floats or text to ints, in an object and those in it."""
     for name, value in node.items():
         if name.endswith("_tokens"):
             node[name] = _count(value)
