@@ -104,7 +104,7 @@ class BlockList:
         for position, item in enumerate(pieces):
             piece = as_object(item)
             if piece is not None:
-                piece = unwrapped(piece)
+                piece = unwrapped(piece) if "delta" in piece else piece
                 if position == 0 and self._last is not None and self._last.is_continued_by(piece):
                     self._last.add(piece)
                     continue

@@ -5,6 +5,7 @@ larger one. What is counted here is what may have been opened: where only the ac
 from a repeated name, the looks of its last piece decide.
 """
 
+import itertools
 from collections.abc import Iterable, Mapping
 
 from firsttoken._json import as_array, as_object
@@ -54,12 +55,12 @@ class ItemCount:
             self._check_counts()
 
     def _add_parts(self, place: tuple[int, str], parts: list[object]) -> None:
-        last, piece = self._last_parts.get(place), as_object(parts[0])
-        continues = last is not None and piece is not None and last.may_be_continued_by(unwrapped(piece))
+        last, piece = self._last_parts.get(place), _part(parts[0])
+        continues = last is not None and piece is not None and last.may_be_continued_by(piece)
         self.parts += len(parts) - continues
         if not continues or len(parts) > 1:
-            piece = as_object(parts[-1])
-            self._last_parts[place] = None if piece is None else _OpenPart(unwrapped(piece))
+            piece = _part(parts[-1])
+            self._last_parts[place] = None if piece is None else _OpenPart(piece)
 
     def add_message(self, message: ChatCompletionMessage) -> None:
         """Count what a complete message has."""
@@ -132,6 +133,11 @@ def _opens_call(piece: ToolCallDelta, known: dict[str | int | None, bool]) -> bo
     return opens
 
 
+def _part(item: object) -> Mapping[str, object] | None:
+    piece = as_object(item)
+    return unwrapped(piece) if piece is not None and "delta" in piece else piece
+
+
 class _OpenPart:
     """The last part of a list, as far as it matters to what continues it: what `blocks` may join to it, and no more."""
 
@@ -142,7 +148,8 @@ class _OpenPart:
         self._index = piece.get("index")
         self._id = piece.get("id")
         self._types: dict[str, type] = {}  # of what grows
-        self._is_complete = not self._fits(piece) or not self._types or _is_signed(piece)
+        self._is_complete = bool(piece.get("signature"))
+        self._is_complete = not self._fits(piece) or not self._types or self._is_complete
 
     def may_be_continued_by(self, piece: Mapping[str, object]) -> bool:
         """Whether a piece may be one of this part, which it is added to then."""
@@ -152,28 +159,33 @@ class _OpenPart:
         if identifier and self._id and identifier != self._id:
             return False
         self._id = self._id or identifier
-        fits = self._fits(piece)
-        self._is_complete = not fits or _is_signed(piece)
-        return fits
+        self._is_complete = bool(piece.get("signature"))
+        return self._fits(piece)
 
     def _fits(self, piece: Mapping[str, object]) -> bool:
-        """Note what of a piece grows; whether that is text or a list, as it was before."""
-        for name, value in piece.items():
-            if name in GROWING and value is not None:
-                kind = value.__class__
-                if kind not in (str, list) or self._types.setdefault(name, kind) is not kind:
-                    return False
+        """Note what of a piece grows, and what completes the part; whether that is text or a list, as it was before."""
+        for name in GROWING.intersection(piece):
+            value = piece[name]
+            if value is None:
+                continue
+            kind = value.__class__
+            if kind not in _GROWING_TYPES or self._types.setdefault(name, kind) is not kind:
+                self._is_complete = True
+                return False
+            if kind is list and any(map(_is_signed, as_array(value) or ())):
+                self._is_complete = True
         return True
 
 
-def _is_signed(piece: Mapping[str, object]) -> bool:
+_GROWING_TYPES = (str, list)
+
+
+def _is_signed(item: object) -> bool:
     """Whether a piece, or one inside it, has a signature, which is the last that comes of a part."""
+    piece = as_object(item)
+    if piece is None:
+        return False
     if piece.get("signature"):
         return True
-    for value in piece.values():
-        if value.__class__ is list:
-            for item in as_array(value) or ():
-                inner = as_object(item)
-                if inner is not None and _is_signed(inner):
-                    return True
-    return False
+    lists = [items for name in GROWING.intersection(piece) if (items := as_array(piece[name]))]
+    return any(map(_is_signed, itertools.chain.from_iterable(lists))) if lists else False
