@@ -1,4 +1,4 @@
-"""What can go wrong, as a tree.
+"""The errors, as a tree.
 
 ::
 
@@ -17,13 +17,14 @@
     ├── APIConnectionError(ConnectionError)  no connection, or it was reset
     ├── APITimeoutError(TimeoutError)        .phase "connect" | "first_chunk" | "idle" | "response" | "total"
     ├── ResponseFormatError(ValueError)      not a chat completion: content type, JSON, UTF-8, shape, event too large
-    ├── StreamTruncatedError(EOFError)       the stream ended, the answer had not
-    └── RefusalError                         an answer was to be parsed, and is a refusal    .refusal
+    ├── StreamTruncatedError(EOFError)       the stream ended before the answer was complete
+    └── RefusalError                         `parse()` was called on a refusal    .refusal
     ConfigurationError(ValueError)           no key, bad URL, wrong method for the request
 
-Every exception that leaves a call or an iteration is one of these, except what the caller's own code raised,
-`KeyboardInterrupt` and `CancelledError`. They pickle, and hold no secret. `str(error)` is one line; `error.hint` says
-what to do about it, where that is known, and a traceback shows it as a note.
+Every exception that leaves a call or an iteration is one of these, except what the caller's own code raised (as
+`RuntimeError`, if it was a token provider's `StopIteration`), `KeyboardInterrupt` and `CancelledError`. They can be
+pickled, and contain no secret. `str(error)` is one line; `error.hint` says what to do about it, if that is known, and a
+traceback shows it as a note.
 """
 
 from collections.abc import Mapping
@@ -68,12 +69,12 @@ OUT_OF_CREDIT = frozenset(
         "Arrearage",  # DashScope
     }
 )
-"""Codes and types of errors that say that the account has no credit left, which no retry changes."""
+"""Codes and types of errors that mean that the account has no credit left; a retry does not help."""
 
 
 _HINT = "hint: "
 _MAX_CHARACTERS = 2000
-"""The longest message or hint: what a server or a caller gave stands in it, and may be of any length."""
+"""The longest message or hint: text of a server or caller in it may be of any length."""
 
 
 def _shortened(text: str) -> str:
@@ -83,7 +84,7 @@ def _shortened(text: str) -> str:
 class _BaseError(Exception):
     """A message of one line, and a hint.
 
-    Pickles by attributes: an exception's own way calls `__init__` with `args`, which keyword arguments defeat.
+    Pickled by its attributes: the default calls `__init__` with `args`, and would lose keyword arguments.
     """
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
@@ -93,7 +94,7 @@ class _BaseError(Exception):
 
     @property
     def hint(self) -> str | None:
-        """What to do about it; None where nothing is known. It is the note that a traceback shows."""
+        """What to do about it; None if nothing is known. It is the note that a traceback shows."""
         notes: list[str] = getattr(self, "__notes__", [])
         return next((note.removeprefix(_HINT) for note in notes if note.startswith(_HINT)), None)
 
@@ -114,13 +115,13 @@ class ChatCompletionError(_BaseError):
     """A call or a stream failed.
 
     Attributes:
-        partial: the completion of the chunks that were yielded before; None where there was none.
+        partial: the completion of the chunks that were yielded before; None if there were none.
         chunks_received: how many chunks were yielded before.
-        attempts: how often the request was sent, or tried to be; 0 where the error is not of a call.
-        response: status and headers of the response; None where its head had not come.
-        request_id: the server's name for the request, where it gave one.
-        retryable: whether the same request may well succeed when it is sent again. firsttoken has tried it
-            `max_retries` times by itself where nothing had been yielded yet.
+        attempts: how many attempts were made to send the request; 0 if the error did not come from a call.
+        response: status and headers of the response; None if no head was received.
+        request_id: the server's id of the request, if it sent one.
+        retryable: whether the same request may succeed if it is sent again. firsttoken has already retried it
+            `max_retries` times, unless a chunk had been yielded.
     """
 
     retryable = False
@@ -143,12 +144,12 @@ class APIStatusError(ChatCompletionError):
     """An error response: by HTTP status, or inside the stream of a 200.
 
     Attributes:
-        status: the HTTP status; inside a stream the one that the error names, None where it names none.
+        status: the HTTP status; inside a stream the one that the error names, None if it names none.
         code: the error's `code` ("insufficient_quota", "context_length_exceeded", …), as text.
         type: the error's `type`.
         param: the field of the request that the error is about.
         body: what the server sent: the parsed JSON, else the text.
-        retry_after_s: how many seconds the server asked to wait; None where it did not.
+        retry_after_s: how many seconds the server asked to wait; None if it did not.
         in_stream: whether the error came inside a 200.
     """
 
@@ -181,19 +182,19 @@ def is_transient(status: int | None) -> bool:
 
 
 class BadRequestError(APIStatusError):
-    """400: the request is wrong, for instance longer than the model's context."""
+    """400: the request is invalid, for instance longer than the model's context."""
 
 
 class AuthenticationError(APIStatusError):
-    """401: no key, or one that the server does not know."""
+    """401: no key, or an invalid one."""
 
 
 class PermissionDeniedError(APIStatusError):
-    """403: the key may not do this."""
+    """403: the key lacks permission for this."""
 
 
 class NotFoundError(APIStatusError):
-    """404: no such model, or no such address."""
+    """404: no such model, or no such path."""
 
 
 class ConflictError(APIStatusError):
@@ -201,7 +202,7 @@ class ConflictError(APIStatusError):
 
 
 class UnprocessableEntityError(APIStatusError):
-    """422: the request is well-formed and still wrong."""
+    """422: the request is well-formed but invalid."""
 
 
 class RateLimitError(APIStatusError):
@@ -227,24 +228,23 @@ class APITimeoutError(ChatCompletionError, TimeoutError):
 
     def __init__(self, message: str, *, phase: TimeoutPhase, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
-        self.phase: TimeoutPhase = phase  # or pyright takes it for any str
+        self.phase: TimeoutPhase = phase  # else pyright infers str
         self.retryable = phase == "connect"
 
 
 class ResponseFormatError(ChatCompletionError, ValueError):
-    """What came is not a chat completion: its content type, JSON, UTF-8 or shape, or an event that is too large."""
+    """The response is not a chat completion, by its content type, JSON, UTF-8 or shape; or an event is too large."""
 
 
 class StreamTruncatedError(ChatCompletionError, EOFError):
-    """The stream ended, the answer had not: no `[DONE]`, and a choice without a finish reason.
+    """The stream ended before the answer was complete, for instance without a finish reason.
 
-    Also raised by whatever needs a complete answer where it is not complete (`completion.parse()`,
-    `completion.tool_calls`).
+    Also raised by what needs a complete answer, if it is not (`completion.parse()`, `completion.tool_calls`).
     """
 
 
 class RefusalError(ChatCompletionError):
-    """The answer was to be parsed (`completion.parse()`), and is a refusal.
+    """`completion.parse()` was called on a refusal.
 
     Attributes:
         refusal: the model's words.
@@ -256,7 +256,7 @@ class RefusalError(ChatCompletionError):
 
 
 class ConfigurationError(_BaseError, ValueError):
-    """The call can't be made as it is: no key, a bad URL or header, a request that needs the other method."""
+    """The call can't be made as it is: no key, a bad URL or header, a request for the other method."""
 
 
 _BY_STATUS: dict[int, type[APIStatusError]] = {
@@ -271,7 +271,7 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
 
 
 def status_error_class(status: int | None) -> type[APIStatusError]:
-    """The class of the error that a status stands for; `APIStatusError` itself where it has none of its own."""
+    """The class of the error for a status; `APIStatusError` itself if it has no subclass."""
     if status is not None and 500 <= status <= 599:
         return InternalServerError
     return _BY_STATUS.get(status or 0, APIStatusError)
