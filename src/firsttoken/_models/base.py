@@ -1,4 +1,4 @@
-"""What every object that a server sends has in common: unknown fields are kept, not dropped.
+"""The base of every object that a server sends: unknown fields are kept, not dropped.
 
 The structs refuse unknown fields (`forbid_unknown_fields`), so that one typed decode also proves that nothing was
 lost; what they refuse, `firsttoken._protocol` decodes again, and puts into `extra`.
@@ -79,19 +79,19 @@ class ResponseObject(Value, kw_only=True, gc=False, forbid_unknown_fields=True):
     """An object of a response.
 
     Attributes:
-        extra: every field that the server sent and the type does not know, or sent with a type of its own; by name.
+        extra: by name, every field that the type does not know, or that the server sent with another type.
     """
 
     extra: dict[str, object] = msgspec.field(default=EMPTY_EXTRA, name=EXTRA_NAME)
 
     @classmethod
     def from_dict(cls, value: Mapping[str, object]) -> Self:
-        """Make one of a JSON object, which is not changed; `from_dict(x.to_dict()) == x`.
+        """Make one from a JSON object, which is not changed; `from_dict(x.to_dict()) == x`.
 
-        It is read as leniently as a response is: fields that the type does not know are in `extra`.
+        It is read as leniently as a response: fields that the type does not know are put into `extra`.
 
         Raises:
-            ResponseFormatError: it is not such an object.
+            ResponseFormatError: it is not an object of this kind.
         """
         from firsttoken._protocol.lenient import read_object
 
@@ -101,10 +101,10 @@ class ResponseObject(Value, kw_only=True, gc=False, forbid_unknown_fields=True):
 class Received(ResponseObject, eq=False):
     """A response that keeps the JSON it was decoded from.
 
-    Two are equal when all that is on the wire is; not how they came, nor how their JSON was written.
+    Two are equal if all fields of the wire are; how they arrived and how their JSON was written does not matter.
 
     Attributes:
-        raw: the exact bytes of the JSON; b"" where it was accumulated or made by hand.
+        raw: the exact bytes of the JSON; b"" if it was accumulated or made by hand.
     """
 
     raw: bytes = msgspec.field(default=b"", name=RAW_NAME)
@@ -112,13 +112,13 @@ class Received(ResponseObject, eq=False):
     def to_dict(self) -> dict[str, object]:
         """The JSON object as plain Python, as the server sent it.
 
-        Of one that was changed, accumulated or made by hand: the fields that are not None, those of `extra` among them.
+        If it was changed, accumulated or made by hand: the fields that are not None, including those of `extra`.
         """
         data = self._received()
         return super().to_dict() if data is None else parse_object(data, type(self))
 
     def to_json(self) -> bytes:
-        """`to_dict()` as JSON, in UTF-8: the bytes that the server sent, where nothing was changed."""
+        """`to_dict()` as JSON, in UTF-8: the bytes that the server sent, if nothing was changed."""
         return self._received() or super().to_json()
 
     def _received(self) -> bytes | None:
@@ -141,7 +141,7 @@ class Received(ResponseObject, eq=False):
 class Headers(Mapping[str, str]):
     """Response headers: a read-only mapping whose names are case-insensitive (RFC 9110, section 5.1).
 
-    `set-cookie` can be read, and is in no repr and no pickle.
+    `set-cookie` can be read, but is left out of reprs and pickles.
     """
 
     __slots__ = ("_values",)
@@ -189,7 +189,7 @@ class ResponseInfo(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         status: the HTTP status code.
         headers: the response headers, names case-insensitive.
-        request_id: the server's name for the request (`x-request-id` and its like), to quote to its support.
+        request_id: the server's id of the request (`x-request-id` and the like), to quote to its support.
     """
 
     status: int
@@ -204,10 +204,10 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """When things arrived, in seconds from the start of the call; stamped when bytes are read.
 
     Attributes:
-        time_to_headers_s: until the response head was there.
+        time_to_headers_s: until the response head was received.
         time_to_first_chunk_s: until the first chunk.
         time_to_first_token_s: until the first non-empty content, reasoning, refusal or tool-call text.
-        duration_s: until the end, whatever it was; None while the stream is open.
+        duration_s: until the end, successful or not; None while the stream is open.
         chunks: how many chunks were yielded.
     """
 

@@ -1,4 +1,4 @@
-"""A piece of a streamed completion, as the API reference's "chat completion chunk object" has it."""
+"""A piece of a streamed completion: the API reference's "chat completion chunk object"."""
 
 from typing import Annotated
 
@@ -21,14 +21,14 @@ from firsttoken._models.completion import Audio, ChoiceLogprobs, CompletionUsage
 
 
 class FunctionCallDelta(ResponseObject):
-    """A piece of a function call: the name comes once, the arguments in pieces."""
+    """A piece of a function call: the name is sent once, the arguments in pieces."""
 
     name: str | None = None
     arguments: str | None = None
 
 
 class CustomToolCallDelta(ResponseObject):
-    """A piece of a custom tool call: the name comes once, the input in pieces."""
+    """A piece of a custom tool call: the name is sent once, the input in pieces."""
 
     name: str | None = None
     input: str | None = None
@@ -60,7 +60,7 @@ class ChunkChoice(ResponseObject):
     """What a chunk adds to one choice.
 
     Attributes:
-        replacement: the complete message, where the server repeats it after its deltas; it replaces what they made.
+        replacement: the complete message, if the server sends it after its deltas; it replaces what they made.
     """
 
     index: PieceIndex = 0
@@ -79,11 +79,11 @@ class ChatCompletionChunk(Received):
         choices: what is new for each choice; empty in chunks that only carry usage or a server's own fields.
         usage: tokens used; with `stream_options.include_usage`, which is on by default, in the last chunk.
         moderation: the result of the moderation that the request asked for, of the prompt and of the answer.
-        metadata: the request's own, where a server sends a complete completion as its only chunk.
+        metadata: that of the request, if a server sends a complete completion as its only chunk.
         obfuscation: padding that OpenAI adds to hide the lengths of tokens; without meaning.
-        raw: the event's data, the exact bytes.
-        event: the name of the server-sent event, "message" where the server gave none. A named event whose data is not
-            a chunk of the answer has no choices, its fields are in `extra`, and no part of it goes into the completion.
+        raw: the exact bytes of the event's data.
+        event: the name of the server-sent event, "message" if it has none. A named event whose data is not a chunk of
+            the answer has no choices; its fields are in `extra`, and no part of it goes into the completion.
     """
 
     id: str = ""
@@ -101,7 +101,7 @@ class ChatCompletionChunk(Received):
 
     @property
     def text(self) -> str:
-        """The content that this chunk adds to the choice with index 0, "" where it adds none."""
+        """The content that this chunk adds to the choice with index 0; "" if it adds none."""
         for choice in self.choices:
             if choice.index == 0 and choice.delta.content:
                 return choice.delta.content

@@ -1,4 +1,4 @@
-"""A complete completion, as the API reference's "chat completion object" has it."""
+"""A complete completion: the API reference's "chat completion object"."""
 
 from typing import TYPE_CHECKING, Annotated, TypeVar, overload
 
@@ -80,15 +80,15 @@ class ChoiceLogprobs(ResponseObject):
 
 
 class Reasoning(ResponseObject):
-    """What a model thought before it answered, in the forms in which servers send it; each keeps its own name.
+    """What a model thought before it answered, in the forms that servers use, each under its own name.
 
     Attributes:
-        reasoning_content: as DeepSeek, vLLM, llama.cpp and xAI name it.
-        reasoning: as Groq, Ollama, Cerebras and OpenRouter name it.
+        reasoning_content: the name of DeepSeek, vLLM, llama.cpp and xAI.
+        reasoning: the name of Groq, Ollama, Cerebras and OpenRouter.
         reasoning_details: OpenRouter's structured form, which repeats the text of `reasoning`, or is encrypted.
-        thinking: as some proxies name it.
-        content_parts: the content, where it came as a list of parts (Mistral, Databricks); they may be reasoning, too.
-            `content` is their text, and the list is what goes back to the server.
+        thinking: the name of some proxies.
+        content_parts: the content, if it came as a list of parts (Mistral, Databricks), which may include reasoning.
+            `content` is their text; the list is what is sent back to the server.
     """
 
     reasoning_content: str | None = None
@@ -99,7 +99,7 @@ class Reasoning(ResponseObject):
 
     @property
     def reasoning_text(self) -> str:
-        """The reasoning as text, whatever the server calls it; "" where there is none; given once if sent twice."""
+        """The reasoning as text, whatever the server calls it; "" if there is none. Text sent twice is in it once."""
         text = self.reasoning_content or self.reasoning or self.thinking
         if text:
             return text
@@ -120,7 +120,7 @@ class ChatCompletionMessage(Reasoning):
     annotations: AnyArray | None = None
 
     def to_dict(self) -> dict[str, object]:
-        """The message as plain Python, as `messages` sends it back; there, of the audio only its id is sent."""
+        """The message as plain Python. When it is sent back in `messages`, only the id of its audio is sent."""
         fields = {"role": self.role, "content": None} | super().to_dict()
         parts = self.content_parts
         if parts is not None and (self.content or "") == parts_text(parts, "text"):  # else it was changed since
@@ -143,7 +143,7 @@ class Choice(ResponseObject):
     Attributes:
         index: its number, from 0.
         finish_reason: why the model stopped ("stop", "length", "tool_calls", "content_filter" or a server's own
-            word); None where the server sent none. It is never invented.
+            word); None if the server sent none. It is never invented.
     """
 
     index: ChoiceIndex = 0
@@ -153,7 +153,7 @@ class Choice(ResponseObject):
 
 
 class PromptTokensDetails(ResponseObject):
-    """How the prompt's tokens divide."""
+    """The prompt's tokens by kind."""
 
     audio_tokens: int | None = None
     cached_tokens: int | None = None
@@ -163,7 +163,7 @@ class PromptTokensDetails(ResponseObject):
 
 
 class CompletionTokensDetails(ResponseObject):
-    """How the answer's tokens divide."""
+    """The answer's tokens by kind."""
 
     accepted_prediction_tokens: int | None = None
     audio_tokens: int | None = None
@@ -189,12 +189,12 @@ class ChatCompletion(Received):
     Two completions are equal when all their fields are, except `response`, `timing` and `complete`.
 
     Attributes:
-        complete: True where the server ended the answer: from the blocking call, or from a stream whose `state` is
-            "complete". False from a stream that was open, stopped or failed. None where that is not known: it was
+        complete: True if the server ended the answer: from the blocking call, or from a stream whose `state` is
+            "complete". False from a stream that was open, stopped or failed. None if that is unknown, since it was
             made by hand, decoded, or accumulated by an `Accumulator`; then its finish reasons decide.
         moderation: the result of the moderation that the request asked for, of the prompt and of the answer.
-        metadata: the request's own, where the server repeats it.
-        raw: the body, the exact bytes; b"" where it was accumulated or made by hand.
+        metadata: that of the request, if the server repeats it.
+        raw: the exact bytes of the body; b"" if it was accumulated or made by hand.
     """
 
     id: str = ""
@@ -214,7 +214,7 @@ class ChatCompletion(Received):
 
     @property
     def text(self) -> str:
-        """The content of the choice with index 0, "" where it has none."""
+        """The content of the choice with index 0; "" if it has none."""
         for choice in self.choices:
             if choice.index == 0:
                 return choice.message.content or ""
@@ -222,25 +222,25 @@ class ChatCompletion(Received):
 
     @property
     def message(self) -> ChatCompletionMessage:
-        """The message of the choice with index 0, an empty one where there is none; `messages` takes it as it is."""
+        """The message of the choice with index 0, an empty one if there is none; it can be put into `messages`."""
         choice = self._first_choice()
         return ChatCompletionMessage() if choice is None else choice.message
 
     @property
     def finish_reason(self) -> str | None:
-        """Why the choice with index 0 ended; None where the server sent no reason."""
+        """Why the choice with index 0 ended; None if the server sent no reason."""
         choice = self._first_choice()
         return None if choice is None else choice.finish_reason
 
     @property
     def tool_calls(self) -> list[ToolCall]:
-        """The tool calls of the choice with index 0, [] where it has none; always complete.
+        """The tool calls of the choice with index 0; [] if it has none. They are always complete.
 
         Raises:
             StreamTruncatedError: calls were started, and the answer is not complete: the stream was stopped or broke
                 off, or the answer was cut or filtered (finish reason "length", "content_filter" and the like). A call
-                that looks complete may be one of several. Where the finish reason is unknown, the arguments of a call
-                are not a JSON object. What came is in `choices[0].message.tool_calls`.
+                that looks complete may be one of several. Or the finish reason is unknown, and the arguments of a
+                call are not a JSON object. What arrived is in `choices[0].message.tool_calls`.
         """
         choice = self._first_choice()
         if choice is None or not choice.message.tool_calls:
@@ -257,17 +257,17 @@ class ChatCompletion(Received):
     @overload
     def parse(self, into: _Object) -> _Object: ...
     def parse(self, into: _Object = None) -> _Object:
-        """The content of the choice with index 0 as a value, checked.
+        """Parse the content of the choice with index 0 into a value, and check it.
 
         Args:
-            into: the type; None takes the one that the request had for its `response_format`.
+            into: the type; None uses the request's `response_format`.
 
         Raises:
             RefusalError: the model refused; the message has its words.
             StreamTruncatedError: the answer is not complete (see `tool_calls`).
             ResponseFormatError: the content is invalid JSON, does not match, or is missing. Nothing is repaired or
                 coerced; the message names the place, and quotes it.
-            ConfigurationError: no type is known, or the type can't be parsed into.
+            ConfigurationError: no type is known, or its values can't be parsed.
         """
         if into is None:
             if self._response_type is None:

@@ -19,7 +19,7 @@ ToolCalls = Sequence[Mapping[str, object] | msgspec.Struct]
 
 
 class _Message(Value, kw_only=True, omit_defaults=True, eq=False):
-    """What all messages have: further fields, which are sent beside the others. Equal are those that are sent alike.
+    """The base of all messages. Further fields are sent beside the known ones. Two are equal if they are sent alike.
 
     Raises:
         ConfigurationError: the content is neither text nor a list of parts.
@@ -40,10 +40,10 @@ class _Message(Value, kw_only=True, omit_defaults=True, eq=False):
 
     @classmethod
     def from_dict(cls, value: Mapping[str, object]) -> Self:
-        """Make one of a dict, which is not changed; `from_dict(x.to_dict()) == x`.
+        """Make one from a dict, which is not changed; `from_dict(x.to_dict()) == x`.
 
         Raises:
-            ResponseFormatError: it has another role, or a field of another type.
+            ResponseFormatError: it has another role, or a field has the wrong type.
         """
         fields = check_object(value, cls)
         role = fields.pop("role", None)
@@ -91,7 +91,7 @@ class UserMessage(_Message, tag_field="role", tag="user"):
 
 
 class AssistantMessage(_Message, tag_field="role", tag="assistant"):
-    """An earlier answer of the model. `function_call` is what old answers have in place of tool calls."""
+    """An earlier answer of the model. Old answers have `function_call` in place of tool calls."""
 
     role: ClassVar[Literal["assistant"]] = "assistant"
     content: Content | None = None
@@ -103,7 +103,7 @@ class AssistantMessage(_Message, tag_field="role", tag="assistant"):
 
     @property
     def reasoning_text(self) -> str:
-        """The model's reasoning, whichever of the fields for it has it; "" where there is none."""
+        """The model's reasoning, from whichever field has it; "" if there is none."""
         return ChatCompletionMessage.from_dict(self.to_dict()).reasoning_text
 
     def without_reasoning(self) -> "AssistantMessage":
@@ -120,7 +120,7 @@ class ToolMessage(_Message, tag_field="role", tag="tool"):
 
 
 Message = DeveloperMessage | SystemMessage | UserMessage | AssistantMessage | ToolMessage | ChatCompletionMessage
-"""Any message: those of a request, and the one that a completion holds."""
+"""Any message: those of a request, and that of a completion."""
 
 _BY_ROLE: dict[object, type[_Message]] = {
     kind._role(): kind for kind in (DeveloperMessage, SystemMessage, UserMessage, AssistantMessage, ToolMessage)
@@ -128,7 +128,7 @@ _BY_ROLE: dict[object, type[_Message]] = {
 
 
 def message_from_dict(value: Mapping[str, object]) -> Message:
-    """Make the message that a dict is, by its role; what is sent for it is what was in the dict.
+    """Make a message from a dict, by its role; it is sent as the dict was.
 
     Args:
         value: as `to_dict()` of any message returns it, or as another program saved it; it is not changed.
@@ -194,7 +194,7 @@ def tool_message(value: object, tool_call_id: str, **fields: object) -> ToolMess
         **fields: further fields, sent as they are.
 
     Raises:
-        ConfigurationError: it has no JSON, as bytes have none.
+        ConfigurationError: it can't be encoded as JSON, for instance bytes.
     """
     return ToolMessage(content=result_text(value), tool_call_id=tool_call_id, extra=fields)
 

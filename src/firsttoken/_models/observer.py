@@ -1,4 +1,4 @@
-"""The one seam to watch a call: what an observer receives. `_client/watching.py` calls it."""
+"""The one seam to watch a call: the interface of an observer. `_client/watching.py` calls it."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -16,7 +16,7 @@ class CallInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A call that begins.
 
     Attributes:
-        request: what was asked; not to be changed.
+        request: the request; it must not be changed.
         streamed: whether the answer is streamed.
         url: where the request goes, without its query, which may hold a key.
         body: the JSON body, as it is sent.
@@ -34,8 +34,8 @@ class Attempt:
     Attributes:
         number: 1 for the first.
         url: where it goes; its query may hold a key.
-        headers: those that are sent, names in lower case; `attempt_started` may add to them. They hold the key.
-        secrets: words that must not be shown: keys, tokens and passwords.
+        headers: those that are sent, names in lower case; `attempt_started` may add to them. They contain the key.
+        secrets: texts that must not be shown: keys, tokens and passwords.
         wire_bytes: the request as it is sent, head and body; b"" before `attempt_started` has returned.
     """
 
@@ -53,10 +53,10 @@ class Attempt:
 
 
 class CallObserver:
-    """Is told what happens to one call; override the methods that you need.
+    """Is notified of what happens to one call; override the methods that you need.
 
     The methods are called by the thread or task that reads the answer, in order. `at` is by `time.monotonic()`. What
-    they raise is logged by the logger "firsttoken", and never thrown into the call.
+    they raise is logged by the logger "firsttoken", and does not reach the call.
     """
 
     __slots__ = ()
@@ -65,19 +65,19 @@ class CallObserver:
         """An attempt to send the request begins. Headers may be added to `attempt.headers`."""
 
     def request_sent(self, at: float) -> None:
-        """The request was sent; once more, where a connection turned out to be stale and was replaced."""
+        """The request was sent; called again if a stale connection was replaced."""
 
     def response_started(self, response: ResponseInfo, at: float) -> None:
         """The head of the response was received."""
 
     def data_received(self, data: bytes, at: float) -> None:
-        """Bytes of the connection were read, head and framing included; b"" where the server has closed it."""
+        """Bytes of the connection were read, head and framing included; b"" if the server has closed it."""
 
     def chunks_received(self, chunks: Sequence[ChatCompletionChunk], at: float) -> None:
-        """Chunks were received: those of one read. They may be yielded later, or never."""
+        """Chunks of one read were received. They may be yielded later, or never."""
 
     def attempt_failed(self, error: ChatCompletionError, retry_delay_s: float | None) -> None:
-        """An attempt has failed; the next one begins after a delay, or there is none (None)."""
+        """An attempt has failed; the next one begins after `retry_delay_s`. None: there is no next one."""
 
     def call_ended(
         self,
@@ -88,16 +88,16 @@ class CallObserver:
         """The call has ended; exactly once for each call that has started, and last.
 
         Args:
-            outcome: how.
-            completion: the answer, or as much of it as was yielded.
-            error: of the outcome "failed"; None where it is the configuration's.
+            outcome: how it ended.
+            completion: the completion, as far as it was yielded.
+            error: of the outcome "failed"; None if it is a `ConfigurationError`.
         """
 
 
 class Observer:
-    """Is told of the calls of a client, as in `Client(observer=…)`; override `call_started`."""
+    """Is notified of the calls of a client, as in `Client(observer=…)`; override `call_started`."""
 
     __slots__ = ()
 
     def call_started(self, call: CallInfo) -> CallObserver | None:
-        """A call begins; return what observes it, or None."""
+        """A call begins; return its observer, or None."""

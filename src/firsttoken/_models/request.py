@@ -32,7 +32,7 @@ class StreamOptions(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 Tool = JSONObject | Callable[..., object]
-"""A tool of a request: a definition, or a function that one is made of (see `firsttoken.types.function_tool`)."""
+"""A tool of a request: a definition, or a function from which one is made (see `firsttoken.types.function_tool`)."""
 
 
 class RequestFields(TypedDict, total=False):
@@ -80,10 +80,10 @@ class ChatCompletionRequest(msgspec.Struct, kw_only=True, omit_defaults=True, me
     """The body of `POST /chat/completions`; None leaves a field out.
 
     The meaning of each field is that of the API reference. `extra` holds a server's own fields: they are merged into
-    the JSON body as they are, and win over a field of the same name.
+    the JSON body unchanged, and override a field of the same name.
 
-    `tools` takes Python functions too, which are replaced by their definitions at once. `response_format` takes a type
-    too, whose schema is sent: a msgspec Struct, a dataclass, a TypedDict or a pydantic model.
+    `tools` also takes Python functions, which are replaced by their definitions at once. `response_format` also takes a
+    type, whose schema is sent: a msgspec Struct, a dataclass, a TypedDict or a pydantic model.
 
     Raises:
         ConfigurationError: a function can't be a tool; the message names the parameter.
@@ -235,7 +235,7 @@ def chat_completion_request(  # noqa: D417 - the fields are those of the struct
     The others are the fields of `ChatCompletionRequest`; None leaves one out.
 
     Returns:
-        A request that can be sent as often as you like; no call changes it.
+        A request that can be sent any number of times; no call changes it.
 
     Raises:
         ConfigurationError: a field is unknown, one of `tools` is neither a dict nor a function, or a function

@@ -7,15 +7,14 @@ from firsttoken.errors import ConfigurationError
 
 
 class Timeout(msgspec.Struct, frozen=True, kw_only=True, metaclass=KeywordsOnly):
-    """Deadlines of a call, in seconds; None is no deadline.
+    """Deadlines of a call, in seconds; None means no deadline.
 
     Only progress counts: a chunk with content, reasoning, refusal, a tool call, audio or an image, a finish reason, or
-    usage.
-    Comments, empty chunks and single bytes keep no stream alive.
+    usage. Comments, empty chunks and dripping bytes don't reset a deadline.
 
     Attributes:
-        connect_s: to have a connection: address, TCP, proxy and TLS together. Each attempt has its own.
-        first_chunk_s: from the request to the first progress. It starts anew while llama.cpp's server reports that it
+        connect_s: for connecting: name lookup, TCP, proxy and TLS together, for each attempt.
+        first_chunk_s: from the request to the first progress. It starts over while llama.cpp's server reports that it
             processes the prompt (`prompt_progress`).
         idle_s: between two signs of progress.
         response_s: from the request to the end of the response, on the blocking call.

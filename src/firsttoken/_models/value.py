@@ -60,12 +60,12 @@ class Value(msgspec.Struct):
 
     @classmethod
     def from_dict(cls, value: Mapping[str, object]) -> Self:
-        """Make one of a JSON object, which is not changed; `from_dict(x.to_dict()) == x`.
+        """Make one from a JSON object, which is not changed; `from_dict(x.to_dict()) == x`.
 
-        It is read as leniently as a response is: fields that the type does not know are in `extra`.
+        It is read as leniently as a response: fields that the type does not know are put into `extra`.
 
         Raises:
-            ResponseFormatError: it is not such an object.
+            ResponseFormatError: it is not an object of this kind.
         """
         raise NotImplementedError
 
