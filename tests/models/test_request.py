@@ -125,3 +125,12 @@ def test_tools_must_be_a_sequence(tools: Any) -> None:
     with pytest.raises(ConfigurationError, match="tools must be a sequence of dicts and functions, not ") as caught:
         chat_completion_request("m", "Hi", tools=tools)
     assert message_of(caught.value).endswith("\nhint: as in tools=[get_weather]")
+
+
+@pytest.mark.parametrize("name", ["extra_body", "extra_headers", "extra_query"])
+def test_what_the_official_client_calls_so_has_a_place_of_its_own(name: str) -> None:
+    with pytest.raises(TypeError, match=f"has no field '{name}'") as caught:
+        cast("Any", ChatCompletionRequest)(model="m", messages="Hi", **{name: {}})
+    assert isinstance(caught.value, ConfigurationError)
+    assert caught.value.hint is not None
+    assert ("extra={…}" in caught.value.hint) is (name == "extra_body")

@@ -338,3 +338,10 @@ def test_the_error_of_a_complete_answer_holds_what_came_of_it_where_that_can_be_
     with pytest.raises(APIStatusError) as failed:
         decode_completion(json.dumps({"choices": [{"index": -1}], "error": error}).encode())
     assert failed.value.partial is None
+
+
+@pytest.mark.parametrize("data", [b'"[DONE]"', b"[done]", b"DONE"])
+def test_done_in_another_spelling_ends_the_stream(data: bytes) -> None:
+    chunk = b'{"choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":"stop"}]}'
+    decoded = ChunkDecoder().decode_events([ServerSentEvent("message", chunk), ServerSentEvent("message", data)])
+    assert (len(decoded.chunks), decoded.done, decoded.failure) == (1, True, None)

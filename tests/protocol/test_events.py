@@ -5,7 +5,7 @@ import json
 import pickle
 import random
 import time
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -330,3 +330,26 @@ def test_of_a_message_at_the_end_the_chunk_has_what_was_not_streamed(
     assert outcome.chunks[-1].choices[0].delta.to_dict() == left
     shown = outcome.completion.choices[0].message.to_dict()
     assert {name: shown[name] for name in message} == message
+
+
+@pytest.mark.parametrize(
+    "streamed",
+    [
+        {"refusal": "No."},
+        {"thinking": "Hm."},
+        {"tool_calls": CALLS},
+        {"function_call": {"name": "f", "arguments": "{}"}},
+        {"audio": {"id": "x", "data": "AA=="}},
+        {"annotations": [{"a": 1}]},
+        {"reasoning_details": [{"type": "reasoning.text", "text": "Hm."}]},
+        {"content": [{"type": "text", "text": "Hi"}]},
+    ],
+    ids=lambda streamed: next(iter(streamed)),
+)
+def test_what_an_earlier_read_brought_does_not_come_again_with_the_message(streamed: dict[str, Any]) -> None:
+    last = {"object": "chat.completion", "choices": [{"index": 0, "message": streamed, "finish_reason": "stop"}]}
+    outcome = run([event(said(**streamed)), event(last), DONE])
+    assert outcome.failure is None
+    assert outcome.chunks[-1].choices[0].delta.to_dict() == {}
+    shown = cast("dict[str, Any]", outcome.completion.choices[0].message.to_dict())
+    assert {name: len(shown[name]) for name in streamed} == {name: len(value) for name, value in streamed.items()}
