@@ -98,7 +98,7 @@ def _url(source: "bytes | str | os.PathLike[str]", what: str) -> str:
     if kind is None or (what == "image" and not kind.startswith("image/")):
         raise ConfigurationError(
             f"unknown kind of {what}: it begins {data[:8]!r}",
-            hint='give a data URL: "data:image/png;base64,…"' if what == "image" else "give the path of a file",
+            hint='pass a data URL: "data:image/png;base64,…"' if what == "image" else "pass the path of a file",
         )
     return f"data:{kind};base64,{_base64(data)}"
 

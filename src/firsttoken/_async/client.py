@@ -31,9 +31,8 @@ class AsyncClient(AsyncCalls):
     manager: leaving it closes the idle connections.
 
     Args:
-        api_key: the key, or a function that gives one, called for each attempt to send a request, and
-            awaited where it gives something to await; None takes
-            `OPENAI_API_KEY`. Only OpenAI's own address needs one.
+        api_key: the key, or a function that returns one, called for each attempt to send a request, and
+            awaited if it returns an awaitable; None takes `OPENAI_API_KEY`. Only OpenAI's own address needs one.
         base_url: of the API; None takes `OPENAI_BASE_URL`, else OpenAI's. Most servers want it to end in /v1.
         organization: None takes `OPENAI_ORG_ID`.
         project: None takes `OPENAI_PROJECT_ID`.
@@ -123,8 +122,8 @@ class AsyncClient(AsyncCalls):
             api_version: a date, as in "2024-10-21", for `/openai/deployments/…`; "v1" or "preview" for `/openai/v1`,
                 where the model that a request names is the deployment. None takes `OPENAI_API_VERSION`, else "v1".
             api_key: the resource's key; None takes a token from `AZURE_OPENAI_AD_TOKEN`, else `AZURE_OPENAI_API_KEY`.
-            token_provider: in place of a key: a function that gives a token, as `azure.identity.aio` makes them. It is
-                called for each attempt to send a request, and awaited where it gives something to await.
+            token_provider: in place of a key: a function that returns a token, as `azure.identity.aio` makes them. It
+                is called for each attempt to send a request, and awaited if it returns an awaitable.
                 What it raises propagates.
 
         The others are as for the class.

@@ -30,7 +30,7 @@ class Client(Calls):
     connections.
 
     Args:
-        api_key: the key, or a function that gives one, called for each attempt to send a request; None takes
+        api_key: the key, or a function that returns one, called for each attempt to send a request; None takes
             `OPENAI_API_KEY`. Only OpenAI's own address needs one.
         base_url: of the API; None takes `OPENAI_BASE_URL`, else OpenAI's. Most servers want it to end in /v1.
         organization: None takes `OPENAI_ORG_ID`.
@@ -121,7 +121,7 @@ class Client(Calls):
             api_version: a date, as in "2024-10-21", for `/openai/deployments/…`; "v1" or "preview" for `/openai/v1`,
                 where the model that a request names is the deployment. None takes `OPENAI_API_VERSION`, else "v1".
             api_key: the resource's key; None takes a token from `AZURE_OPENAI_AD_TOKEN`, else `AZURE_OPENAI_API_KEY`.
-            token_provider: in place of a key: a function that gives a token, as `azure.identity` makes them. It is
+            token_provider: in place of a key: a function that returns a token, as `azure.identity` makes them. It is
                 called for each attempt to send a request. What it raises propagates.
 
         The others are as for the class.
