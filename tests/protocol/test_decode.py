@@ -345,3 +345,14 @@ def test_done_in_another_spelling_ends_the_stream(data: bytes) -> None:
     chunk = b'{"choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":"stop"}]}'
     decoded = ChunkDecoder().decode_events([ServerSentEvent("message", chunk), ServerSentEvent("message", data)])
     assert (len(decoded.chunks), decoded.done, decoded.failure) == (1, True, None)
+
+
+def test_of_parts_that_are_one_choice_no_field_is_lost() -> None:
+    parts = [
+        {"index": 0, "message": {"role": "assistant", "content": "Hi", "own": 1}},
+        {"index": 0, "message": {"tool_calls": [CALL], "other": 2}, "finish_reason": "tool_calls"},
+    ]
+    (choice,) = decode_completion(json.dumps({"choices": parts}).encode()).choices
+    assert (choice.message.content, choice.finish_reason) == ("Hi", "tool_calls")
+    assert choice.message.extra == {"own": 1, "other": 2}
+    assert [call.name for call in choice.message.tool_calls or ()] == ["f"]

@@ -482,3 +482,11 @@ def test_what_a_failure_holds_is_not_complete() -> None:
     assert failure is not None
     assert failure.partial is not None
     assert failure.partial.complete is False
+
+
+def test_an_empty_delta_of_another_choice_after_the_end_of_the_only_one_is_nothing() -> None:
+    pieces = [chunk("a"), chunk("b"), chunk("", "stop")]
+    last = chunk("")
+    last["choices"][0]["index"] = 1
+    outcome = run([*map(event, [*pieces, last]), DONE])
+    assert (outcome.failure, outcome.completion.text) == (None, "ab")
