@@ -97,3 +97,10 @@ def test_a_block_with_a_signed_block_inside_is_signed() -> None:
     signed = {"type": "thinking", "index": 0, "thinking": [{"type": "text", "text": "Hm.", "signature": "s"}]}
     other = {"type": "thinking", "index": 0, "thinking": [{"type": "text", "text": "New."}]}
     assert blocks([signed], [other]) == [signed, other]
+
+
+@pytest.mark.parametrize("delta", [None, "Hi", [1]])
+def test_a_delta_of_a_block_that_is_no_object_is_a_field_like_others(delta: object) -> None:
+    assert blocks([{"type": "thinking", "thinking": "Hm.", "delta": delta}]) == [
+        {"type": "thinking", "thinking": "Hm.", "delta": delta}
+    ]

@@ -225,3 +225,16 @@ def test_a_field_of_blocks_that_is_no_list_counts_nothing(value: Any) -> None:
     chunks = [event({"choices": [{"index": 0, "delta": delta}]}) for delta in deltas]
     outcome = run([*chunks, event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}), event("[DONE]")])
     assert outcome.failure is None
+
+
+@pytest.mark.parametrize(
+    ("value", "is_too_many"), [([{"type": "thinking"}] * (MAX_ITEMS + 1), True), ({"a": 1}, False)]
+)
+def test_the_blocks_of_an_answer_that_is_not_streamed_are_bounded(value: object, is_too_many: bool) -> None:
+    message = {"content": "Hi", "thinking_blocks": value}
+    body = json.dumps({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}).encode()
+    if is_too_many:
+        with pytest.raises(ResponseFormatError, match="too many content parts"):
+            decode_completion(body)
+    else:
+        assert decode_completion(body).choices[0].message.extra == {"thinking_blocks": value}

@@ -289,3 +289,10 @@ def test_a_part_that_does_not_fit_is_kept_beside_those_that_do() -> None:
     assert made.content
     assert made.content[0].token == "a"
     assert made.content[0].extra == {"logprob": "low"}
+
+
+def test_counts_in_the_details_of_a_usage_may_be_floats_or_text() -> None:
+    usage = read({"usage": {"prompt_tokens": 5.0, "prompt_tokens_details": {"cached_tokens": "2"}}}).usage
+    assert usage
+    assert usage.prompt_tokens_details
+    assert (usage.prompt_tokens, usage.prompt_tokens_details.cached_tokens) == (5, 2)

@@ -306,3 +306,8 @@ def test_the_hint_for_what_the_server_says_in_a_stream(error: Any, hint: str | N
 @pytest.mark.parametrize("framed", [b'data: []\n\ndata: {"error":"no"}\n\n', b'data: {}\ndata: {"error":"no"}\n'])
 def test_an_error_response_that_is_framed_as_events_is_read_up_to_the_error(framed: bytes) -> None:
     assert message_of(status_error(400, {}, framed, 0.0)) == "the server answered 400 Bad Request: no"
+
+
+def test_of_several_errors_in_a_choice_the_first_with_words_counts() -> None:
+    choice = {"index": 0, "error": {"code": 500}, "delta": {"error": "no"}}
+    assert message_of(stream_error({"choices": [choice]})).endswith("no")

@@ -488,5 +488,5 @@ def test_an_empty_delta_of_another_choice_after_the_end_of_the_only_one_is_nothi
     pieces = [chunk("a"), chunk("b"), chunk("", "stop")]
     last = chunk("")
     last["choices"][0]["index"] = 1
-    outcome = run([*map(event, [*pieces, last]), DONE])
+    outcome = drive(StreamParser(expected_choices=1), [*map(event, [*pieces, last]), DONE])
     assert (outcome.failure, outcome.completion.text) == (None, "ab")
