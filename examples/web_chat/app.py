@@ -27,6 +27,7 @@ from firsttoken.web import RelayResponse, ui_message_event, ui_message_response,
 
 HERE = Path(__file__).parent
 MAX_TURNS = 5
+LOCAL_MAX_TOKENS = 300  # of an answer: a small model does not always stop by itself
 SYSTEM = system_message("You are a helpful assistant. Answer in Markdown.")
 
 
@@ -56,13 +57,13 @@ class Chat(BaseModel):
     messages: list[dict[str, object]]
 
 
-def create_app(client: AsyncClient, model: str) -> FastAPI:
+def create_app(client: AsyncClient, model: str, max_tokens: int | None = None) -> FastAPI:
     """Make the application; the browser's messages go to `model`."""
     app = FastAPI(title="web_chat")
 
     @app.post("/api/chat", response_model=None)
     async def chat(body: Chat) -> RelayResponse:
-        return ui_message_response(answer(client, model, [SYSTEM, *to_chat_messages(body.messages)]))
+        return ui_message_response(answer(client, model, [SYSTEM, *to_chat_messages(body.messages)], max_tokens))
 
     @app.get("/")
     async def page() -> FileResponse:
@@ -75,10 +76,14 @@ def create_app(client: AsyncClient, model: str) -> FastAPI:
     return app
 
 
-async def answer(client: AsyncClient, model: str, messages: list[Message]) -> AsyncIterator[bytes]:
+async def answer(
+    client: AsyncClient, model: str, messages: list[Message], max_tokens: int | None
+) -> AsyncIterator[bytes]:
     """One message for the browser: the model's text, the tools that it calls, and what it says to their results."""
     for turn in range(MAX_TURNS):
-        stream = client.chat_completion_stream(chat_completion_request(model, messages, tools=list(TOOLS.values())))
+        tools = list(TOOLS.values())
+        request = chat_completion_request(model, messages, tools=tools, max_tokens=max_tokens)
+        stream = client.chat_completion_stream(request)
         is_last = turn == MAX_TURNS - 1
         async for part in ui_message_stream(stream, send_start=turn == 0, end_after_tool_calls=is_last):
             yield part
@@ -111,7 +116,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     port = int(arguments[0]) if arguments else 8000
     with ExitStack() as stack:
         model = os.environ.get("OPENAI_MODEL", "gpt-5-mini")
-        client = AsyncClient
+        client, max_tokens = AsyncClient, None
         if os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_KEY"):
             made = client()
         else:
@@ -119,8 +124,9 @@ def main(arguments: Sequence[str] = ()) -> None:
 
             server = stack.enter_context(LocalServer())
             model, made = server.model, client(base_url=server.base_url, api_key="", proxy="")
+            max_tokens = LOCAL_MAX_TOKENS
         print(f"open http://127.0.0.1:{port}/ to chat with {model}")
-        uvicorn.run(create_app(made, model), host="127.0.0.1", port=port, log_level="warning")
+        uvicorn.run(create_app(made, model, max_tokens), host="127.0.0.1", port=port, log_level="warning")
 
 
 if __name__ == "__main__":

@@ -156,7 +156,7 @@ def test_one_stalled_handshake_does_not_stop_the_others(make_client: MakeClient)
         else:
             with context.wrap_socket(peer.socket, server_side=True) as secured:
                 Peer(secured, server).read_request()
-                Peer(secured, server).answer_json(200, completion())
+                Peer(secured, server).answer_json(200, completion(), {"connection": "close"})
 
     with Server(serve) as server, ThreadPoolExecutor(21) as pool:
         client = make_client(f"https://localhost:{server.port}/v1")
