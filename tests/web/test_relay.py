@@ -118,17 +118,17 @@ def test_a_reader_that_does_not_read_stops_the_server_on_asyncio() -> None:
 
 
 def test_no_thread_and_no_task_is_left() -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     with ScriptedServer(reply("a b c")) as server, client(server) as asking:
         for _ in range(20):
             assert list(sse(asking.chat_completion_stream(REQUEST)))
             relay = ui_message_stream(asking.chat_completion_stream(REQUEST))
             next(relay)
             relay.close()
-    relays = [thread for thread in threading.enumerate() if thread.name == "firsttoken.web"]
-    for thread in relays:
+    left = set(threading.enumerate()) - before
+    for thread in left:
         thread.join(WAIT_S)
-    assert threading.active_count() <= before
+    assert not any(thread.is_alive() for thread in left)
 
     async def scenario() -> None:
         async with ScriptedServer(reply("a b c")) as server, async_client(server) as asking:
