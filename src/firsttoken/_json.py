@@ -51,6 +51,13 @@ def parse_json(data: bytes) -> object:
     return value
 
 
+def parse_digits(value: object) -> object:
+    """The number that a text of up to 17 digits stands for; any other value as it is."""
+    if isinstance(value, str) and len(value) < 18 and value.isascii() and value.isdigit():
+        return int(value)
+    return value
+
+
 def has_too_many_values(data: bytes) -> bool:
     """Whether JSON has so many objects and arrays that decoding it would take many times its size."""
     if len(data) < LARGE_BYTES or data.count(b"{") + data.count(b"[") <= MAX_CONTAINERS:

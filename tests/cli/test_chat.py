@@ -531,7 +531,7 @@ def test_a_reader_that_leaves_ends_it_quietly(tmp_path: Path) -> None:
         ([], 2, "Error: no message: standard input is neither a terminal nor has it any text\n"),
         (["-c", "--load", "x"], 2, "Error: -c and --load are mutually exclusive\n"),
         (["--load", "none.jsonl"], 3, "the transcript none.jsonl can't be read: No such file or directory\n"),
-        (["-c"], 3, "there is no conversation to go on with in"),
+        (["-c"], 3, "found no conversation to continue in"),
     ],
 )
 def test_what_can_not_be_is_said(tmp_path: Path, arguments: list[str], status: int, message: str) -> None:

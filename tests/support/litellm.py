@@ -56,7 +56,7 @@ def environment(tell: Callable[[str], None]) -> Path:
         return python
     uv = os.environ.get("UV") or shutil.which("uv")
     if uv is None:
-        return _give_up("there is no uv to install LiteLLM with")
+        return _give_up("uv is missing, which installs LiteLLM")
     tell(f"installing LiteLLM {VERSION} into {_HOME.name}, once (some minutes where the network is slow)")
     install = ["pip", "install", "--quiet", "--only-binary", ":all:", "--exclude-newer", _NOT_AFTER]
     commands = [

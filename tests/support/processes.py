@@ -67,7 +67,7 @@ class Watch:
 
 
 def has_exited(pid: int) -> bool:
-    """Whether there is no such process, not even one that nobody has waited for."""
+    """Whether a process has gone, and has been waited for."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

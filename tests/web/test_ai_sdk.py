@@ -50,7 +50,7 @@ def sdk(version: str, cache: pytest.Cache) -> Path:
     """The folder with the package, which the first run installs."""
     npm, node = shutil.which("npm"), shutil.which("node")
     if npm is None or node is None:
-        pytest.skip("there is no npm here (Debian: apt-get install nodejs npm)")
+        pytest.skip("npm is missing (Debian: apt-get install nodejs npm)")
     installed = cache.mkdir("ai-sdk") / version
     if not installed.is_dir():
         with tempfile.TemporaryDirectory(dir=installed.parent, ignore_cleanup_errors=True) as folder:

@@ -33,7 +33,7 @@ ANSWER = ".assistant:last-of-type"
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built page."""
-    npm = shutil.which("npm") or pytest.skip("there is no npm here (Debian: apt-get install nodejs npm)")
+    npm = shutil.which("npm") or pytest.skip("npm is missing (Debian: apt-get install nodejs npm)")
     folder = tmp_path_factory.mktemp("react")
     shutil.copytree(EXAMPLE, folder / "web_chat", ignore=shutil.ignore_patterns("node_modules", "dist"))
     react = folder / "web_chat" / "react"

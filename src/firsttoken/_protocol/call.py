@@ -116,8 +116,7 @@ class CallMachine(CallProgress[Settings]):
         """When to stop the current action and report `deadline_passed`."""
         if self.state is State.BACKOFF or self.state is State.DRAINING:
             return self._wake_at
-        deadline = self._deadlines.deadline
-        return min(self._wake_at, deadline)
+        return min(self._wake_at, self._deadlines.deadline)
 
     def is_open(self, now: float) -> bool:
         """Whether a response with a success status has begun."""

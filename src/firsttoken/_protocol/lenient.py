@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from firsttoken._json import as_array, as_object, encode_json, excerpt
+from firsttoken._json import as_array, as_object, encode_json, excerpt, parse_digits
 from firsttoken._models.base import MAX_INDEX, MAX_ITEMS, MAX_PIECE_INDEX, Received, ResponseObject
 from firsttoken._models.chunk import ChatCompletionChunk, ChoiceDelta, ChunkChoice, ToolCallDelta
 from firsttoken._models.completion import (
@@ -175,9 +175,7 @@ def _check_indexes(data: bytes, nodes: list[JSONObject], *, low: int, high: int)
     if len(nodes) > MAX_ITEMS:
         raise ResponseFormatError(f"too many choices or tool calls ({len(nodes)} of {MAX_ITEMS}): {excerpt(data)}")
     for node in nodes:
-        index = node.get("index")
-        if isinstance(index, str) and index.isascii() and index.isdigit() and len(index) < 18:
-            index = int(index)
+        index = parse_digits(node.get("index"))
         if isinstance(index, int) and not low <= index <= high:
             raise ResponseFormatError(f"{index_excess(index, low)}: {excerpt(data)}")
 

@@ -3,6 +3,7 @@
 import copy
 from typing import Any, TypeVar
 
+from firsttoken._json import parse_digits
 from firsttoken._models.base import ResponseObject
 from firsttoken._models.completion import CompletionUsage
 from firsttoken._protocol.extra_fields import merged
@@ -66,8 +67,9 @@ def parse_counts(node: dict[str, Any]) -> None:
 
 
 def _count(value: object) -> object:
-    if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit() and len(value) < 18:
-        return int(value)
+    if isinstance(value, str):
+        number = parse_digits(value.strip())
+        return number if isinstance(number, int) else value
     if isinstance(value, float) and value.is_integer() and abs(value) < 2.0**53:
         return int(value)
     return value

@@ -15,7 +15,7 @@ _NAMES = 8
 
 
 class Series(NamedTuple):
-    """A line: its name, "" where there is but one, and its points, None where there is no value."""
+    """A line: its name, "" where there is but one, and its points, None where one is missing."""
 
     name: str
     points: Sequence[tuple[float, float | None]]

@@ -127,7 +127,7 @@ def latest_transcript() -> Path:
     folder = data_folder() / "chats"
     files = sorted(folder.glob("*.jsonl"), key=lambda path: path.stat().st_mtime_ns)
     if not files:
-        raise ConfigurationError(f"there is no conversation to go on with in {folder}")
+        raise ConfigurationError(f"found no conversation to continue in {folder}")
     return files[-1]
 
 

@@ -106,7 +106,7 @@ class LoggedRequest:
         request: what the client sent.
         number: which request of the server it is, from 1.
         received_at: when the request was there.
-        status: of the answer; None as long as there is no head of one (1xx does not count).
+        status: of the answer; None until its head was sent (1xx does not count).
         end_reason: how the answer ended; None while it is under way.
         ended_at: when it ended.
         disconnected_at: when the client closed or reset the connection; None while it is open, or where the server

@@ -15,7 +15,7 @@ from firsttoken.testing._server.non_streaming import EVENT_STREAM, error_in, is_
 from firsttoken.testing._server.pace import Pace
 
 Framing = Literal["", "chunked", "close", "length"]
-"""How the body's end is marked; "" as long as there is no head."""
+"""How the body's end is marked; "" until the head was sent."""
 
 
 class ScriptEndedError(Exception):
