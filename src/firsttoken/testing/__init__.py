@@ -52,8 +52,7 @@ if TYPE_CHECKING:
         wire_bytes,
     )
     from firsttoken.testing._server.fixture import ChatServer
-    from firsttoken.testing._server.journal import Journal
-    from firsttoken.testing._server.journal_entry import LoggedRequest, Request
+    from firsttoken.testing._server.journal import Journal, LoggedRequest, Request
     from firsttoken.testing._server.pace import Pace
     from firsttoken.testing._server.script import Script, ScriptLike, on_connect, refuse
     from firsttoken.testing._server.server import ScriptedServer
@@ -117,7 +116,6 @@ _MODULES = (
         "_script",
         "_server.fixture",
         "_server.journal",
-        "_server.journal_entry",
         "_server.pace",
         "_server.script",
     ),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from firsttoken._protocol.http1 import ResponseParser
 from firsttoken.testing._recording.model import RecordedExchange, content_of
 from firsttoken.testing._recording.recording import Recording, RecordingError, StrPath
-from firsttoken.testing._server.journal_entry import Request
+from firsttoken.testing._server.journal import Request
 from firsttoken.testing._server.script import Script
 
 if TYPE_CHECKING:

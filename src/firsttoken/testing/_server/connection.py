@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from firsttoken.testing._server.journal_entry import Request
+from firsttoken.testing._server.journal import Request
 from firsttoken.testing._server.listener import WakeupPipe
 from firsttoken.testing._server.requests import Requests
 

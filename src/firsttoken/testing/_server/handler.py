@@ -8,8 +8,7 @@ from functools import partial
 
 from firsttoken.testing._script import error as refuse_with
 from firsttoken.testing._server.connection import ClientDisconnectedError, ServerClosingError, ServerConnection
-from firsttoken.testing._server.journal import Journal
-from firsttoken.testing._server.journal_entry import EndReason, LoggedRequest, Request
+from firsttoken.testing._server.journal import EndReason, Journal, LoggedRequest, Request
 from firsttoken.testing._server.listener import WakeupPipe
 from firsttoken.testing._server.pace import Pace
 from firsttoken.testing._server.requests import MalformedRequestError

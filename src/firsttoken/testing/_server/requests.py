@@ -4,7 +4,7 @@ from collections import deque
 
 import httptools
 
-from firsttoken.testing._server.journal_entry import Request, RequestHeaders
+from firsttoken.testing._server.journal import Request, RequestHeaders
 
 
 class MalformedRequestError(Exception):

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Literal
 
 from firsttoken.testing._server.connection import ServerConnection
-from firsttoken.testing._server.journal_entry import LoggedRequest, Request
+from firsttoken.testing._server.journal import LoggedRequest, Request
 from firsttoken.testing._server.non_streaming import EVENT_STREAM, error_in, is_error_body, non_streaming_response
 from firsttoken.testing._server.pace import Pace
 

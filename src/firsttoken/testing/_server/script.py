@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from firsttoken.testing._script import Step, StepLike, as_step, reject_uncalled, reply
-from firsttoken.testing._server.journal_entry import Request
+from firsttoken.testing._server.journal import Request
 
 
 @dataclass(frozen=True, slots=True)
