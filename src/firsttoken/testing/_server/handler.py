@@ -7,11 +7,15 @@ import time
 from functools import partial
 
 from firsttoken.testing._script import error as refuse_with
-from firsttoken.testing._server.connection import ClientDisconnectedError, ServerClosingError, ServerConnection
+from firsttoken.testing._server.connection import (
+    ClientDisconnectedError,
+    MalformedRequestError,
+    ServerClosingError,
+    ServerConnection,
+)
 from firsttoken.testing._server.journal import EndReason, Journal, LoggedRequest, Request
 from firsttoken.testing._server.listener import WakeupPipe
 from firsttoken.testing._server.pace import Pace
-from firsttoken.testing._server.requests import MalformedRequestError
 from firsttoken.testing._server.response import ResponseWriter, ScriptEndedError
 from firsttoken.testing._server.script import Script, Scripts
 
