@@ -53,8 +53,7 @@ if TYPE_CHECKING:
     )
     from firsttoken.testing._server.fixture import ChatServer
     from firsttoken.testing._server.journal import Journal, LoggedRequest, Request
-    from firsttoken.testing._server.pace import Pace
-    from firsttoken.testing._server.script import Script, ScriptLike, on_connect, refuse
+    from firsttoken.testing._server.script import Pace, Script, ScriptLike, on_connect, refuse
     from firsttoken.testing._server.server import ScriptedServer
 
 __all__ = [
@@ -116,7 +115,6 @@ _MODULES = (
         "_script",
         "_server.fixture",
         "_server.journal",
-        "_server.pace",
         "_server.script",
     ),
     "_server.server",

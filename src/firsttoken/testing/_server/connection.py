@@ -75,7 +75,7 @@ class ServerConnection:
         """Shake hands.
 
         Raises:
-            ClientLeftError: the client does not trust the certificate, or speaks no TLS.
+            ClientDisconnectedError: the client does not trust the certificate, or speaks no TLS.
             ServerClosingError: the server is being closed.
         """
         wrapped = context.wrap_socket(self._socket, server_side=True, do_handshake_on_connect=False)
@@ -95,7 +95,7 @@ class ServerConnection:
         """Wait for a request, for as long as it takes.
 
         Raises:
-            ClientLeftError: there will be none.
+            ClientDisconnectedError: there will be none.
             ServerClosingError: the server is being closed.
             MalformedRequestError: what came is none.
         """
@@ -110,7 +110,7 @@ class ServerConnection:
         """Put bytes on the wire; waits as long as the client does not take them.
 
         Raises:
-            ClientLeftError: there is nobody to take them.
+            ClientDisconnectedError: there is nobody to take them.
             ServerClosingError: the server is being closed.
         """
         view = memoryview(data)
@@ -133,7 +133,7 @@ class ServerConnection:
         """Let time pass; requests that come meanwhile are kept. Looks for the client once at least.
 
         Raises:
-            ClientLeftError: the client has left.
+            ClientDisconnectedError: the client has left.
             ServerClosingError: the server is being closed.
         """
         deadline = time.monotonic() + seconds
@@ -153,7 +153,7 @@ class ServerConnection:
             has_come: waits for it, for so many seconds at most, and gives whether it has come.
 
         Raises:
-            ClientLeftError: the client has left.
+            ClientDisconnectedError: the client has left.
             ServerClosingError: the server is being closed.
         """
         while not has_come(_LOOK_S):
@@ -204,7 +204,7 @@ class ServerConnection:
 
         Raises:
             ServerClosingError: the server is being closed.
-            ClientLeftError: it is, but the client had left before.
+            ClientDisconnectedError: it is, but the client had left before.
         """
         if event != self._awaited:
             self._selector.modify(self._socket.fileno(), event)
@@ -223,7 +223,7 @@ class ServerConnection:
         """What is there; None where nothing is.
 
         Raises:
-            ClientLeftError: the client has left.
+            ClientDisconnectedError: the client has left.
         """
         try:
             data = self._socket.recv(65536)

@@ -15,9 +15,8 @@ from firsttoken.testing._server.connection import (
 )
 from firsttoken.testing._server.journal import EndReason, Journal, LoggedRequest, Request
 from firsttoken.testing._server.listener import WakeupPipe
-from firsttoken.testing._server.pace import Pace
 from firsttoken.testing._server.response import ResponseWriter, ScriptEndedError
-from firsttoken.testing._server.script import Script, Scripts
+from firsttoken.testing._server.script import Pace, Script, Scripts
 
 _NO_RETRY = {"x-should-retry": "false"}
 _LAST = {"connection": "close"}

@@ -18,7 +18,7 @@ from firsttoken.errors import APIStatusError, ResponseFormatError
 from firsttoken.sansio import SSEDecoder, StreamParser
 from firsttoken.testing._server.connection import ServerConnection
 from firsttoken.testing._server.journal import LoggedRequest, Request
-from firsttoken.testing._server.pace import Pace
+from firsttoken.testing._server.script import Pace
 
 Framing = Literal["", "chunked", "close", "length"]
 """How the body's end is marked; "" until the head was sent."""

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Self
 from firsttoken.testing._server.handler import ConnectionHandler
 from firsttoken.testing._server.journal import Journal
 from firsttoken.testing._server.listener import Port, WakeupPipe
-from firsttoken.testing._server.pace import Pace
-from firsttoken.testing._server.script import Answering, Scripts
+from firsttoken.testing._server.script import Answering, Pace, Scripts
 
 if TYPE_CHECKING:
-    from firsttoken.testing._server.tls import Authority
+    from firsttoken.testing._server.listener import Authority
 
 _NO_DELAY = Pace()
 
@@ -170,12 +169,10 @@ class ScriptedServer:
         self.__exit__(kind, error, traceback)
 
     def _own_tls(self) -> ssl.SSLContext:
-        from firsttoken.testing._server.tls import Authority
-
         self._authority = Authority()
         return self._authority.server_context()
 
-    def _own_authority(self) -> "Authority":
+    def _own_authority(self) -> Authority:
         if self._authority is None:
             raise ValueError("this server has no authority of its own: it was not made with tls=True")
         return self._authority
