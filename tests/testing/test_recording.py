@@ -33,7 +33,7 @@ from firsttoken.testing import (
     stall,
     wire_bytes,
 )
-from firsttoken.testing._recording.model import RecordedEndReason
+from firsttoken.testing._recording import RecordedEndReason
 from firsttoken.types import CallInfo, CallObserver, ChatCompletion, Observer
 from tests.support.clients import REQUEST, MakeClient, drain, make_socket_client
 from tests.support.core import run

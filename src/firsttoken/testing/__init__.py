@@ -13,11 +13,10 @@ is a truncated answer. `reply(text)` gives the steps of a complete answer. `FAUL
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from firsttoken.testing._faults.catalogue import FAULTS
+    from firsttoken.testing._faults import FAULTS
     from firsttoken.testing._faults.fault import Fault
-    from firsttoken.testing._recording.model import Read, RecordedExchange
+    from firsttoken.testing._recording import Read, RecordedExchange, Recording, RecordingError
     from firsttoken.testing._recording.recorder import record
-    from firsttoken.testing._recording.recording import Recording, RecordingError
     from firsttoken.testing._recording.replay import Replay, replay
     from firsttoken.testing._script import (
         Gate,
@@ -51,10 +50,9 @@ if TYPE_CHECKING:
         usage,
         wire_bytes,
     )
-    from firsttoken.testing._server.fixture import ChatServer
+    from firsttoken.testing._server import ChatServer, ScriptedServer
     from firsttoken.testing._server.journal import Journal, LoggedRequest, Request
     from firsttoken.testing._server.script import Pace, Script, ScriptLike, on_connect, refuse
-    from firsttoken.testing._server.server import ScriptedServer
 
 __all__ = [
     "FAULTS",
@@ -109,15 +107,8 @@ __all__ = [
 ]
 
 _MODULES = (
-    *("_faults.catalogue", "_faults.fault", "_recording.model", "_recording.recorder", "_recording.recording"),
-    *(
-        "_recording.replay",
-        "_script",
-        "_server.fixture",
-        "_server.journal",
-        "_server.script",
-    ),
-    "_server.server",
+    *("_faults", "_faults.fault", "_recording", "_recording.recorder", "_recording.replay"),
+    *("_script", "_server", "_server.journal", "_server.script"),
 )
 """The modules that the public names are from. pytest loads this package at each start, so that none is imported before
 a name is first used; then all are, at once."""

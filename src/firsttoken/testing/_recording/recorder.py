@@ -16,10 +16,24 @@ from firsttoken._models.completion import ChatCompletion
 from firsttoken._models.observer import Attempt, CallInfo, CallObserver, Observer
 from firsttoken._protocol.http1 import ResponseParser
 from firsttoken.errors import APIConnectionError, APITimeoutError, ChatCompletionError, StreamTruncatedError
-from firsttoken.testing._recording.format import FIRST_LINE, encode_line, end_line, read_line, request_line, take_line
+from firsttoken.testing._recording import (
+    FIRST_LINE,
+    Read,
+    RecordedEndReason,
+    RecordedExchange,
+    Recording,
+    RecordingError,
+    StrPath,
+    content_of,
+    create_private,
+    encode_line,
+    end_line,
+    read_line,
+    request_line,
+    take_line,
+    write_error,
+)
 from firsttoken.testing._recording.masking import MaskedRead, MaskedReads, Redaction
-from firsttoken.testing._recording.model import Read, RecordedEndReason, RecordedExchange, content_of
-from firsttoken.testing._recording.recording import Recording, RecordingError, StrPath, create_private, write_error
 
 if TYPE_CHECKING:
     from firsttoken import AsyncClient, Client

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from firsttoken._protocol.http1 import ResponseParser
-from firsttoken.testing._recording.model import RecordedExchange, content_of
-from firsttoken.testing._recording.recording import Recording, RecordingError, StrPath
+from firsttoken.testing._recording import RecordedExchange, Recording, RecordingError, StrPath, content_of
 from firsttoken.testing._server.journal import Request
 from firsttoken.testing._server.script import Script
 

@@ -5,13 +5,15 @@ import ssl
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from firsttoken._client.settings import MAX_WAIT_VARIABLE, max_wait_s
 from firsttoken.testing._server.handler import ConnectionHandler
 from firsttoken.testing._server.journal import Journal
-from firsttoken.testing._server.listener import Port, WakeupPipe
+from firsttoken.testing._server.listener import Authority, Port, WakeupPipe
 from firsttoken.testing._server.script import Answering, Pace, Scripts
 
 if TYPE_CHECKING:
-    from firsttoken.testing._server.listener import Authority
+    import pytest
+
 
 _NO_DELAY = Pace()
 
@@ -212,3 +214,28 @@ async def _let_clients_close() -> None:
         return
     for _ in range(3):
         await asyncio.sleep(0)
+
+
+class ChatServer(ScriptedServer):
+    """A `ScriptedServer` that clients find by the environment, as the fixture `chat_server` gives it."""
+
+    _environment: "pytest.MonkeyPatch"
+
+    @property
+    def max_wait_s(self) -> float | None:
+        """The longest that any firsttoken client waits for an answer to begin or to go on, in seconds; None: no limit.
+
+        For code that makes its own clients: with it, a server that falls silent costs a test so long instead of
+        minutes. Whatever deadlines the code sets are cut to it, but for `connect_s` and `total_s`, and a wait before a
+        retry is a tenth of it at most. It stands in the environment, as `FIRSTTOKEN_MAX_WAIT_S`, so that other
+        processes obey it too, and counts for the calls that begin from now on.
+        """
+        return max_wait_s(os.environ)
+
+    @max_wait_s.setter
+    def max_wait_s(self, seconds: float | None) -> None:
+        if seconds is None:
+            self._environment.delenv(MAX_WAIT_VARIABLE, raising=False)
+        else:
+            max_wait_s({MAX_WAIT_VARIABLE: str(seconds)})  # refuses what is none
+            self._environment.setenv(MAX_WAIT_VARIABLE, str(seconds))
