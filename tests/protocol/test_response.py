@@ -144,6 +144,11 @@ HINT = "\nhint: is base_url the address of the API? Most end in /v1"
             "expected a chat completion, got status 200 with an empty body (application/json)",
         ),
         (
+            {"content-type": "text/event-stream"},
+            b"<html>no</html>",
+            "expected a chat completion, got status 200 with text/event-stream: '<html>no</html>'" + HINT,
+        ),
+        (
             {},
             b"{} x",
             "the server sent data that is not JSON (Extra data: line 1 column 4 (char 3)): '{} x'",

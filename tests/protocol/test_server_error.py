@@ -34,6 +34,7 @@ BODIES: dict[str, tuple[Any, str]] = {
 
 
 LEAVES_OUT = 'stream_options={"include_usage": False} leaves it out'
+WANTS_TLS = "this port expects TLS: base_url must begin with https://"
 
 
 @pytest.mark.parametrize("name", BODIES)
@@ -280,11 +281,9 @@ def test_the_server_says_whether_its_refusal_may_pass(status: int, told: str, re
         (400, b'{"error": {"message": "extra inputs", "param": "stream_options"}}', LEAVES_OUT),
         (400, b"unknown field include_usage", LEAVES_OUT),
         (501, b'{"error": "stream_options"}', LEAVES_OUT),
-        (
-            400,
-            b"Client sent an HTTP request to an HTTPS server.",
-            "this port expects TLS: base_url must begin with https://",
-        ),
+        (400, b"Client sent an HTTP request to an HTTPS server.\n", WANTS_TLS),
+        (400, b"<html><title>400 The plain HTTP request was sent to HTTPS port</title></html>", WANTS_TLS),
+        (400, b"<h1>Bad Request</h1>\nReason: You're speaking plain HTTP to an SSL-enabled server port.", WANTS_TLS),
     ],
 )
 def test_the_hint_for_what_the_server_says(status: int, body: bytes, hint: str) -> None:

@@ -48,6 +48,9 @@ class BlockingStream:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
+    def __repr__(self) -> str:
+        return repr(self._stream)
+
     def __enter__(self) -> Self:
         self._loop.run(self._stream.__aenter__())
         return self

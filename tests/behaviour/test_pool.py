@@ -3,10 +3,12 @@
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
-from firsttoken._sync.pool import ConnectionPool
-from tests.support.clients import REQUEST, MakeClient
+from tests.support.clients import OVER_SOCKETS, REQUEST, MakeClient
 from tests.support.server import WAIT_S, Peer, Server, chunk, completion
+
+pytestmark = OVER_SOCKETS
 
 
 def hello(peer: Peer) -> None:
@@ -46,7 +48,8 @@ def test_idle_connections_are_closed_when_their_time_is_over(make_client: MakeCl
 
     with Server(serve) as server:
         client = make_client(server)
-        client._pool = ConnectionPool(None, max_idle_s=0.1)
+        shell: Any = getattr(client, "_client", client)
+        shell._pool = type(shell._pool)(None, max_idle_s=0.1)
         for number in (1, 2):
             assert client.chat_completion_stream(REQUEST).final_completion().text == "Hello"
             assert server.was_left()
