@@ -16,9 +16,9 @@ import httpx2
 from firsttoken._client.call import Machine
 from firsttoken._client.prepared import PreparedRequest, long_enough
 from firsttoken._client.sockets import clock, plain_error
-from firsttoken._protocol.connection_error import connection_error
 from firsttoken._protocol.deadlines import Deadlines
 from firsttoken._protocol.redaction import secrets_of_headers, secrets_of_query
+from firsttoken._protocol.retry import connection_error
 from firsttoken._protocol.server_error import status_error
 from firsttoken.errors import (
     APIConnectionError,

@@ -40,9 +40,9 @@ from firsttoken._protocol.call_states import (
     Step,
 )
 from firsttoken._protocol.completeness import COMPLETE
-from firsttoken._protocol.connection_error import connection_error
 from firsttoken._protocol.deadlines import DRAIN_S, ERROR_BODY_S, MIN_PAUSE_S
 from firsttoken._protocol.http1 import may_begin_response
+from firsttoken._protocol.retry import connection_error
 from firsttoken.errors import APITimeoutError, ChatCompletionError, ConfigurationError
 
 
