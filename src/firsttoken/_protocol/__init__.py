@@ -7,13 +7,12 @@
         ▼               │
     call ─── call_states, call_progress               the state machine: attempts, reuse, retries, one outcome
         │    retry, pool, limits, deadlines           whether again, on which connection, how many at once, until when
-        │    connection_error                         an OSError of the connection to an exception
         ▼
     response                                          one response, from bytes to chunks or a completion
         ├─ http1 ─── content_coding                   status, headers, body bytes, the end of the body
         ├─ server_error ─── redaction                 an error response, in any of its shapes, to an exception
         ▼
-    stream ─── completeness                           StreamParser: chunks, then one end; when the answer is complete
+    stream ─── completeness                           StreamParser: chunks, then one end; what is progress, and the end
         ├─ sse                                        body bytes to events
         ├─ decode ─── learned_fields                  events to chunks: typed, also with a server's own fields;
         │     └─ lenient ─── quirks, struct_fields    else one field at a time, by the table of quirks
@@ -24,7 +23,6 @@
            events, partial_json                       other views, only for those who ask for them
 
     request, url, azure, proxy                        what is sent, where to, and the way there
-    progress                                          what a chunk brings: a token, or other progress
 
 Work that can be done once for a read is done once for a read; a chunk costs taking it from a deque. Lists go between
 modules, no generators and no queues.
@@ -33,9 +31,9 @@ What a driver calls (`CallMachine`, and in `firsttoken.sansio` `StreamParser` an
 server sent: a failure is a value there. The functions below them that raise `ResponseFormatError` or `APIStatusError`
 (`parse_json`, `decode_completion`, `Accumulator.add`, the tunnel of `proxy`) are called by what catches it.
 
-Whether an attempt is repeated: `errors`, `server_error` and `connection_error` set `error.retryable`; `retry` adds the
-response's headers and gives the delay; `call_progress._retry_delay_s` has the number of attempts and what was yielded.
-A stale connection is not a retry: `call._lose_before_response` sends the request again at once.
+Whether an attempt is repeated: `errors`, `server_error` and `retry.connection_error` set `error.retryable`; `retry`
+adds the response's headers and gives the delay; `call_progress._retry_delay_s` has the number of attempts and what was
+yielded. A stale connection is not a retry: `call._lose_before_response` sends the request again at once.
 
 Whether a connection is reused: `http1.ResponseParser.reusable`, by the response; `response.ResponseReader.is_reusable`,
 which adds the end of its body; `call.CallMachine._is_reusable`, which adds how the call ended. Then `pool` keeps it,

@@ -1,4 +1,4 @@
-"""When a streamed answer is complete, by what its chunks say about its end.
+"""What chunks say of an answer: whether they bring a token or other progress, and when the answer is complete.
 
 A finish reason is what counts. `[DONE]` alone is not enough: llama-cpp-python's server interrupts a running answer for
 a new request with a bare `[DONE]`. The end of the body is not enough either, since it is also how a proxy gives up.
@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 from typing import Final, Literal
 
 from firsttoken._models.base import MAX_INDEX
-from firsttoken._models.chunk import ChatCompletionChunk
+from firsttoken._models.chunk import ChatCompletionChunk, ChoiceDelta, ToolCallDelta
 from firsttoken._models.finish_reasons import finish_class
+from firsttoken._models.reasoning import has_kept_part
 from firsttoken._protocol.item_count import ItemCount, index_excess
-from firsttoken._protocol.progress import has_content
 from firsttoken.errors import ChatCompletionError, StreamTruncatedError
 
 COMPLETE: Final = "complete"
@@ -196,3 +196,63 @@ _MAX_SHOWN = 8
 def _number(index: int) -> int:
     """What is remembered of an index, as a key of a set: not one that a server could choose at will."""
     return index if index <= MAX_INDEX else 0
+
+
+def is_progress(chunk: ChatCompletionChunk) -> bool:
+    """Whether a chunk has content, reasoning, refusal, a tool call, audio or an image, a finish reason, or usage."""
+    if chunk.usage is not None:
+        return True
+    for choice in chunk.choices:
+        delta = choice.delta
+        if delta.content or choice.finish_reason or _has_token(delta) or delta.reasoning_details:
+            return True
+        if delta.tool_calls and any(call.id for call in delta.tool_calls):
+            return True
+        if _has_other_content(delta):
+            return True
+    return False
+
+
+def has_token(chunk: ChatCompletionChunk) -> bool:
+    """Whether a chunk has non-empty content, reasoning, refusal or tool-call text."""
+    return any(_has_token(choice.delta) for choice in chunk.choices)
+
+
+def has_content(chunk: ChatCompletionChunk) -> bool:
+    """Whether a chunk brings anything for a message: a token, a tool call, structured reasoning or an image."""
+    return has_token(chunk) or any(
+        choice.delta.tool_calls or choice.delta.reasoning_details or _has_other_content(choice.delta)
+        for choice in chunk.choices
+    )
+
+
+def prompt_tokens_processed(chunk: ChatCompletionChunk) -> float:
+    """How much of the prompt llama.cpp has processed so far; 0 if the chunk does not say."""
+    progress = chunk.extra.get("prompt_progress") if chunk.extra else None
+    processed = progress.get("processed") if isinstance(progress, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return processed if isinstance(processed, int | float) else 0
+
+
+def _has_token(delta: ChoiceDelta) -> bool:
+    if delta.content or delta.refusal or delta.reasoning_text:
+        return True
+    if delta.function_call is not None and (delta.function_call.name or delta.function_call.arguments):
+        return True
+    if delta.audio is not None and (delta.audio.data or delta.audio.transcript):
+        return True
+    return any(map(_has_text, delta.tool_calls or ()))
+
+
+def _has_other_content(delta: ChoiceDelta) -> bool:
+    """Whether a delta brings an image, or another part of content that is neither text nor reasoning."""
+    return bool(delta.extra and delta.extra.get("images")) or (
+        delta.content_parts is not None and has_kept_part(delta.content_parts)
+    )
+
+
+def _has_text(call: ToolCallDelta) -> bool:
+    function, custom = call.function, call.custom
+    return bool(
+        (function is not None and (function.name or function.arguments))
+        or (custom is not None and (custom.name or custom.input))
+    )

@@ -17,9 +17,9 @@ from firsttoken._models.chunk import ChatCompletionChunk, ChunkChoice
 from firsttoken._models.completion import ChatCompletion, Choice
 from firsttoken._models.finish_reasons import TRUNCATED_BY, finish_class
 from firsttoken._protocol import lenient
+from firsttoken._protocol.completeness import has_content
 from firsttoken._protocol.item_count import ItemCount
 from firsttoken._protocol.learned_fields import DecodeChunk, LearnedFields, build_decoder
-from firsttoken._protocol.progress import has_content
 from firsttoken._protocol.server_error import KEEP_ALIVES, body_error, error_object, stream_error
 from firsttoken._protocol.split_pairs import has_half
 from firsttoken._protocol.sse import ServerSentEvent, SSEDecoder

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextvars import ContextVar
 
-from firsttoken._protocol.progress import has_token
+from firsttoken._protocol.completeness import has_token
 from firsttoken.errors import (
     APIConnectionError,
     APIStatusError,

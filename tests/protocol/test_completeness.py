@@ -1,11 +1,11 @@
-"""firsttoken._protocol.progress: signs of life, and tokens."""
+"""firsttoken._protocol.completeness: what is progress, and what is a token."""
 
 from typing import Any
 
 import msgspec
 import pytest
 
-from firsttoken._protocol.progress import has_content, has_token, is_progress
+from firsttoken._protocol.completeness import has_content, has_token, is_progress
 from firsttoken.types import ChatCompletionChunk
 from tests.support.lenient_helpers import read
 
