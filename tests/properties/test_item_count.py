@@ -5,8 +5,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firsttoken._protocol.blocks import BlockList
 from firsttoken._protocol.item_count import ItemCount
+from firsttoken._protocol.pieces import BlockList
 from firsttoken._protocol.tool_calls import ToolCalls
 from firsttoken.types import ChoiceDelta, ToolCallDelta
 

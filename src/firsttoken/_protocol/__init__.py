@@ -13,13 +13,14 @@
         ├─ server_error ─── redaction                 an error response, in any of its shapes, to an exception
         ▼
     stream ─── completeness                           StreamParser: chunks, then one end; what is progress, and the end
+        │      text_filters                           halves of characters, and reasoning between tags
         ├─ sse                                        body bytes to events
         ├─ decode ─── learned_fields                  events to chunks: typed, also with a server's own fields;
         │     └─ lenient ─── quirks, struct_fields    else one field at a time, by the table of quirks
         ▼
     a deque ──▶ the caller
         └─ accumulator                                chunks to a completion, in batches
-              └─ choice, tool_calls, blocks, extra_fields, text_buffer, usage
+              └─ choice, tool_calls, pieces, usage
            events, partial_json                       other views, only for those who ask for them
 
     request, url, azure, proxy                        what is sent, where to, and the way there

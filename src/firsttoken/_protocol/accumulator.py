@@ -13,8 +13,8 @@ from firsttoken._models.base import MAX_INDEX
 from firsttoken._models.chunk import ChatCompletionChunk, ChoiceDelta
 from firsttoken._models.completion import ChatCompletion, CompletionUsage
 from firsttoken._protocol.choice import ChoiceAccumulator
-from firsttoken._protocol.extra_fields import add_chunk_extra, plain
 from firsttoken._protocol.item_count import index_excess
+from firsttoken._protocol.pieces import add_chunk_extra, plain
 from firsttoken._protocol.usage import has_total, merged_usage, with_total
 from firsttoken.errors import ResponseFormatError
 

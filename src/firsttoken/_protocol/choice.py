@@ -15,9 +15,7 @@ from firsttoken._models.completion import (
 )
 from firsttoken._models.reasoning import parts_text
 from firsttoken._models.tool_call import FunctionCall
-from firsttoken._protocol.blocks import BlockList
-from firsttoken._protocol.extra_fields import ExtraFields, add_extra, plain
-from firsttoken._protocol.text_buffer import TextBuffer
+from firsttoken._protocol.pieces import BlockList, ExtraFields, TextBuffer, add_extra, plain
 from firsttoken._protocol.tool_calls import ToolCalls
 
 

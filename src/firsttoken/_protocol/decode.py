@@ -21,9 +21,9 @@ from firsttoken._protocol.completeness import has_content
 from firsttoken._protocol.item_count import ItemCount
 from firsttoken._protocol.learned_fields import DecodeChunk, LearnedFields, build_decoder
 from firsttoken._protocol.server_error import KEEP_ALIVES, body_error, error_object, stream_error
-from firsttoken._protocol.split_pairs import has_half
 from firsttoken._protocol.sse import ServerSentEvent, SSEDecoder
 from firsttoken._protocol.struct_fields import JSONObject, objects
+from firsttoken._protocol.text_filters import has_half
 from firsttoken._protocol.usage import has_total, with_total
 from firsttoken.errors import APIStatusError, ChatCompletionError, ResponseFormatError
 

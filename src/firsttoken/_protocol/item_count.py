@@ -13,7 +13,7 @@ from firsttoken._models.base import MAX_INDEX, MAX_ITEMS
 from firsttoken._models.chunk import ChoiceDelta, ToolCallDelta
 from firsttoken._models.completion import ChatCompletionMessage
 from firsttoken._models.reasoning import BLOCK_FIELDS, GROWING
-from firsttoken._protocol.blocks import unwrapped
+from firsttoken._protocol.pieces import unwrapped
 
 
 class ItemCount:
@@ -139,7 +139,7 @@ def _part(item: object) -> Mapping[str, object] | None:
 
 
 class _OpenPart:
-    """The last part of a list, as far as it matters to what continues it: what `blocks` may join to it, and no more."""
+    """The last part of a list, as far as it matters to what continues it: what `pieces` may join to it, and no more."""
 
     __slots__ = ("_id", "_index", "_is_complete", "_kind", "_types")
 

@@ -13,10 +13,10 @@ from firsttoken._models.completion import ChatCompletion
 from firsttoken._protocol.completeness import COMPLETE
 from firsttoken._protocol.decode import decode_completion, decode_models, decode_streamed_body
 from firsttoken._protocol.http1 import ResponseParser, request_id_of
-from firsttoken._protocol.reasoning_tags import ReasoningTags, split_completion
 from firsttoken._protocol.server_error import status_error
 from firsttoken._protocol.sse import MAX_EVENT_BYTES
 from firsttoken._protocol.stream import NoStream, StreamParser
+from firsttoken._protocol.text_filters import ReasoningTags, split_completion
 from firsttoken.errors import ChatCompletionError, ResponseFormatError, StreamTruncatedError
 
 MAX_ERROR_BODY_BYTES = 1024 * 1024

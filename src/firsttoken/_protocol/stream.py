@@ -13,10 +13,9 @@ from firsttoken._models.completion import ChatCompletion
 from firsttoken._protocol.accumulator import Accumulator
 from firsttoken._protocol.completeness import COMPLETE, Completeness, End
 from firsttoken._protocol.decode import ChunkDecoder, DecodeResult
-from firsttoken._protocol.reasoning_tags import ReasoningTags, StreamTags
 from firsttoken._protocol.server_error import without_traceback
-from firsttoken._protocol.split_pairs import SplitPairs
 from firsttoken._protocol.sse import MAX_EVENT_BYTES, SSEDecoder
+from firsttoken._protocol.text_filters import ReasoningTags, SplitPairs, StreamTags
 from firsttoken.errors import ChatCompletionError, ResponseFormatError
 
 ACCUMULATE_AFTER = 8

@@ -8,8 +8,7 @@ from firsttoken._json import is_json_object
 from firsttoken._models.base import MAX_INDEX
 from firsttoken._models.chunk import ToolCallDelta
 from firsttoken._models.tool_call import CustomToolCall, FunctionCall, ToolCall
-from firsttoken._protocol.extra_fields import add_extra, plain
-from firsttoken._protocol.text_buffer import TextBuffer
+from firsttoken._protocol.pieces import TextBuffer, add_extra, plain
 
 MAX_CHECKS = 64
 """How often the arguments of one call are parsed to see whether another name on its index is another call's."""

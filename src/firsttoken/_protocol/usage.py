@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from firsttoken._json import parse_digits
 from firsttoken._models.base import ResponseObject
 from firsttoken._models.completion import CompletionUsage
-from firsttoken._protocol.extra_fields import merged
+from firsttoken._protocol.pieces import merged
 
 COUNTS = ("completion_tokens", "prompt_tokens", "total_tokens")
 

@@ -1,12 +1,47 @@
-"""firsttoken._protocol.reasoning: pieces to blocks."""
+"""firsttoken._protocol.pieces: text and blocks that come in pieces."""
 
 from typing import Any
 
 import pytest
 
-from firsttoken._protocol.blocks import BlockList
+from firsttoken._protocol.pieces import BlockList, TextBuffer
 from firsttoken.sansio import Accumulator
 from firsttoken.types import ChatCompletionChunk, ChoiceDelta, ChunkChoice
+
+
+def test_nothing_is_none_and_an_empty_piece_is_empty_text() -> None:
+    parts = TextBuffer()
+    assert parts.joined() is None
+    parts.append("")
+    assert parts.joined() == ""
+
+
+def test_few_pieces_stay_pieces() -> None:
+    parts = TextBuffer()
+    for number in range(1023):
+        parts.append(str(number))
+        parts.compact()
+    assert len(parts) == 1023
+
+
+def test_many_pieces_become_blocks() -> None:
+    parts = TextBuffer()
+    for _ in range(100_000):
+        parts.append("x")
+        parts.compact()
+    assert parts.joined() == "x" * 100_000
+    assert len(parts) < 1024 + 100_000 / 1024
+
+
+def test_a_block_is_made_once_and_never_copied_again() -> None:
+    parts = TextBuffer()
+    blocks: list[str] = []
+    for _ in range(300):
+        parts.extend(["word "] * 1024)
+        parts.compact()
+        assert all(part is block for part, block in zip(parts, blocks, strict=False))
+        blocks = list(parts)
+    assert len(blocks) == 300
 
 
 def blocks(*deltas: list[Any]) -> list[Any]:
