@@ -183,6 +183,10 @@ class CompletionUsage(ResponseObject):
     prompt_tokens_details: PromptTokensDetails | None = None
 
 
+COUNTS = ("completion_tokens", "prompt_tokens", "total_tokens")
+"""The counts that every usage has."""
+
+
 class ChatCompletion(Received):
     """A completion: of the blocking call, or of the chunks that a stream has yielded so far.
 

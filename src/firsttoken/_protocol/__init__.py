@@ -20,7 +20,7 @@
         ▼
     a deque ──▶ the caller
         └─ accumulator                                chunks to a completion, in batches
-              └─ choice, tool_calls, pieces, usage
+              └─ choice, tool_calls, pieces
            events, partial_json                       other views, only for those who ask for them
 
     request, url, azure, proxy                        what is sent, where to, and the way there

@@ -8,14 +8,14 @@ Chunks are accumulated a list at a time, and `completion` is built only when it 
 
 import copy
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
-from firsttoken._models.base import MAX_INDEX
+from firsttoken._models.base import MAX_INDEX, ResponseObject
 from firsttoken._models.chunk import ChatCompletionChunk, ChoiceDelta
 from firsttoken._models.completion import ChatCompletion, CompletionUsage
 from firsttoken._protocol.choice import ChoiceAccumulator
 from firsttoken._protocol.item_count import index_excess
-from firsttoken._protocol.pieces import add_chunk_extra, plain
-from firsttoken._protocol.usage import has_total, merged_usage, with_total
+from firsttoken._protocol.pieces import add_chunk_extra, merged, plain
 from firsttoken.errors import ResponseFormatError
 
 COMPACT_AFTER = 1024
@@ -185,3 +185,50 @@ def _kinds_in(message: ChoiceDelta) -> set[str]:
 def _without_kinds(message: ChoiceDelta, streamed: set[str]) -> ChoiceDelta:
     left = {name: getattr(message, name) for name, kind in _KINDS.items() if kind not in streamed}
     return ChoiceDelta(role=message.role, **left)
+
+
+_Counts = TypeVar("_Counts", bound=ResponseObject)
+
+
+def merged_usage(known: CompletionUsage, new: CompletionUsage) -> CompletionUsage:
+    """The usage of an answer, of what was known and what a chunk says: the last of each count wins.
+
+    Zeros and missing counts overwrite nothing; neither argument is changed.
+    """
+    if (
+        new.completion_tokens
+        and new.prompt_tokens
+        and new.total_tokens
+        and not known.extra
+        and known.completion_tokens_details is None
+        and known.prompt_tokens_details is None
+    ):
+        return new
+    return _merged(known, new)
+
+
+def _merged(known: _Counts, new: _Counts) -> _Counts:
+    made = copy.copy(known)
+    for name in known.__struct_fields__:
+        before, value = getattr(known, name), getattr(new, name)
+        if name == "extra":
+            made.extra = {**before, **{key: merged(key, before.get(key), value[key]) for key in value}}
+        elif isinstance(before, ResponseObject) and isinstance(value, ResponseObject):
+            setattr(made, name, _merged(before, value))
+        elif value or before is None:
+            setattr(made, name, value)
+    return made
+
+
+def has_total(usage: CompletionUsage, raw: bytes) -> bool:
+    """Whether the server sent a total of any count, in the JSON that the usage stands in."""
+    return usage.total_tokens != 0 or (
+        b'"total_tokens"' in raw and (usage.prompt_tokens != 0 or usage.completion_tokens != 0)
+    )
+
+
+def with_total(usage: CompletionUsage) -> CompletionUsage:
+    """A copy, whose total is the sum."""
+    made = copy.copy(usage)
+    made.total_tokens = made.prompt_tokens + made.completion_tokens
+    return made

@@ -17,6 +17,7 @@ from firsttoken._models.chunk import ChatCompletionChunk, ChunkChoice
 from firsttoken._models.completion import ChatCompletion, Choice
 from firsttoken._models.finish_reasons import TRUNCATED_BY, finish_class
 from firsttoken._protocol import lenient
+from firsttoken._protocol.accumulator import has_total, with_total
 from firsttoken._protocol.completeness import has_content
 from firsttoken._protocol.item_count import ItemCount
 from firsttoken._protocol.learned_fields import DecodeChunk, LearnedFields, build_decoder
@@ -24,7 +25,6 @@ from firsttoken._protocol.server_error import KEEP_ALIVES, body_error, error_obj
 from firsttoken._protocol.sse import ServerSentEvent, SSEDecoder
 from firsttoken._protocol.struct_fields import JSONObject, objects
 from firsttoken._protocol.text_filters import has_half
-from firsttoken._protocol.usage import has_total, with_total
 from firsttoken.errors import APIStatusError, ChatCompletionError, ResponseFormatError
 
 DONE = b"[DONE]"

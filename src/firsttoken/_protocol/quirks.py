@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
 
 from firsttoken._json import as_object, parse_digits
+from firsttoken._models.completion import COUNTS
 from firsttoken._models.finish_reasons import FINISH_REASONS
 from firsttoken._models.reasoning import CONTENT_PARTS, REASONING_FIELDS
 from firsttoken._protocol.struct_fields import JSONObject
-from firsttoken._protocol.usage import COUNTS, parse_counts
 
 Part = Literal["framing", "error", "chunk", "choice", "delta", "tool_call", "usage"]
 
@@ -57,6 +57,24 @@ def _drop_null_counts(usage: JSONObject) -> None:
     for name in COUNTS:
         if usage.get(name, 0) is None:
             del usage[name]
+
+
+def _parse_counts(node: JSONObject) -> None:
+    """Convert counts that are floats or text to ints, in an object and those in it."""
+    for name, value in node.items():
+        if name.endswith("_tokens"):
+            node[name] = _count(value)
+        elif name.endswith("_details") and (details := as_object(value)) is not None:
+            _parse_counts(details)
+
+
+def _count(value: object) -> object:
+    if isinstance(value, str):
+        number = parse_digits(value.strip())
+        return number if isinstance(number, int) else value
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2.0**53:
+        return int(value)
+    return value
 
 
 def stringify_id(node: JSONObject) -> None:
@@ -324,11 +342,11 @@ QUIRKS = (
     Quirk("usage", "usage-twice", "learned_fields", "usage inside `x_groq` and once more in its place", "Groq"),
     Quirk("usage", "null-counts", "learned_fields",
         "counts that are null until the last chunk", "Databricks", _drop_null_counts),
-    Quirk("usage", "counts-odd", "usage", 'counts as floats or in digits: `10.0`, `"10"`', "proxies", parse_counts),
+    Quirk("usage", "counts-odd", "quirks", 'counts as floats or in digits: `10.0`, `"10"`', "proxies", _parse_counts),
     Quirk("usage", "usage-in-choice", "lenient", "`usage` inside the choice", "Kimi"),
-    Quirk("usage", "usage-wiped", "usage",
+    Quirk("usage", "usage-wiped", "accumulator",
         "a later `usage` that is `{}`, zeros or a part of the counts; it wipes nothing", "proxies"),
-    Quirk("usage", "total-absent", "usage", "no `total_tokens`; it is the sum", "proxies"),
+    Quirk("usage", "total-absent", "accumulator", "no `total_tokens`; it is the sum", "proxies"),
     Quirk("usage", "null-details", "accumulator",
         "`prompt_tokens_details` and the like null, or null inside", "Writer, TGI, Hugging Face, Doubleword"),
     Quirk("usage", "own-figures", "learned_fields",
