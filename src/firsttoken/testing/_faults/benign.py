@@ -94,10 +94,7 @@ CUTS = (
         ANSWER_END,
     ),
     _benign(
-        "many-events-at-once",
-        "sends 200 events in one piece",
-        coalesce(*reply(["Hello "] * 200)),
-        text="Hello " * 200,
+        "many-events-at-once", "sends 200 events in one piece", coalesce(*reply(["Hello "] * 200)), text="Hello " * 200
     ),
     _benign("huge-event", "sends an event of 2 MiB", role(), text("Hel"), LazyStep(_huge), ANSWER_END),
 )
