@@ -17,7 +17,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "faults.md"
 
 _INTRODUCTION = """# The faults
 
-What [`firsttoken.testing.FAULTS`](../../src/firsttoken/testing/_faults/catalogue.py) does to a stream, and what a
+What [`firsttoken.testing.FAULTS`](../../src/firsttoken/testing/_faults/__init__.py) does to a stream, and what a
 caller of firsttoken gets of it: sync and asyncio, iterator and callback alike.
 
 - *Yielded* is the text that the caller had by then; the error's `partial` holds it, too.

@@ -47,7 +47,7 @@ from firsttoken.testing import (
     usage,
     wire_bytes,
 )
-from firsttoken.testing._script import as_step
+from firsttoken.testing._script.flow import as_step
 from firsttoken.testing._server.connection import ServerConnection
 from firsttoken.testing._server.listener import WakeupPipe
 from firsttoken.testing._server.response import ResponseWriter, ScriptEndedError

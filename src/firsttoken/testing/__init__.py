@@ -19,13 +19,11 @@ if TYPE_CHECKING:
     from firsttoken.testing._recording.recorder import record
     from firsttoken.testing._recording.replay import Replay, replay
     from firsttoken.testing._script import (
-        Gate,
         Step,
         StepLike,
         body_bytes,
         chunk,
         close,
-        coalesce,
         comment,
         delta,
         done,
@@ -35,21 +33,18 @@ if TYPE_CHECKING:
         finish,
         head,
         interim,
-        pause,
         reasoning,
         refusal,
-        repeat,
         reply,
         reset,
         respond,
         role,
-        split,
-        stall,
         text,
         tool_call,
         usage,
         wire_bytes,
     )
+    from firsttoken.testing._script.flow import Gate, coalesce, pause, repeat, split, stall
     from firsttoken.testing._server import ChatServer, ScriptedServer
     from firsttoken.testing._server.journal import Journal, LoggedRequest, Request
     from firsttoken.testing._server.script import Pace, Script, ScriptLike, on_connect, refuse
@@ -108,7 +103,7 @@ __all__ = [
 
 _MODULES = (
     *("_faults", "_faults.fault", "_recording", "_recording.recorder", "_recording.replay"),
-    *("_script", "_server", "_server.journal", "_server.script"),
+    *("_script", "_script.flow", "_server", "_server.journal", "_server.script"),
 )
 """The modules that the public names are from. pytest loads this package at each start, so that none is imported before
 a name is first used; then all are, at once."""

@@ -13,16 +13,13 @@ from firsttoken.testing._script import (
     error,
     head,
     interim,
-    pause,
-    repeat,
     reply,
     reset,
     respond,
     role,
-    split,
-    stall,
     wire_bytes,
 )
+from firsttoken.testing._script.flow import pause, repeat, split, stall
 from firsttoken.testing._server.script import Script, on_connect, refuse
 
 

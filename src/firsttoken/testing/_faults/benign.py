@@ -20,7 +20,6 @@ from firsttoken.testing._script import (
     body_bytes,
     chunk,
     close,
-    coalesce,
     comment,
     delta,
     done,
@@ -28,15 +27,12 @@ from firsttoken.testing._script import (
     event,
     finish,
     head,
-    pause,
-    repeat,
     reply,
     role,
-    split,
-    stall,
     text,
     wire_bytes,
 )
+from firsttoken.testing._script.flow import coalesce, pause, repeat, split, stall
 
 _GREETING = "Grüße, Welt 🌍"
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from firsttoken.testing._script import JSON, Step, StepLike, as_step, coalesce, done, finish, role, text
+from firsttoken.testing._script import JSON, Step, StepLike, done, finish, role, text
+from firsttoken.testing._script.flow import as_step, coalesce
 from firsttoken.testing._server.script import HasScript, Script
 
 if TYPE_CHECKING:

@@ -28,15 +28,13 @@ from firsttoken.testing._script import (
     event,
     finish,
     head,
-    pause,
-    repeat,
     reset,
     role,
-    stall,
     text,
     tool_call,
     wire_bytes,
 )
+from firsttoken.testing._script.flow import pause, repeat, stall
 
 
 def _fault(

@@ -5,9 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from firsttoken.testing._script.content import chunk, text
-from firsttoken.testing._script.step import Step, StepLike, Steps, reject_uncalled
-from firsttoken.testing._script.wire import body_bytes
+from firsttoken.testing._script import Step, StepLike, Steps, body_bytes, chunk, reject_uncalled, text
 
 if TYPE_CHECKING:
     from firsttoken.testing._server.response import ResponseWriter

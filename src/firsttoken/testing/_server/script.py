@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from firsttoken.testing._script import Step, StepLike, as_step, reject_uncalled, reply
+from firsttoken.testing._script import Step, StepLike, reject_uncalled, reply
+from firsttoken.testing._script.flow import as_step
 from firsttoken.testing._server.journal import Request
 
 
