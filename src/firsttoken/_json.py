@@ -11,6 +11,9 @@ import msgspec
 
 from firsttoken.errors import ResponseFormatError
 
+JSONObject = dict[str, object]
+"""A JSON object."""
+
 QUOTED_CHARACTERS = 200
 MAX_NESTING = 100
 """The deepest JSON, in objects and arrays: what is done with a value later (`repr`, redaction) has to get down too."""
@@ -111,10 +114,10 @@ def excerpt(data: bytes) -> str:
     return repr(text[:QUOTED_CHARACTERS]) + ("…" if len(text) > QUOTED_CHARACTERS or len(data) > len(text) * 4 else "")
 
 
-def as_object(value: object) -> dict[str, object] | None:
+def as_object(value: object) -> JSONObject | None:
     """The value as a JSON object, None where it is none."""
     if isinstance(value, dict):
-        found: dict[str, object] = value  # pyright: ignore[reportUnknownVariableType]
+        found: JSONObject = value  # pyright: ignore[reportUnknownVariableType]
         return found
     return None
 
@@ -125,6 +128,11 @@ def as_array(value: object) -> list[object] | None:
         found: list[object] = value  # pyright: ignore[reportUnknownVariableType]
         return found
     return None
+
+
+def objects(value: object) -> list[JSONObject]:
+    """The objects of a list; [] where it is not a list."""
+    return [node for item in as_array(value) or () if (node := as_object(item)) is not None]
 
 
 def as_text(value: object) -> str | None:

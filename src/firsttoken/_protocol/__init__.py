@@ -16,7 +16,7 @@
         │      text_filters                           halves of characters, and reasoning between tags
         ├─ sse                                        body bytes to events
         ├─ decode ─── learned_fields                  events to chunks: typed, also with a server's own fields;
-        │     └─ lenient ─── quirks, struct_fields    else one field at a time, by the table of quirks
+        │     └─ lenient ─── quirks                    else one field at a time, by the table of quirks
         ▼
     a deque ──▶ the caller
         └─ accumulator                                chunks to a completion, in batches

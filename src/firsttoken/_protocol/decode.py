@@ -12,7 +12,17 @@ from typing import Any
 
 import msgspec
 
-from firsttoken._json import LARGE_BYTES, as_array, as_object, as_text, excerpt, has_too_many_values, parse_json
+from firsttoken._json import (
+    LARGE_BYTES,
+    JSONObject,
+    as_array,
+    as_object,
+    as_text,
+    excerpt,
+    has_too_many_values,
+    objects,
+    parse_json,
+)
 from firsttoken._models.chunk import ChatCompletionChunk, ChunkChoice
 from firsttoken._models.completion import ChatCompletion, Choice
 from firsttoken._models.finish_reasons import TRUNCATED_BY, finish_class
@@ -23,7 +33,6 @@ from firsttoken._protocol.item_count import ItemCount
 from firsttoken._protocol.learned_fields import DecodeChunk, LearnedFields, build_decoder
 from firsttoken._protocol.server_error import KEEP_ALIVES, body_error, error_object, stream_error
 from firsttoken._protocol.sse import ServerSentEvent, SSEDecoder
-from firsttoken._protocol.struct_fields import JSONObject, objects
 from firsttoken._protocol.text_filters import has_half
 from firsttoken.errors import APIStatusError, ChatCompletionError, ResponseFormatError
 

@@ -12,11 +12,10 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
 
-from firsttoken._json import as_object, parse_digits
+from firsttoken._json import JSONObject, as_object, parse_digits
 from firsttoken._models.completion import COUNTS
 from firsttoken._models.finish_reasons import FINISH_REASONS
 from firsttoken._models.reasoning import CONTENT_PARTS, REASONING_FIELDS
-from firsttoken._protocol.struct_fields import JSONObject
 
 Part = Literal["framing", "error", "chunk", "choice", "delta", "tool_call", "usage"]
 
