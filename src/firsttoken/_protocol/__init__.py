@@ -23,7 +23,7 @@
               └─ choice, tool_calls, pieces
            events, partial_json                       other views, only for those who ask for them
 
-    request, url, azure, proxy                        what is sent, where to, and the way there
+    request, url, proxy                               what is sent, where to, and the way there
 
 Work that can be done once for a read is done once for a read; a chunk costs taking it from a deque. Lists go between
 modules, no generators and no queues.

@@ -1,11 +1,11 @@
-"""firsttoken._protocol.azure: a resource to the addresses of its requests."""
+"""firsttoken._client.azure: a resource to the addresses of its requests."""
 
 import pickle
 from typing import Any
 
 import pytest
 
-from firsttoken._protocol.azure import AzureResource
+from firsttoken._client.azure import AzureResource
 from firsttoken.errors import ConfigurationError
 from tests.support.errors import message_of
 
