@@ -10,8 +10,8 @@ from firsttoken._async.waiting import running_loop
 from firsttoken._client.config import ClientConfig
 from firsttoken._client.keeping_secrets import conceal_arguments, made_with
 from firsttoken._client.settings import CommonSettings
+from firsttoken._client.sockets import MAX_IDLE
 from firsttoken._models.timeout import Timeout
-from firsttoken._protocol.pool import MAX_IDLE
 
 if TYPE_CHECKING:
     import ssl

@@ -14,8 +14,7 @@ from firsttoken._async.connection import Connection
 from firsttoken._async.waiting import running_loop
 from firsttoken._client.call import Machine
 from firsttoken._client.prepared import PreparedRequest
-from firsttoken._client.sockets import clock
-from firsttoken._protocol.pool import MAX_IDLE, MAX_IDLE_S, IdleConnections
+from firsttoken._client.sockets import MAX_IDLE, MAX_IDLE_S, IdleConnections, TLSContexts, clock
 
 if TYPE_CHECKING:
     import ssl
@@ -134,8 +133,6 @@ class ConnectionPool:
 
     def _tls_context(self) -> "ssl.SSLContext":
         if self._ssl_context is None:
-            from firsttoken._client.tls import TLSContexts
-
             self._ssl_context = TLSContexts(None).borrow()
         return self._ssl_context
 

@@ -1,4 +1,4 @@
-"""What both drivers do with sockets, and the clock of their deadlines."""
+"""What both drivers share of connections: sockets, a clock, which idle one a request may use, and TLS contexts."""
 
 import os
 import select
@@ -6,6 +6,13 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from firsttoken.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import ssl
 
 KEEP_ALIVE_AFTER_S = 60
 """Silence after which the system asks the peer whether it is still there: load balancers drop silent connections."""
@@ -136,3 +143,127 @@ def plain_error(error: OSError) -> OSError:
     if error.errno and str(error.strerror).startswith("Connect call failed"):
         return OSError(error.errno, os.strerror(error.errno))
     return error
+
+
+MAX_IDLE_S: Final = 60.0
+"""How long an idle connection is kept: most servers close theirs sooner, load balancers drop some silently later."""
+
+MAX_IDLE: Final = 100
+"""How many idle connections there may be for each key, by default."""
+
+_Connection = TypeVar("_Connection")
+
+
+class IdleConnections(Generic[_Connection]):
+    """Idle connections, the most recently used first.
+
+    They belong to an owner (a process, or an event loop in it) and a key: where they lead, and how. Nothing is opened,
+    checked or closed here: the call decides which connections come, the driver whether one is still good. It needs no
+    lock: a list's `append` and `pop` are atomic.
+
+    Args:
+        max_idle: how many are kept for each owner and key.
+        max_idle_s: for how long.
+    """
+
+    __slots__ = ("_idle", "_max_idle", "_max_idle_s")
+
+    def __init__(self, max_idle: int = MAX_IDLE, max_idle_s: float = MAX_IDLE_S) -> None:
+        self._max_idle = max_idle
+        self._max_idle_s = max_idle_s
+        self._idle: dict[tuple[Hashable, Hashable], list[tuple[float, _Connection]]] = {}
+
+    def put(self, owner: Hashable, key: Hashable, connection: _Connection, now: float) -> list[_Connection]:
+        """Keep a connection; return the surplus to close: those that were idle for longest."""
+        stack = self._idle.setdefault((owner, key), [])
+        stack.append((now, connection))
+        surplus: list[_Connection] = []
+        while len(stack) > self._max_idle:
+            _pop_oldest(stack, surplus)
+        return surplus
+
+    def take(self, owner: Hashable, key: Hashable) -> _Connection | None:
+        """Take the most recently used connection; None if none is idle."""
+        stack = self._idle.get((owner, key))
+        try:
+            return stack.pop()[1] if stack else None
+        except IndexError:
+            return None  # another thread was faster
+
+    def expire(self, owner: Hashable, now: float) -> list[_Connection]:
+        """Remove and return an owner's connections that have been idle for too long."""
+        expired: list[_Connection] = []
+        for stack in self._stacks(owner):
+            while stack and now - stack[0][0] >= self._max_idle_s:
+                _pop_oldest(stack, expired)
+        return expired
+
+    def next_expiry(self, owner: Hashable) -> float | None:
+        """When to call `expire` next; None if no connection of the owner is idle."""
+        oldest = [stack[:1] for stack in self._stacks(owner)]
+        return min((entries[0][0] + self._max_idle_s for entries in oldest if entries), default=None)
+
+    def clear(self, owner: Hashable) -> list[_Connection]:
+        """Remove and return all of an owner's connections."""
+        stacks = [self._idle.pop(key, []) for key in list(self._idle) if key[0] == owner]
+        return [connection for stack in stacks for _, connection in stack]
+
+    def _stacks(self, owner: Hashable) -> list[list[tuple[float, _Connection]]]:
+        return [stack for key, stack in list(self._idle.items()) if key[0] == owner]
+
+
+def _pop_oldest(stack: list[tuple[float, _Connection]], into: list[_Connection]) -> None:
+    try:
+        into.append(stack.pop(0)[1])
+    except IndexError:
+        pass  # another thread was faster
+
+
+class TLSContexts:
+    """The contexts of a client.
+
+    truststore holds a lock of its context during a handshake, so that a server that never answers would block all other
+    threads. So each context serves one handshake at a time, and more are made when needed.
+
+    Args:
+        given: the caller's own context, used for all connections; None for the system's trust store.
+    """
+
+    def __init__(self, given: "ssl.SSLContext | None") -> None:
+        self._given = given
+        self._free: list[ssl.SSLContext] = []
+
+    def borrow(self) -> "ssl.SSLContext":
+        """A context for one handshake.
+
+        Raises:
+            ConfigurationError: `SSL_CERT_FILE` can't be read.
+        """
+        if self._given is not None:
+            return self._given
+        try:
+            return self._free.pop()
+        except IndexError:
+            return _system_context()
+
+    def give_back(self, context: "ssl.SSLContext") -> None:
+        """Return a context when its handshake is over."""
+        if context is not self._given:
+            self._free.append(context)
+
+
+def _system_context() -> "ssl.SSLContext":
+    import ssl  # here, since they are slow to load
+
+    import truststore
+
+    context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    certificates = os.environ.get("SSL_CERT_FILE")
+    if certificates:
+        try:
+            context.load_verify_locations(certificates)
+        except OSError as error:  # ssl.SSLError is one
+            raise ConfigurationError(f"SSL_CERT_FILE can't be read: {certificates!r} ({error})") from error
+    return context

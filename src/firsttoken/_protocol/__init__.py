@@ -6,7 +6,7 @@
         │ next_action() ▲  receive_data(bytes, now)
         ▼               │
     call ─── call_states, call_progress               the state machine: attempts, reuse, retries, one outcome
-        │    retry, pool, limits, deadlines           whether again, on which connection, how many at once, until when
+        │    retry, limits, deadlines                 whether again, how many at once, until when
         ▼
     response                                          one response, from bytes to chunks or a completion
         ├─ http1 ─── content_coding                   status, headers, body bytes, the end of the body
@@ -37,6 +37,6 @@ adds the response's headers and gives the delay; `call_progress._retry_delay_s` 
 yielded. A stale connection is not a retry: `call._lose_before_response` sends the request again at once.
 
 Whether a connection is reused: `http1.ResponseParser.reusable`, by the response; `response.ResponseReader.is_reusable`,
-which adds the end of its body; `call.CallMachine._is_reusable`, which adds how the call ended. Then `pool` keeps it,
-and `Connection.is_alive` of the driver has the last word when it is taken.
+which adds the end of its body; `call.CallMachine._is_reusable`, which adds how the call ended. Then the driver keeps
+it, and its `Connection.is_alive` has the last word when it is taken.
 """

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Self
 from firsttoken._client.config import ClientConfig
 from firsttoken._client.keeping_secrets import conceal_arguments, made_with
 from firsttoken._client.settings import CommonSettings
+from firsttoken._client.sockets import MAX_IDLE
 from firsttoken._models.timeout import Timeout
-from firsttoken._protocol.pool import MAX_IDLE
 from firsttoken._sync.calls import Calls
 from firsttoken._sync.pool import ConnectionPool
 

@@ -10,14 +10,11 @@ from weakref import WeakSet
 
 from firsttoken._client.call import Machine
 from firsttoken._client.prepared import PreparedRequest
-from firsttoken._client.sockets import Waker, clock
-from firsttoken._protocol.pool import MAX_IDLE, MAX_IDLE_S, IdleConnections
+from firsttoken._client.sockets import MAX_IDLE, MAX_IDLE_S, IdleConnections, TLSContexts, Waker, clock
 from firsttoken._sync.connection import Connection
 
 if TYPE_CHECKING:
     import ssl
-
-    from firsttoken._client.tls import TLSContexts
 
 
 class ConnectionPool:
@@ -27,8 +24,7 @@ class ConnectionPool:
         self, ssl_context: "ssl.SSLContext | None", max_idle: int = MAX_IDLE, max_idle_s: float = MAX_IDLE_S
     ) -> None:
         self.max_idle_s = max_idle_s
-        self._ssl_context = ssl_context
-        self._contexts: TLSContexts | None = None
+        self._tls_contexts = TLSContexts(ssl_context)
         self._idle: IdleConnections[Connection] = IdleConnections(max_idle, max_idle_s)
 
     def acquire_idle(self, request: PreparedRequest) -> Connection | None:
@@ -49,7 +45,7 @@ class ConnectionPool:
         origin = route.endpoint.origin
         connection.open(origin, route.proxy, deadline)
         if origin.scheme == "https":
-            contexts = self._tls_contexts()
+            contexts = self._tls_contexts
             context = contexts.borrow()
             try:
                 connection.start_tls(context, origin.host, deadline)
@@ -74,13 +70,6 @@ class ConnectionPool:
         for connection in self._idle.clear(os.getpid()):
             connection.close()
         _reaper.look_again()
-
-    def _tls_contexts(self) -> "TLSContexts":
-        if self._contexts is None:
-            from firsttoken._client.tls import TLSContexts
-
-            self._contexts = TLSContexts(self._ssl_context)
-        return self._contexts
 
 
 class _Reaper:

@@ -1,6 +1,6 @@
-"""firsttoken._protocol.pool: which idle connection a request may use."""
+"""firsttoken._client.sockets: which idle connection a request may use."""
 
-from firsttoken._protocol.pool import MAX_IDLE_S, IdleConnections
+from firsttoken._client.sockets import MAX_IDLE_S, IdleConnections
 
 
 def test_the_one_used_last_comes_first() -> None:
