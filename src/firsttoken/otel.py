@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from firsttoken._client.config import set_default_observer
-from firsttoken._client.logs import reason_of
+from firsttoken._client.observers import reason_of
 from firsttoken._json import as_array, as_object, as_text, parse_json
 from firsttoken._models.observer import Attempt, CallInfo, CallObserver, Observer
 from firsttoken._version import __version__, install_hint

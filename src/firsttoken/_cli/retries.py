@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from firsttoken._client.logs import reason_of
+from firsttoken._client.observers import reason_of
 from firsttoken._models.observer import Attempt, CallInfo, CallObserver, Observer
 from firsttoken.errors import ChatCompletionError
 

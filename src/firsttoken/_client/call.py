@@ -10,7 +10,7 @@ from firsttoken._protocol.call import CallMachine
 from firsttoken.errors import ChatCompletionError, ConfigurationError
 
 if TYPE_CHECKING:
-    from firsttoken._client.watching import CallWatcher
+    from firsttoken._client.observers import CallWatcher
 
 Machine = CallMachine[PreparedRequest]
 _Error = TypeVar("_Error", bound=BaseException)
@@ -44,7 +44,7 @@ class BaseCall:
         self._request = request
         self._watcher: CallWatcher | None = None
         if request.observer is not None or request.limiter is not None:
-            from firsttoken._client.watching import watch
+            from firsttoken._client.observers import watch
 
             self._watcher = watch(request)
         self.machine = CallMachine(request, clock(), jitter=_jitter, wall_clock=time.time, listener=self._watcher)

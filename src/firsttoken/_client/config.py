@@ -262,7 +262,7 @@ def observer_of_call(observer: "Observer | None") -> "Observer | None":
     observer = _default_observer if observer is None else observer
     if "logging" not in sys.modules:
         return observer
-    from firsttoken._client.logs import LOGGER, LoggingObserver
+    from firsttoken._client.observers import LOGGER, LoggingObserver
 
     return LoggingObserver(observer) if LOGGER.isEnabledFor(30) and LOGGER.hasHandlers() else observer
 
@@ -270,6 +270,6 @@ def observer_of_call(observer: "Observer | None") -> "Observer | None":
 def _log_as_the_environment_says() -> None:
     level = os.environ.get("FIRSTTOKEN_LOG")
     if level:
-        from firsttoken._client.logs import log_to_stderr
+        from firsttoken._client.observers import log_to_stderr
 
         log_to_stderr(level)

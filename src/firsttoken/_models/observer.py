@@ -1,4 +1,4 @@
-"""The one seam to watch a call: the interface of an observer. `_client/watching.py` calls it."""
+"""The one seam to watch a call: the interface of an observer. `_client/observers.py` calls it."""
 
 from collections.abc import Sequence
 from typing import Literal
