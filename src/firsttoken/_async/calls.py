@@ -7,7 +7,7 @@ from typing import Unpack, cast, overload
 from firsttoken._async.driver import Call
 from firsttoken._async.pool import ConnectionPool
 from firsttoken._async.stream import AsyncChatCompletionStream
-from firsttoken._client.keeping_secrets import CopyableClient
+from firsttoken._client.config import CopyableClient
 from firsttoken._client.prepared import as_request, callback_in
 from firsttoken._client.stream import STOP
 from firsttoken._models.chunk import ChatCompletionChunk

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Self
 from firsttoken._async.calls import AsyncCalls
 from firsttoken._async.pool import ConnectionPool
 from firsttoken._async.waiting import running_loop
-from firsttoken._client.config import ClientConfig
-from firsttoken._client.keeping_secrets import conceal_arguments, made_with
+from firsttoken._client.config import ClientConfig, conceal_arguments, made_with
 from firsttoken._client.settings import CommonSettings
 from firsttoken._client.sockets import MAX_IDLE
 from firsttoken._models.timeout import Timeout

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Unpack, cast, overload
 
-from firsttoken._client.keeping_secrets import CopyableClient
+from firsttoken._client.config import CopyableClient
 from firsttoken._client.prepared import as_request, callback_in, check_is_sync
 from firsttoken._client.stream import STOP, Stop
 from firsttoken._models.chunk import ChatCompletionChunk

@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from firsttoken._client.config import ClientConfig
-from firsttoken._client.keeping_secrets import conceal_arguments, made_with
+from firsttoken._client.config import ClientConfig, conceal_arguments, made_with
 from firsttoken._client.settings import CommonSettings
 from firsttoken._client.sockets import MAX_IDLE
 from firsttoken._models.timeout import Timeout
