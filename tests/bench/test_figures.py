@@ -10,13 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firsttoken.bench.arrivals import arrivals
 from firsttoken.bench.config import Config, Level, parse_levels, parse_slo
-from firsttoken.bench.histogram import Histogram
-from firsttoken.bench.html import page, write_html
-from firsttoken.bench.level import LevelStats, figures
+from firsttoken.bench.level import Histogram, LevelStats, figures
 from firsttoken.bench.prompts import Prompts
-from firsttoken.bench.table import header, row
+from firsttoken.bench.report import header, page, row, write_html
+from firsttoken.bench.worker import arrivals
 from firsttoken.errors import ConfigurationError
 from tests.support.browser import chromium
 

@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 from firsttoken._cli.status import Status
 from firsttoken._cli.target import resolve_target
 from firsttoken._cli.terminal import log_stderr
-from firsttoken.bench import table
 from firsttoken.bench.config import Config, Level, parse_levels, parse_slo
-from firsttoken.bench.html import write_html
 from firsttoken.bench.prompts import Prompts
+from firsttoken.bench.report import header, row, write_html
 from firsttoken.bench.runner import Report, WorkerError, merge, run
 from firsttoken.errors import ConfigurationError
 
@@ -98,20 +97,20 @@ def merge_files(files: tuple[str, ...], output: str | None, html: str | None) ->
     except ConfigurationError as error:
         return _refuse(error, Status.USAGE)
     goodput = bool(merged["config"]["slo"])
-    print(table.header(goodput=goodput))
+    print(header(goodput=goodput))
     for level in merged["levels"]:
-        print(table.row(level, goodput=goodput))
+        print(row(level, goodput=goodput))
     return _write(merged, output, html)
 
 
 def _run(config: Config) -> Report:
     goodput = bool(config.slo)
-    print(table.header(goodput=goodput), flush=True)
+    print(header(goodput=goodput), flush=True)
     live = _Live(sys.stderr.isatty())
 
     def on_level(level: dict[str, Any]) -> None:
         live.clear()
-        print(table.row(level, goodput=goodput), flush=True)
+        print(row(level, goodput=goodput), flush=True)
 
     return run(config, on_progress=live.show, on_level=on_level)
 

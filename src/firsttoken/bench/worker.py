@@ -1,6 +1,7 @@
 """A process with one event loop that sends its share of the requests, and measures itself while it does."""
 
 import asyncio
+import random
 import signal
 import time
 from collections.abc import Coroutine
@@ -11,7 +12,6 @@ from typing import NamedTuple
 import msgspec
 
 from firsttoken import AsyncClient, Timeout, chat_completion_request
-from firsttoken.bench.arrivals import arrivals
 from firsttoken.bench.config import Config, Level
 from firsttoken.bench.level import LevelStats
 from firsttoken.bench.prompts import Prompts
@@ -227,3 +227,16 @@ def _run_delay_s() -> float | None:
         return int(_SCHEDSTAT.read_text(encoding="ascii").split()[1]) / 1e9
     except (OSError, IndexError, ValueError):
         return None
+
+
+def arrivals(rate: float, count: int, arrival: str, seed: int) -> list[float]:
+    """The instants at which requests are due, in seconds from the start of the level.
+
+    "poisson": a Poisson process of exactly `count` arrivals in `count / rate` seconds: given their number, its arrivals
+    are uniform order statistics (Ross, Stochastic Processes, theorem 2.3.1). So the rate is the requested one, and the
+    gaps are those of random users. "constant": equal gaps.
+    """
+    if arrival == "constant":
+        return [position / rate for position in range(count)]
+    random_of = random.Random(f"arrivals {seed}")  # noqa: S311 - it spreads requests, it guards nothing
+    return sorted(random_of.uniform(0, count / rate) for _ in range(count))

@@ -1,13 +1,171 @@
-"""A run as one HTML page: no script, no font, no image from anywhere else."""
+"""A run for people: its figures in a terminal, a row for each level as soon as it has ended, and as one HTML page.
 
+The page has no script, no font and no image from anywhere else; its charts are SVG.
+"""
+
+import math
 import time
+from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from firsttoken.bench.chart import Name, Series, line_chart
-from firsttoken.bench.histogram import Histogram
+from firsttoken.bench.level import Histogram
 from firsttoken.bench.runner import Report
+
+_COLUMNS = (
+    ("load", 8),
+    ("requests", 8),
+    ("failed", 7),
+    ("req/s", 8),
+    ("tok/s", 9),
+    ("ttft p50", 9),
+    ("p90", 8),
+    ("p99", 8),
+    ("tpot p50", 9),
+    ("p99", 8),
+    ("e2e p50", 9),
+    ("p99", 9),
+    ("verdict", 0),
+)
+
+
+def header(*, goodput: bool = False) -> str:
+    """The line above the rows; durations are in seconds, those after `e2e` from the intended start."""
+    return _line([name for name, _ in _columns(goodput)], goodput)
+
+
+def row(level: dict[str, Any], *, goodput: bool = False) -> str:
+    """The line of a level, and its reason below it if the verdict is not "ok"."""
+    load = f"c={level['concurrency']}" if level["rate"] is None else f"{level['rate']:g}/s"
+    cells = [
+        load,
+        str(level["requests"]),
+        str(sum(level["failed"].values())),
+        f"{level['requests_per_s']:.2f}",
+        *([f"{level['goodput_per_s']:.2f}"] if goodput else []),
+        "no usage" if level["output_tokens_per_s"] is None else f"{level['output_tokens_per_s']:.1f}",
+        *(_seconds(level["ttft_s"][name]) for name in ("p50", "p90", "p99")),
+        *(_seconds(level["tpot_s"][name]) for name in ("p50", "p99")),
+        *(_seconds(level["e2e_intended_s" if level["rate"] else "e2e_s"][name]) for name in ("p50", "p99")),
+        level["verdict"],
+    ]
+    line = _line(cells, goodput)
+    failures = ", ".join(f"{count} {name}" for name, count in level["failed"].items())
+    notes = [note for note in (level["reason"], failures and f"failed: {failures}") if note]
+    return "\n".join([line, *(f"{'':>{_COLUMNS[0][1]}}  {note}" for note in notes)])
+
+
+def _columns(goodput: bool) -> list[tuple[str, int]]:
+    columns = list(_COLUMNS)
+    return [*columns[:4], ("good/s", 8), *columns[4:]] if goodput else columns
+
+
+def _line(cells: list[str], goodput: bool) -> str:
+    widths = [width for _, width in _columns(goodput)]
+    return "  ".join(f"{cell:>{width}}" if width else cell for cell, width in zip(cells, widths, strict=True))
+
+
+def _seconds(value_s: float | None) -> str:
+    return "-" if value_s is None else f"{value_s:.3f}" if value_s < 100 else f"{value_s:.0f}"
+
+
+_WIDTH, _HEIGHT = 340, 210
+"""As wide as a phone's column, so that text has about the size in which it is written here."""
+
+_LEFT, _RIGHT, _TOP, _BOTTOM = 50, 18, 10, 40
+_TICKS = 5
+_NAMES = 8
+"""How many names fit below each other's axis; of more only every second, third, … is shown."""
+
+
+class Series(NamedTuple):
+    """A line: its name, "" where there is but one, and its points, None where one is missing."""
+
+    name: str
+    points: Sequence[tuple[float, float | None]]
+
+
+class Name(NamedTuple):
+    """A name on the x axis, and the CSS class that gives it a colour."""
+
+    text: str
+    css: str = ""
+
+
+def line_chart(title: str, x_label: str, y_label: str, series: Sequence[Series], x_names: Sequence[Name] = ()) -> str:
+    """A chart of lines from zero upwards, with a legend; `x_names` name the positions 0, 1, … on the x axis."""
+    title = f"{title}, {y_label}"
+    series = [line for line in series if any(y is not None for _, y in line.points)]
+    points = [(x, y) for line in series for x, y in line.points if y is not None]
+    if not points:
+        return f'<figure><figcaption>{escape(title)}</figcaption><p class="none">no values</p></figure>'
+    x_max = max(x for x, _ in points)
+    step = _nice_step(max(max(y for _, y in points), 1e-9) / _TICKS)
+    y_max = step * math.ceil(max(y for _, y in points) / step or 1)
+
+    def x_at(x: float) -> float:
+        return _LEFT + (_WIDTH - _LEFT - _RIGHT) * (x / x_max if x_max else 0.5)
+
+    def y_at(y: float) -> float:
+        return _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * y / y_max
+
+    parts = [_grid(y_at, step, y_max), _x_axis(x_at, x_max, x_names, x_label)]
+    for number, line in enumerate(series):
+        drawn = [(x_at(x), y_at(y)) for x, y in line.points if y is not None]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in drawn)
+        parts.append(f'<polyline class="s{number}" points="{path}"/>')
+        if len(drawn) <= 40:
+            parts += [f'<circle class="s{number}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in drawn]
+    legend = "".join(
+        f'<li><span class="s{number}"></span>{escape(line.name)}</li>'
+        for number, line in enumerate(series)
+        if line.name
+    )
+    return (
+        f"<figure><figcaption>{escape(title)}</figcaption>"
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(title)}">{"".join(parts)}</svg>'
+        f"{legend and f'<ul>{legend}</ul>'}</figure>"
+    )
+
+
+def _grid(y_at: Callable[[float], float], step: float, y_max: float) -> str:
+    lines: list[str] = []
+    for number in range(round(y_max / step) + 1):
+        y = y_at(number * step)
+        lines.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        lines.append(
+            f'<text class="tick" x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{_number(number * step)}</text>'
+        )
+    return "".join(lines)
+
+
+def _x_axis(x_at: Callable[[float], float], x_max: float, names: Sequence[Name], label: str) -> str:
+    middle = (_LEFT + _WIDTH - _RIGHT) / 2
+    parts = [_x_text("label", middle, _HEIGHT - 4, label)]
+    if names:
+        every = math.ceil(len(names) / _NAMES)
+        shown = list(enumerate(names))[::every]
+        parts += [_x_text(f"tick {name.css}", x_at(x), _HEIGHT - _BOTTOM + 18, name.text) for x, name in shown]
+    else:
+        step = _nice_step(max(x_max, 1.0) / _TICKS)
+        values = [number * step for number in range(int(x_max / step) + 1)]
+        parts += [_x_text("tick", x_at(value), _HEIGHT - _BOTTOM + 18, _number(value)) for value in values]
+    return "".join(parts)
+
+
+def _x_text(css: str, x: float, y: float, text: str) -> str:
+    return f'<text class="{css.strip()}" x="{x:.1f}" y="{y}" text-anchor="middle">{escape(text)}</text>'
+
+
+def _nice_step(least: float) -> float:
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= least * 0.999)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
 
 _STYLE = """
 :root { color-scheme: light dark; --back: #fff; --text: #1f2328; --quiet: #59636e; --line: #d1d9e0; --card: #f6f8fa;
@@ -93,7 +251,7 @@ def _name(level: dict[str, Any]) -> str:
     return f"{level['concurrency']} at once" if level["rate"] is None else f"{level['rate']:g}/s"
 
 
-def _x_axis(levels: list[dict[str, Any]]) -> tuple[str, list[Name]]:
+def _names_of(levels: list[dict[str, Any]]) -> tuple[str, list[Name]]:
     """What the loads are, and their names on the axis; a load whose verdict is not ok has the verdict's colour."""
     label = "requests per second" if levels and levels[0]["rate"] is not None else "requests at once"
     loads = (level["concurrency"] if level["rate"] is None else level["rate"] for level in levels)
@@ -141,7 +299,7 @@ def _ms(value_s: float | None) -> str:
 
 
 def _over_levels(levels: list[dict[str, Any]]) -> str:
-    label, names = _x_axis(levels)
+    label, names = _names_of(levels)
     charts = [
         line_chart(title, label, "per second", [Series("", [(x, level[key]) for x, level in enumerate(levels)])], names)
         for title, key in (("Output tokens", "output_tokens_per_s"), ("Requests", "requests_per_s"))
