@@ -1,4 +1,4 @@
-"""Rows of an input: what each sends, and its id."""
+"""Rows of an input: what each sends, and its id; also those of a transcript of `firsttoken chat`."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -9,7 +9,6 @@ import msgspec
 
 from firsttoken._json import as_array, as_object
 from firsttoken._protocol.request import encode_body
-from firsttoken.batch._transcript import Transcript
 from firsttoken.errors import ConfigurationError
 from firsttoken.types import ChatCompletionRequest
 
@@ -239,3 +238,42 @@ def _canonical(value: object) -> bytes:
         return json.dumps(value, sort_keys=True).encode()  # lone surrogates
     except (TypeError, ValueError, RecursionError, OverflowError) as error:
         raise _ProblemError(f"the row can't be written as JSON: {error}") from error
+
+
+_OURS: Final = "firsttoken"
+_ROWS: Final = frozenset({"messages", "prompt", "body"})
+_SYSTEM: Final = frozenset({"system", "developer"})
+
+
+class Transcript:
+    """The lines of a transcript: each question is a row, with what was said before it.
+
+    Which of its questions count is known only at its end.
+    """
+
+    def __init__(self) -> None:
+        self._system: dict[str, object] | None = None
+        self._said: list[tuple[int, dict[str, object]]] = []
+
+    def add(self, number: int, fields: Mapping[str, object]) -> bool:
+        """Add a line, if it is one: a message by itself, or one that takes messages back; returns whether it is."""
+        ours = as_object(fields.get(_OURS))
+        role = fields.get("role")
+        if fields.keys() & _ROWS or not (ours is not None or (isinstance(role, str) and "content" in fields)):
+            return False
+        message = {name: value for name, value in fields.items() if name != _OURS}
+        if isinstance(count := (ours or {}).get("take_back"), int):
+            del self._said[max(0, len(self._said) - count) :]
+        elif role in _SYSTEM:
+            self._system = message if message.get("content") else None
+        else:
+            self._said.append((number, message))
+        return True
+
+    def rows(self) -> Iterator[tuple[int, dict[str, object]]]:
+        """For each question the number of its line, and the messages up to it."""
+        messages = [] if self._system is None else [self._system]
+        for number, message in self._said:
+            messages.append(message)
+            if message.get("role") == "user":
+                yield number, {"messages": [*messages]}

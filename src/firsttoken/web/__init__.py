@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING, overload
 
 from firsttoken.web._asgi import RelayResponse, relay_response
 from firsttoken.web._asgi import completion_response as _completion_response
-from firsttoken.web._encoder import ErrorText, encode_event, public_error_text
+from firsttoken.web._encoder import ErrorText, SSEEncoder, encode_event, public_error_text
 from firsttoken.web._relay import async_relay, relay, relay_any
-from firsttoken.web._sse import SSEEncoder
 from firsttoken.web._ui_message import UIMessageEncoder
 
 if TYPE_CHECKING:
