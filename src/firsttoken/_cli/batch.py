@@ -17,8 +17,7 @@ from firsttoken._cli.target import Target, resolve_target
 from firsttoken._cli.terminal import log_stderr, message_of
 from firsttoken.batch import AdaptiveLimiter, InputError, Results, Summary
 from firsttoken.batch._job import Job, Plan, Selection
-from firsttoken.batch._prices import Prices
-from firsttoken.batch._progress import Meter, dollars, progress_line, summary_lines
+from firsttoken.batch._results import Meter, Prices, dollars, progress_line, summary_lines
 from firsttoken.batch._rows import RowReader
 from firsttoken.errors import ChatCompletionError
 

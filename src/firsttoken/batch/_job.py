@@ -6,19 +6,16 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from firsttoken import AsyncClient, Limiter
 from firsttoken.batch._files import read_file
 from firsttoken.batch._ids import DONE, SEEN, STARTED, IdTable, shard_of
 from firsttoken.batch._output import Found, Output, scan
-from firsttoken.batch._results import Summary
+from firsttoken.batch._results import Prices, Summary
 from firsttoken.batch._rows import InputError, Row, RowReader, Value, numbered
 from firsttoken.batch._runner import Results
 from firsttoken.errors import ChatCompletionError, ConfigurationError
-
-if TYPE_CHECKING:
-    from firsttoken.batch._prices import Prices
 
 SYNC_EVERY_S: Final = 2.0
 TICK_S: Final = 0.25
@@ -130,7 +127,7 @@ class Job:
         client: AsyncClient,
         limiter: Limiter,
         *,
-        prices: "Prices | None" = None,
+        prices: Prices | None = None,
         on_start: "Callable[[Results], None] | None" = None,
         on_tick: "Callable[[Results], None] | None" = None,
     ) -> Summary:

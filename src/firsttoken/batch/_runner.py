@@ -7,19 +7,16 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from firsttoken import AsyncClient, Limiter
 from firsttoken._client.limiter import BYTES_PER_TOKEN, Permit
 from firsttoken._protocol.limits import STOPPED
 from firsttoken.batch._attempts import Attempts, Health, outcome_of_answer, outcome_of_error
-from firsttoken.batch._results import Result, Summary
+from firsttoken.batch._results import Prices, Result, Summary
 from firsttoken.batch._rows import Row
 from firsttoken.errors import ChatCompletionError, ConfigurationError
 from firsttoken.types import ChatCompletion
-
-if TYPE_CHECKING:
-    from firsttoken.batch._prices import Prices
 
 
 class Results:
@@ -41,7 +38,7 @@ class Results:
         *,
         max_rows: int,
         owns_client: bool,
-        prices: "Prices | None" = None,
+        prices: Prices | None = None,
     ) -> None:
         self.summary = Summary()
         self.limiter = limiter
