@@ -31,8 +31,7 @@ if TYPE_CHECKING:
         tool_message,
         user_message,
     )
-    from firsttoken._models.request import ChatCompletionRequest, chat_completion_request
-    from firsttoken._models.timeout import Timeout
+    from firsttoken._models.request import ChatCompletionRequest, Timeout, chat_completion_request
     from firsttoken._parts import audio_part, file_part, image_part, text_part
     from firsttoken._sync.client import Client
     from firsttoken._sync.stream import ChatCompletionStream
@@ -71,7 +70,7 @@ _LAZY_IMPORTS = {
     "ChatCompletionStream": "firsttoken._sync.stream",
     "Client": "firsttoken._sync.client",
     "Limiter": "firsttoken._client.limiter",
-    "Timeout": "firsttoken._models.timeout",
+    "Timeout": "firsttoken._models.request",
     "assistant_message": "firsttoken._models.messages",
     "audio_part": "firsttoken._parts",
     "chat_completion_request": "firsttoken._models.request",

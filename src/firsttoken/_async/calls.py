@@ -18,9 +18,9 @@ from firsttoken._models.request import (
     Messages,
     RequestFields,
     StreamOptions,
+    Timeout,
     Tool,
 )
-from firsttoken._models.timeout import Timeout
 
 OnChunk = Callable[[ChatCompletionChunk], object] | Callable[[ChatCompletionChunk], Awaitable[object]]
 

@@ -10,7 +10,7 @@ from firsttoken._async.waiting import running_loop
 from firsttoken._client.config import ClientConfig, conceal_arguments, made_with
 from firsttoken._client.settings import CommonSettings
 from firsttoken._client.sockets import MAX_IDLE
-from firsttoken._models.timeout import Timeout
+from firsttoken._models.request import Timeout
 
 if TYPE_CHECKING:
     import ssl

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from firsttoken._client.prepared import PreparedRequest, Route, TokenProvider
 from firsttoken._client.settings import CommonSettings, check_count, check_timeout, limited_timeout, max_wait_s
-from firsttoken._models.request import ChatCompletionRequest
-from firsttoken._models.timeout import Timeout
+from firsttoken._models.request import ChatCompletionRequest, Timeout
 from firsttoken._protocol.proxy import Proxy, proxy_for
 from firsttoken._protocol.redaction import holds_secret, public_query
 from firsttoken._protocol.request import Method, check_header_value, check_headers, encode_body

@@ -5,8 +5,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from firsttoken._models.request import ChatCompletionRequest, Messages, chat_completion_request
-from firsttoken._models.timeout import Timeout
+from firsttoken._models.request import ChatCompletionRequest, Messages, Timeout, chat_completion_request
 from firsttoken._protocol.proxy import Proxy
 from firsttoken._protocol.redaction import secrets_of_headers, secrets_of_query
 from firsttoken._protocol.request import Method, check_header_value, encode_head

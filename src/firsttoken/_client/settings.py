@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from msgspec.structs import replace
 
-from firsttoken._models.timeout import Timeout
+from firsttoken._models.request import Timeout
 from firsttoken._protocol.request import check_headers
 from firsttoken._version import install_hint
 from firsttoken.errors import ConfigurationError

@@ -1,11 +1,11 @@
-"""A request, field by field as the API reference lists them."""
+"""What a caller sets: the request, field by field as the API reference lists them, and the deadlines of a call."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypedDict, Unpack, cast
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
 
 import msgspec
 
-from firsttoken._models.arguments import KeywordsOnly
 from firsttoken._models.messages import Message, user_message
 from firsttoken._models.value import rich_repr, short_repr
 from firsttoken.errors import ConfigurationError
@@ -14,6 +14,57 @@ Messages = str | Sequence[Message | Mapping[str, object]]
 """The conversation: messages, and plain dicts; a `str` is one user message."""
 
 JSONObject = Mapping[str, object]
+
+
+_OF_OPENAI = {
+    "extra_body": "a server's own fields go into extra={…}",
+    "extra_headers": "headers go beside a request, as headers={…} of the client's method",
+    "extra_query": "a query goes into the base_url of the client",
+}
+"""What users of the official client reach for."""
+
+
+class ArgumentError(ConfigurationError, TypeError):
+    """A call has an argument that there is not; it is the `TypeError` that Python would raise, with a hint."""
+
+
+class KeywordsOnly(msgspec.StructMeta):
+    """The metaclass of structs that are made by hand."""
+
+    if not TYPE_CHECKING:  # pragma: no branch - or type checkers would take it for the signature
+
+        def __call__(cls, *args: object, **fields: object) -> object:  # noqa: N805 - a class is what a metaclass calls
+            if args or not _fields_of(cls).issuperset(fields):
+                names = cls.__struct_fields__
+                raise _argument_error(cls.__name__, names, args, fields.keys() - set(names))
+            return super().__call__(**fields)
+
+
+@functools.cache
+def _fields_of(cls: type[msgspec.Struct]) -> frozenset[str]:
+    return frozenset(cls.__struct_fields__)
+
+
+def _argument_error(called: str, names: tuple[str, ...], args: tuple[object, ...], unknown: set[str]) -> ArgumentError:
+    first = next(iter(names))
+    if args:
+        return ArgumentError(
+            f"{called} takes keyword arguments only, not {next(iter(args))!r}",
+            hint=f"which of {', '.join(names)}? As in {called}({first}=…)"
+            if len(names) < 10
+            else f"as in {called}({first}=…)",
+        )
+    name = min(unknown)
+    if name in _OF_OPENAI:
+        return ArgumentError(f"{called} has no field {name!r}", hint=_OF_OPENAI[name])
+    import difflib  # here, since it is slow to load
+
+    close = difflib.get_close_matches(name, names, n=1)
+    hints = [f"did you mean {close[0]}?"] if close else []
+    if "extra" in names:
+        hints.append(f"a server's own field goes into extra: extra={{{name!r}: …}}")
+    hint = " ".join(hints) or f"the fields are {', '.join(names)}"
+    return ArgumentError(f"{called} has no field {name!r}", hint=hint)
 
 
 class StreamOptions(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -244,3 +295,36 @@ def chat_completion_request(  # noqa: D417 - the fields are those of the struct
     given: dict[str, Any] = locals()
     fields: dict[str, Any] = given.pop("unknown") | {"model": given.pop("model"), "messages": given.pop("messages")}
     return ChatCompletionRequest(**fields, **{name: value for name, value in given.items() if value is not None})
+
+
+class Timeout(msgspec.Struct, frozen=True, kw_only=True, metaclass=KeywordsOnly):
+    """Deadlines of a call, in seconds; None means no deadline.
+
+    Only progress counts: a chunk with content, reasoning, refusal, a tool call, audio or an image, a finish reason, or
+    usage. Comments, empty chunks and dripping bytes don't reset a deadline.
+
+    Attributes:
+        connect_s: for connecting: name lookup, TCP, proxy and TLS together, for each attempt.
+        first_chunk_s: from the request to the first progress. It starts over while llama.cpp's server reports that it
+            processes the prompt (`prompt_progress`).
+        idle_s: between two signs of progress.
+        response_s: from the request to the end of the response, on the blocking call.
+        total_s: for the call with all its retries and the waits between them.
+    """
+
+    connect_s: float | None = 10.0
+    first_chunk_s: float | None = 600.0
+    idle_s: float | None = 300.0
+    response_s: float | None = 600.0
+    total_s: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
+                raise ConfigurationError(
+                    f"{name} must be a number of seconds above 0, or None for no deadline: {value!r}"
+                )
+
+
+Timeout.__module__ = "firsttoken"  # the public module, for reprs, tracebacks and pickles

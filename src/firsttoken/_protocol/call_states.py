@@ -7,7 +7,7 @@ from typing import Final, Literal, Protocol, TypeVar
 from firsttoken._models.base import ResponseInfo
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
-from firsttoken._models.timeout import Timeout
+from firsttoken._models.request import Timeout
 from firsttoken._protocol.request import Method
 from firsttoken._schema.parsing import ResponseType
 from firsttoken.errors import ChatCompletionError

@@ -3,7 +3,7 @@
 import math
 from typing import Final
 
-from firsttoken._models.timeout import Timeout
+from firsttoken._models.request import Timeout
 from firsttoken.errors import APITimeoutError, TimeoutPhase
 
 ERROR_BODY_S: Final = 5.0

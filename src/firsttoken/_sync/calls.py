@@ -14,9 +14,9 @@ from firsttoken._models.request import (
     Messages,
     RequestFields,
     StreamOptions,
+    Timeout,
     Tool,
 )
-from firsttoken._models.timeout import Timeout
 from firsttoken._sync.driver import Call
 from firsttoken._sync.pool import ConnectionPool
 from firsttoken._sync.stream import ChatCompletionStream

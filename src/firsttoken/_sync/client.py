@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 from firsttoken._client.config import ClientConfig, conceal_arguments, made_with
 from firsttoken._client.settings import CommonSettings
 from firsttoken._client.sockets import MAX_IDLE
-from firsttoken._models.timeout import Timeout
+from firsttoken._models.request import Timeout
 from firsttoken._sync.calls import Calls
 from firsttoken._sync.pool import ConnectionPool
 

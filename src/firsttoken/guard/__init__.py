@@ -22,7 +22,7 @@ from firsttoken._client.prepared import PreparedRequest
 from firsttoken._client.settings import check_timeout
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
-from firsttoken._models.timeout import Timeout
+from firsttoken._models.request import Timeout
 from firsttoken._sync.pool import ConnectionPool
 from firsttoken._sync.stream import ChatCompletionStream
 from firsttoken.errors import APIStatusError, ChatCompletionError
