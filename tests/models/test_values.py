@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from firsttoken import chat_completion_request, types
 from firsttoken._models.base import MAX_INDEX, ResponseObject
-from firsttoken._models.reasoning import without_reasoning
+from firsttoken._models.tables import without_reasoning
 from firsttoken._protocol.accumulator import with_total
 from firsttoken._protocol.decode import decode_completion
 from firsttoken._protocol.request import encode_body

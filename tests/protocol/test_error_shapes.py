@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from firsttoken._models.finish_reasons import FINISH_REASONS, finish_class
+from firsttoken._models.tables import FINISH_REASONS, finish_class
 from firsttoken._protocol.decode import ChunkDecoder, decode_completion
 from firsttoken._protocol.server_error import error_object, status_error, stream_error
 from firsttoken._protocol.sse import ServerSentEvent

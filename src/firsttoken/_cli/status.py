@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-from firsttoken._models.finish_reasons import finish_class
+from firsttoken._models.tables import finish_class
 from firsttoken.errors import APIStatusError, ChatCompletionError, ConfigurationError
 from firsttoken.local import LocalServerError
 

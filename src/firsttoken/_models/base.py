@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Never, Self
 
 import msgspec
 
-from firsttoken._models.finish_reasons import SIMPLE_PATTERN
+from firsttoken._models.tables import SIMPLE_PATTERN
 from firsttoken._models.value import Value, parse_object, rich_repr, short_repr, wire_names
 
 EXTRA_NAME = "$firsttoken.extra"

@@ -22,8 +22,7 @@ from firsttoken._models.base import (
     ResponseObject,
     Timing,
 )
-from firsttoken._models.finish_reasons import TRUNCATED_BY, finish_class
-from firsttoken._models.reasoning import parts_text, reasoning_in, without_reasoning
+from firsttoken._models.tables import TRUNCATED_BY, finish_class, parts_text, reasoning_in, without_reasoning
 from firsttoken._models.tool_call import FunctionCall, ToolCall
 from firsttoken._models.value import to_plain
 from firsttoken._schema.parsing import ResponseType, parse_json_text

@@ -7,9 +7,8 @@ import msgspec
 
 from firsttoken._models.base import EXTRA_NAME
 from firsttoken._models.completion import ChatCompletionMessage
-from firsttoken._models.json_values import BYTES, result_text
-from firsttoken._models.reasoning import without_reasoning
-from firsttoken._models.value import Value, check_object, wire_names
+from firsttoken._models.tables import without_reasoning
+from firsttoken._models.value import BYTES, Value, check_object, result_text, wire_names
 from firsttoken.errors import ConfigurationError, ResponseFormatError
 
 Content = str | Sequence[Mapping[str, object]]

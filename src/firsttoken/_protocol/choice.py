@@ -13,7 +13,7 @@ from firsttoken._models.completion import (
     ChoiceLogprobs,
     TokenLogprob,
 )
-from firsttoken._models.reasoning import parts_text
+from firsttoken._models.tables import parts_text
 from firsttoken._models.tool_call import FunctionCall
 from firsttoken._protocol.pieces import BlockList, ExtraFields, TextBuffer, add_extra, plain
 from firsttoken._protocol.tool_calls import ToolCalls

@@ -9,8 +9,7 @@ from typing import Final, Literal
 
 from firsttoken._models.base import MAX_INDEX
 from firsttoken._models.chunk import ChatCompletionChunk, ChoiceDelta, ToolCallDelta
-from firsttoken._models.finish_reasons import finish_class
-from firsttoken._models.reasoning import has_kept_part
+from firsttoken._models.tables import finish_class, has_kept_part
 from firsttoken._protocol.item_count import ItemCount, index_excess
 from firsttoken.errors import ChatCompletionError, StreamTruncatedError
 

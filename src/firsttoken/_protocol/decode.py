@@ -25,7 +25,7 @@ from firsttoken._json import (
 )
 from firsttoken._models.chunk import ChatCompletionChunk, ChunkChoice
 from firsttoken._models.completion import ChatCompletion, Choice
-from firsttoken._models.finish_reasons import TRUNCATED_BY, finish_class
+from firsttoken._models.tables import TRUNCATED_BY, finish_class
 from firsttoken._protocol import lenient
 from firsttoken._protocol.accumulator import has_total, with_total
 from firsttoken._protocol.completeness import has_content

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from firsttoken._models.chunk import ChatCompletionChunk, ChunkChoice, ToolCallDelta
 from firsttoken._models.completion import ChatCompletion, Choice
-from firsttoken._models.finish_reasons import TRUNCATED_BY, finish_class
+from firsttoken._models.tables import TRUNCATED_BY, finish_class
 from firsttoken._protocol.pieces import TextBuffer
 from firsttoken._protocol.tool_calls import ToolCallBuilder, ToolCalls
 from firsttoken.events import (

@@ -12,7 +12,7 @@ from firsttoken._json import as_array, as_object
 from firsttoken._models.base import MAX_INDEX, MAX_ITEMS
 from firsttoken._models.chunk import ChoiceDelta, ToolCallDelta
 from firsttoken._models.completion import ChatCompletionMessage
-from firsttoken._models.reasoning import BLOCK_FIELDS, GROWING
+from firsttoken._models.tables import BLOCK_FIELDS, GROWING
 from firsttoken._protocol.pieces import unwrapped
 
 

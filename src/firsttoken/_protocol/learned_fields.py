@@ -21,8 +21,7 @@ from firsttoken._json import MAX_NESTING, JSONObject, as_array, objects
 from firsttoken._models.base import EMPTY_EXTRA, MAX_ITEMS, ResponseObject
 from firsttoken._models.chunk import ChatCompletionChunk, ChoiceDelta, ChunkChoice
 from firsttoken._models.completion import COUNTS, CompletionUsage
-from firsttoken._models.finish_reasons import NOT_ERROR_PATTERN, finish_class
-from firsttoken._models.reasoning import parts_text
+from firsttoken._models.tables import NOT_ERROR_PATTERN, finish_class, parts_text
 from firsttoken._protocol.lenient import matches_type
 from firsttoken._protocol.server_error import ERROR_FIELDS, FLAT_FIELDS
 

@@ -23,8 +23,7 @@ from firsttoken._models.completion import (
     CompletionUsage,
     Reasoning,
 )
-from firsttoken._models.finish_reasons import finish_class
-from firsttoken._models.reasoning import parts_text
+from firsttoken._models.tables import finish_class, parts_text
 from firsttoken._models.tool_call import ToolCall
 from firsttoken._models.value import check_object
 from firsttoken._protocol.item_count import index_excess

@@ -15,7 +15,7 @@ that the types don't know is joined according to its form.
 from collections.abc import Mapping, Sequence
 
 from firsttoken._json import as_array, as_object
-from firsttoken._models.reasoning import BLOCK_FIELDS, GROWING, OBJECT_FIELDS, TEXT_FIELDS, part_type
+from firsttoken._models.tables import BLOCK_FIELDS, GROWING, OBJECT_FIELDS, TEXT_FIELDS, part_type
 
 _BLOCK = 1024
 

@@ -14,8 +14,7 @@ from typing import Literal, NamedTuple
 
 from firsttoken._json import JSONObject, as_object, parse_digits
 from firsttoken._models.completion import COUNTS
-from firsttoken._models.finish_reasons import FINISH_REASONS
-from firsttoken._models.reasoning import CONTENT_PARTS, REASONING_FIELDS
+from firsttoken._models.tables import CONTENT_PARTS, FINISH_REASONS, REASONING_FIELDS
 
 Part = Literal["framing", "error", "chunk", "choice", "delta", "tool_call", "usage"]
 

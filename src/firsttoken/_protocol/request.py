@@ -12,10 +12,9 @@ from typing import Literal, cast
 import msgspec
 
 from firsttoken._models.completion import ChatCompletion, Choice
-from firsttoken._models.json_values import encode_request
 from firsttoken._models.messages import is_plain_text, user_message
 from firsttoken._models.request import ChatCompletionRequest, StreamOptions, as_response_format, as_tools
-from firsttoken._models.value import Value, to_plain
+from firsttoken._models.value import Value, encode_request, to_plain
 from firsttoken._protocol.url import LETTERS_AND_DIGITS
 from firsttoken.errors import ConfigurationError
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
 from firsttoken._json import JSONObject, as_array, as_object, as_text, excerpt, objects, parse_json
-from firsttoken._models.finish_reasons import finish_class
+from firsttoken._models.tables import finish_class
 from firsttoken._protocol.retry import may_be_retried, retry_after_s
 from firsttoken.errors import APIStatusError, ResponseFormatError, status_error_class
 

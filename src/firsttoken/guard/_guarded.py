@@ -15,9 +15,9 @@ from firsttoken._json import as_array, as_object
 from firsttoken._models.base import ResponseInfo
 from firsttoken._models.chunk import ChatCompletionChunk, ChunkChoice
 from firsttoken._models.completion import ChatCompletion
-from firsttoken._models.finish_reasons import finish_class
 from firsttoken._models.observer import Observer
 from firsttoken._models.request import ChatCompletionRequest, Timeout
+from firsttoken._models.tables import finish_class
 from firsttoken._protocol.proxy import proxy_for, proxy_url_for
 from firsttoken._protocol.url import Endpoint, split_url
 from firsttoken.errors import APIConnectionError, APIStatusError, APITimeoutError, ChatCompletionError

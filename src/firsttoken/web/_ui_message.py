@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from firsttoken._json import as_array, as_object
-from firsttoken._models.finish_reasons import finish_class
+from firsttoken._models.tables import finish_class
 from firsttoken.errors import RefusalError
 from firsttoken.events import (
     FinishedEvent,
