@@ -1,10 +1,10 @@
-"""firsttoken._deprecation: a deprecated name says so, at the line that uses it."""
+"""firsttoken._version: a deprecated name says so, at the line that uses it."""
 
 import re
 
 import pytest
 
-from firsttoken._deprecation import warn_deprecated
+from firsttoken._version import warn_deprecated
 
 
 def old_name() -> int:

@@ -1,4 +1,4 @@
-"""firsttoken._schema.strict: OpenAI's subset of JSON Schema."""
+"""firsttoken._schema.json_schema: OpenAI's subset of JSON Schema."""
 
 import copy
 import datetime as dt
@@ -12,8 +12,7 @@ import msgspec
 import pydantic
 import pytest
 
-from firsttoken._schema.json_schema import object_schema
-from firsttoken._schema.strict import strict_schema
+from firsttoken._schema.json_schema import object_schema, strict_schema
 from firsttoken.errors import ConfigurationError
 from tests.support.errors import message_of
 
