@@ -401,7 +401,7 @@ def test_a_wait_past_the_total_deadline_is_not_taken() -> None:
 
 def test_no_connection_is_tried_again() -> None:
     machine = new_machine(RETRYING)
-    machine.connection_failed(ConnectionRefusedError(111, "Connection refused"))
+    machine.connection_lost(ConnectionRefusedError(111, "Connection refused"), NOW_S)
     assert take_all(machine) == [Action.SLEEP]
     machine.deadline_passed(machine.deadline)
     machine.connection_lost(APIConnectionError("of a proxy"), NOW_S)
@@ -422,7 +422,7 @@ def test_each_attempt_has_a_token_and_a_permit_of_its_own() -> None:
         machine.token_received(replace(machine.settings, secrets=(str(number),)), NOW_S)
         assert machine.next_action(NOW_S) is Action.ACQUIRE_PERMIT
         machine.permit_granted(NOW_S)
-        machine.connection_failed(OSError("no"))
+        machine.connection_lost(OSError("no"), NOW_S)
         take_all(machine)
         machine.deadline_passed(machine.deadline)
 
@@ -729,7 +729,7 @@ EVENTS: list[Event] = [
     lambda driven: driven.connect(is_reused=True),
     lambda driven: driven.machine.token_received(driven.machine.settings, driven.now),
     lambda driven: driven.machine.permit_granted(driven.now),
-    lambda driven: driven.machine.connection_failed(OSError("no")),
+    lambda driven: driven.machine.connection_lost(OSError("no"), driven.now),
     lambda driven: driven.machine.sent(driven.now),
     lambda driven: driven.machine.sent(driven.now, is_complete=False),
     lambda driven: driven.machine.receive_eof(driven.now),
@@ -851,7 +851,7 @@ def test_the_hint_for_a_connection_that_was_not_made(error: Exception, hint: str
     if isinstance(error, ssl.SSLCertVerificationError):
         error.verify_message, error.verify_code = "self-signed certificate", 18
     machine = new_machine()
-    machine.connection_failed(error)
+    machine.connection_lost(error, NOW_S)
     take_all(machine)
     assert isinstance(machine.error, APIConnectionError)
     assert machine.error.hint == hint or (hint is not None and str(machine.error.hint).startswith(hint))

@@ -226,7 +226,7 @@ def test_closed_before_the_call_was_there(make_client: MakeClient) -> None:
     stream.close()
     call = stream._begin()
     assert call.is_closed
-    call.wait_for_head()
+    call.wait(until_open=True)
     assert stream.state == "stopped"
     assert list(stream) == []
 

@@ -56,7 +56,7 @@ class AsyncCalls(CopyableClient):
             del headers  # crash reporters show the variables of a frame
         call = Call(self._pool, prepared)
         try:
-            await call.wait_for_completion()
+            await call.wait()
             return call.machine.models
         finally:
             call.close()
@@ -152,7 +152,8 @@ class AsyncCalls(CopyableClient):
             del headers  # crash reporters show the variables of a frame
         call = Call(self._pool, prepared)
         try:
-            return await call.wait_for_completion()
+            await call.wait()
+            return call.machine.completion
         finally:
             call.close()
 

@@ -58,17 +58,16 @@ class ConnectionPool:
         self._idle: IdleConnections[Connection] = IdleConnections(max_idle, max_idle_s)
         self._loops: dict[_Owner, _LoopShutdownHook] = {}
 
-    def acquire_idle(self, request: PreparedRequest) -> Connection | None:
-        """An idle connection that is still alive, if there is one."""
+    def acquire(self, request: PreparedRequest, machine: Machine) -> Connection:
+        """An idle connection that is still alive, if the attempt may have one; else a new one, to be opened."""
         owner = _owner()
-        while (connection := self._idle.take(owner, request.route.pool_key)) is not None:
+        while (
+            machine.allows_idle_connection
+            and (connection := self._idle.take(owner, request.route.pool_key)) is not None
+        ):
             if connection.is_alive():
                 return connection
             connection.close()
-        return None
-
-    def new_connection(self, machine: Machine) -> Connection:  # noqa: ARG002 - a caller's own client needs to know
-        """A connection for the next attempt of a call, to be opened."""
         return Connection()
 
     async def open(self, connection: Connection, request: PreparedRequest, deadline: float) -> None:

@@ -128,7 +128,7 @@ class AsyncChatCompletionStream(StreamBase[Call]):
     async def _open(self) -> None:
         call = self._begin()
         try:
-            await call.wait_for_head()
+            await call.wait(until_open=True)
         finally:
             self._is_waiting = False
             if call.machine.outcome is not None:
@@ -139,7 +139,7 @@ class AsyncChatCompletionStream(StreamBase[Call]):
             raise StopAsyncIteration
         call = self._begin()
         try:
-            is_pending = await call.wait_for_chunk()
+            is_pending = await call.wait()
         finally:
             self._is_waiting = False
             self._pending = call.machine.pending  # also if the task was cancelled: for who continues to read

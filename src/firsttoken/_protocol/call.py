@@ -7,7 +7,7 @@ It does no I/O and reads no clock. A driver asks `next_action` what to do, does 
     ===========  ==================  ==============================================================================
     TOKEN        GET_TOKEN           `token_received`
     PERMIT       ACQUIRE_PERMIT      `permit_granted`
-    CONNECTING   CONNECT             `connected`, `connection_failed`
+    CONNECTING   CONNECT             `connected`, `connection_lost`
     SENDING      SEND                `sent`
     RECEIVING    READ, PROCESS       `receive_data`, `receive_eof`, `connection_lost`: the answer's end is known
     CONCLUDING   YIELD               the pending chunks are yielded: the call ends, or a retry follows
@@ -158,11 +158,6 @@ class CallMachine(CallProgress[Settings]):
         self._deadlines.requesting(now)
         self._move("go on")
 
-    def connection_failed(self, error: Exception) -> None:
-        """No connection could be made; the error is an `OSError`, or another that `ssl` or `socket` raises."""
-        if self.state is State.CONNECTING:
-            self._fail_attempt(connection_error(error, "no connection to", self.settings.route_address))
-
     def sent(self, now: float, *, is_complete: bool = True) -> None:
         """The request was sent; not completely, if the server answers or closes the connection before."""
         if self.state is State.SENDING:
@@ -220,13 +215,24 @@ class CallMachine(CallProgress[Settings]):
             self._receive_chunks(self._reader.receive_eof(), now)
 
     def connection_lost(self, error: Exception, now: float, *, is_untaken: bool | None = None) -> None:
-        """The connection broke: the error is an `OSError`, or the error that a caller's own client was mapped to."""
+        """There is no connection, or it broke.
+
+        Args:
+            error: an `OSError`, or another that `ssl` or `socket` raises; or the error that a proxy's refusal or the
+                exception of a caller's own client was mapped to.
+            now: the time.
+            is_untaken: whether the peer's system has acknowledged no byte of the request; None if that is unknown.
+        """
         self._is_usable = False
         if self.state is State.DRAINING:
             self._end()
         elif self.state in BEFORE_END and isinstance(error, ChatCompletionError):
             self._reader.connection_lost(error)
             self._receive_chunks([], now)
+        elif self.state is State.CONNECTING:
+            self._fail_attempt(connection_error(error, "no connection to", self.settings.route_address))
+        elif self.state is State.SENDING:  # it may have answered before it stopped reading; if not, reading fails too
+            self.sent(now, is_complete=False)
         elif self.state is State.RECEIVING and self._awaiting_first_byte:
             self._lose_before_response(error, is_untaken, now)
         elif self.state is State.RECEIVING:

@@ -56,7 +56,7 @@ class Calls(CopyableClient):
             del headers  # crash reporters show the variables of a frame
         call = Call(self._pool, prepared)
         try:
-            call.wait_for_completion()
+            call.wait()
             return call.machine.models
         finally:
             call.close()
@@ -152,7 +152,8 @@ class Calls(CopyableClient):
             del headers  # crash reporters show the variables of a frame
         call = Call(self._pool, prepared)
         try:
-            return call.wait_for_completion()
+            call.wait()
+            return call.machine.completion
         finally:
             call.close()
 

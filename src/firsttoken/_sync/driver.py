@@ -7,18 +7,19 @@ the call, or does it itself if there is none.
 
 import os
 import threading
+from collections.abc import Callable
+from typing import Final
 
-from firsttoken._client.call import BaseCall, concurrency_error
+from firsttoken._client.call import FAILURES, BaseCall, concurrency_error
 from firsttoken._client.prepared import PreparedRequest
-from firsttoken._client.sockets import AbortedError, DeadlineError, Waker, clock, raise_foreign
+from firsttoken._client.sockets import AbortedError, Waker, clock, raise_foreign
 from firsttoken._models.completion import ChatCompletion
 from firsttoken._protocol.call_states import Action, State
 from firsttoken._sync.connection import Connection
 from firsttoken._sync.pool import ConnectionPool
-from firsttoken.errors import ChatCompletionError, ConfigurationError
 
 
-class Call(BaseCall):
+class Call(BaseCall[Connection]):
     """A request and its response.
 
     Args:
@@ -26,7 +27,7 @@ class Call(BaseCall):
         request: what to send, and the limits.
     """
 
-    __slots__ = ("_connection", "_driving", "_is_settled", "_lock", "_pool", "_process", "_waker")
+    __slots__ = ("_driving", "_is_settled", "_lock", "_pool", "_process", "_waker")
 
     def __init__(self, pool: ConnectionPool, request: PreparedRequest) -> None:
         self._is_settled = False
@@ -34,21 +35,34 @@ class Call(BaseCall):
         self._process = os.getpid()
         self._driving = threading.Lock()  # held by the thread that is in the call; never waited for
         self._lock = threading.RLock()  # guards the machine and the connection; never held while waiting
-        self._connection: Connection | None = None
         self._waker: Waker | None = None
         super().__init__(request)
 
-    def wait_for_head(self) -> None:
-        """Wait until a response with a success status has begun, or the call was closed.
+    def wait(self, *, until_open: bool = False) -> bool:
+        """Wait until a chunk is pending; False where the answer has ended instead, or the call was closed.
+
+        Args:
+            until_open: wait for the head of a response with a success status only.
 
         Raises:
-            ChatCompletionError: the call failed, and no retry is left.
+            ChatCompletionError: the call failed: after its last chunk, and no retry is left.
         """
         if not self._enter():
-            return
+            return False
+        machine, action = self.machine, None
         try:
-            while not self.machine.is_open(clock()):
-                self._perform(self._next_action())
+            machine.resume(clock())
+            while action is not Action.FINISH and not (until_open and machine.is_open(clock())):
+                with self._lock:
+                    self._check_open()
+                    action = machine.next_action(clock())
+                if action is Action.YIELD:
+                    return True
+                try:
+                    _STEPS[action](self)
+                except FAILURES.get(action, ()) as error:
+                    raise_foreign(error)
+                    self._report(error)
         except AbortedError:
             pass
         except BaseException:
@@ -56,39 +70,7 @@ class Call(BaseCall):
             raise
         finally:
             self._leave()
-
-    def wait_for_chunk(self) -> bool:
-        """Wait until a chunk is pending; False where the answer has ended instead, or the call was closed.
-
-        Raises:
-            ChatCompletionError: the answer failed after its last chunk.
-        """
-        if not self._enter():
-            return False
-        try:
-            self.machine.resume(clock())
-            return self._run() is Action.YIELD
-        except AbortedError:
-            return False
-        except BaseException:
-            self.is_closed = True
-            raise
-        finally:
-            self._leave()
-
-    def wait_for_completion(self) -> ChatCompletion:
-        """Wait for a response that is not streamed.
-
-        Raises:
-            ChatCompletionError: the call failed, and no retry is left.
-        """
-        self._enter()
-        try:
-            self._run()
-            return self.machine.completion
-        finally:
-            self.is_closed = True
-            self._leave()
+        return False
 
     def completion(self) -> ChatCompletion:
         """The completion, as far as it was yielded."""
@@ -134,155 +116,90 @@ class Call(BaseCall):
         """End a call that was closed, unless a thread is in it, which does so when it leaves."""
         if self._connection is None and self.machine.state is State.ENDED:
             self._is_settled = True
-        while not self._is_settled and self._driving.acquire(blocking=False):
+        if not self._is_settled and self._driving.acquire(blocking=False):
             try:
                 with self._lock:
-                    self.machine.close(clock())
-                    while (action := self.machine.next_action(clock())) is not Action.FINISH:
-                        self._give_up_connection(action)
-                    self._give_up_connection(Action.CLOSE)  # one that the machine does not know yet
+                    self._end()
                 self._is_settled = True
             finally:
                 self._driving.release()
 
+    def _check_open(self) -> None:
+        if self.is_closed and self.machine.outcome is None:  # else the outcome came first, and is raised if an error
+            raise AbortedError
+
     # The actions.
 
-    def _run(self) -> Action:
-        """Perform the machine's actions until there is something for the caller."""
-        action = self._next_action()
-        while True:
-            if action is Action.READ:
-                action = self._read()
-            elif action is Action.YIELD:
-                return action
-            elif action is Action.FINISH:
-                self._raise_outcome()
-                return action
-            else:
-                self._perform(action)
-                action = self._next_action()
-
-    def _next_action(self) -> Action:
+    def _process_pending(self) -> None:
         with self._lock:
-            if (
-                self.is_closed and self.machine.outcome is None
-            ):  # else the outcome came first, and is raised if an error
-                raise AbortedError
-            return self.machine.next_action(clock())
+            self.machine.process_pending(clock())
 
-    def _perform(self, action: Action) -> None:
-        match action:
-            case Action.READ:
-                self._read()
-            case Action.PROCESS:
-                with self._lock:
-                    self.machine.process_pending(clock())
-            case Action.GET_TOKEN:
-                self._receive_token(self._ask_for_token())
-            case Action.ACQUIRE_PERMIT:
-                self._acquire_permit()
-            case Action.CONNECT:
-                self._connect()
-            case Action.SEND:
-                self._send()
-            case Action.SLEEP:
-                self._sleep()
-            case Action.RELEASE | Action.CLOSE:
-                self._give_up_connection(action)
-            case Action.FINISH:
-                self._raise_outcome()
-            case Action.YIELD:
-                pass
-
-    def _read(self) -> Action:
-        machine, connection = self.machine, self._connection
-        if connection is None:
-            raise AbortedError
-        data, error = b"", None
-        try:
-            data = connection.recv(machine.deadline)
-        except (DeadlineError, OSError, ChatCompletionError) as raised:
-            raise_foreign(raised)
-            error = raised
-        try:
-            with self._lock:
-                if self.is_closed:
-                    raise AbortedError
-                now = clock()
-                if data:
-                    machine.receive_data(data, now)
-                elif isinstance(error, DeadlineError):
-                    machine.deadline_passed(now)
-                else:
-                    self._lose_connection(connection, error, now)
-                return machine.next_action(now)
-        finally:
-            del error  # its traceback refers to this frame
+    def _get_token(self) -> None:
+        self._receive_token(self._ask_for_token())
 
     def _acquire_permit(self) -> None:
-        if self._watcher is None:
-            return
-        permit = self._watcher.request_permit(self.machine.attempts)
-        if self.is_closed:
-            raise AbortedError
+        permit = self._request_permit()
+        self._check_open()
         self._receive_permit(is_granted=permit.wait(self.machine.deadline))
 
     def _connect(self) -> None:
-        machine, request = self.machine, self._request
-        connection = self._pool.acquire_idle(request) if machine.allows_idle_connection else None
-        if connection is not None:
-            self._set_connection(connection)
-            machine.connected(clock(), is_reused=True)
-            return
-        connection = self._pool.new_connection(machine)
-        self._set_connection(connection)
-        try:
-            self._pool.open(connection, request, machine.deadline)
-        except (DeadlineError, ChatCompletionError, OSError, ValueError) as error:
-            raise_foreign(error)
-            self._fail_to_connect(error)
-            self._give_up_connection(Action.CLOSE)
-        else:
-            machine.connected(clock(), is_reused=False)
-
-    def _set_connection(self, connection: Connection) -> None:
+        machine = self.machine
+        connection = self._pool.acquire(self._request, machine)
         with self._lock:
             self._connection = connection
-            if self.is_closed:  # `close` has not seen this connection
-                raise AbortedError
+            self._check_open()  # `close` may not have seen this connection
+        if not connection.is_reused:
+            self._pool.open(connection, self._request, machine.deadline)
+        machine.connected(clock(), is_reused=connection.is_reused)
 
     def _send(self) -> None:
-        machine, connection = self.machine, self._connection
-        if connection is None:
-            raise AbortedError
-        is_complete = False
-        try:
-            is_complete = connection.send(machine.settings.wire_bytes, machine.deadline)
-        except DeadlineError:
-            machine.deadline_passed(clock())
-            return
-        except ConfigurationError as error:
-            machine.fail(error, clock())
-            return
-        except OSError as error:
-            raise_foreign(error)  # else it may have answered before it stopped reading; if not, `recv` raises
+        machine = self.machine
+        is_complete = self._open_connection().send(machine.settings.wire_bytes, machine.deadline)
         machine.sent(clock(), is_complete=is_complete)
 
+    def _read(self) -> None:
+        data = self._open_connection().recv(self.machine.deadline)
+        if not data:
+            self._report(None)
+            return
+        with self._lock:
+            self._check_open()
+            self.machine.receive_data(data, clock())
+
+    def _report(self, error: Exception | None) -> None:
+        with self._lock:
+            self._check_open()
+            super()._report(error)
+
     def _sleep(self) -> None:
-        """Wait before a retry."""
         waker = self._waker = Waker()
-        if self.is_closed:
-            raise AbortedError
+        self._check_open()
         waker.wait(self.machine.deadline - clock())
         self._waker = None
         self.machine.deadline_passed(clock())
 
-    def _give_up_connection(self, action: Action) -> None:
-        with self._lock:  # else `close` might shut down what already serves another call
-            connection, self._connection = self._connection, None
-            if connection is None:
-                return
-            if action is Action.RELEASE:
+    # Under the lock, or `close` might shut down what already serves another call.
+
+    def _release(self) -> None:
+        with self._lock:
+            connection = self._take_connection()
+            if connection is not None:
                 self._pool.release(connection, self._request)
-            else:
-                connection.close()
+
+    def _close_connection(self) -> None:
+        with self._lock:
+            super()._close_connection()
+
+
+_STEPS: Final[dict[Action, Callable[[Call], None]]] = {
+    Action.GET_TOKEN: Call._get_token,
+    Action.ACQUIRE_PERMIT: Call._acquire_permit,
+    Action.CONNECT: Call._connect,
+    Action.SEND: Call._send,
+    Action.READ: Call._read,
+    Action.PROCESS: Call._process_pending,
+    Action.SLEEP: Call._sleep,
+    Action.RELEASE: Call._release,
+    Action.CLOSE: Call._close_connection,
+    Action.FINISH: Call._raise_outcome,
+}

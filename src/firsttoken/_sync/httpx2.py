@@ -39,11 +39,8 @@ class HTTPX2Pool(ConnectionPool):
         super().__init__(None)
         self._client = client
 
-    def acquire_idle(self, request: PreparedRequest) -> None:
-        """Return None: the client has the pool."""
-
-    def new_connection(self, machine: Machine) -> Connection:
-        """A connection for the next attempt of a call."""
+    def acquire(self, request: PreparedRequest, machine: Machine) -> Connection:
+        """A connection for one request: the client has the pool."""
         return HTTPX2Connection(self._client, machine)
 
     def open(self, connection: Connection, request: PreparedRequest, deadline: float) -> None:

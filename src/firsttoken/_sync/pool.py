@@ -27,30 +27,32 @@ class ConnectionPool:
         self._tls_contexts = TLSContexts(ssl_context)
         self._idle: IdleConnections[Connection] = IdleConnections(max_idle, max_idle_s)
 
-    def acquire_idle(self, request: PreparedRequest) -> Connection | None:
-        """An idle connection that is still alive, if there is one."""
-        while (connection := self._idle.take(os.getpid(), request.route.pool_key)) is not None:
+    def acquire(self, request: PreparedRequest, machine: Machine) -> Connection:
+        """An idle connection that is still alive, if the attempt may have one; else a new one, to be opened."""
+        while (
+            machine.allows_idle_connection
+            and (connection := self._idle.take(os.getpid(), request.route.pool_key)) is not None
+        ):
             if connection.is_alive():
                 return connection
             connection.close()
-        return None
-
-    def new_connection(self, machine: Machine) -> Connection:  # noqa: ARG002 - a caller's own client needs to know
-        """A connection for the next attempt of a call, to be opened."""
         return Connection()
 
     def open(self, connection: Connection, request: PreparedRequest, deadline: float) -> None:
-        """Connect; raises as `Connection.open` and `Connection.start_tls` do."""
+        """Connect; raises as `Connection.open` and `Connection.start_tls` do, with the connection closed."""
         route = request.route
         origin = route.endpoint.origin
-        connection.open(origin, route.proxy, deadline)
-        if origin.scheme == "https":
-            contexts = self._tls_contexts
-            context = contexts.borrow()
-            try:
-                connection.start_tls(context, origin.host, deadline)
-            finally:
-                contexts.give_back(context)
+        try:
+            connection.open(origin, route.proxy, deadline)
+            if origin.scheme == "https":
+                context = self._tls_contexts.borrow()
+                try:
+                    connection.start_tls(context, origin.host, deadline)
+                finally:
+                    self._tls_contexts.give_back(context)
+        except BaseException:
+            connection.close()
+            raise
 
     def release(self, connection: Connection, request: PreparedRequest) -> None:
         """Keep a connection whose response has ended for the next request."""

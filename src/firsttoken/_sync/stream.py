@@ -54,7 +54,7 @@ class ChatCompletionStream(StreamBase[Call]):
             ChatCompletionError: the server sent an error response, or no response came.
         """
         if self.state == "idle":
-            self._begin().wait_for_head()
+            self._begin().wait(until_open=True)
         return self
 
     def __exit__(
@@ -130,7 +130,7 @@ class ChatCompletionStream(StreamBase[Call]):
             call = self._begin()
         if call is None or call.machine.outcome is not None:
             raise StopIteration
-        is_pending = call.wait_for_chunk()
+        is_pending = call.wait()
         self._pending = call.machine.pending
         if not is_pending:
             raise StopIteration
