@@ -11,7 +11,7 @@ from tests.support.processes import start_python
 
 HOLD_THE_PIPE = """
 import os, time
-from firsttoken._local.child import _end_with_parent_by_signal
+from firsttoken._local import _end_with_parent_by_signal
 _end_with_parent_by_signal(on=True)
 if {release}:
     _end_with_parent_by_signal(on=False)
@@ -33,7 +33,7 @@ def test_the_end_of_the_pipe_ends_a_process_that_runs_no_python_code(release: bo
 
 SERVE = """
 import sys
-from firsttoken._local.child import serve
+from firsttoken._local import serve
 serve(model_path=sys.argv[1], model_name="tiny", context_tokens=256, parallel=1, threads=1, host="127.0.0.1", port=0)
 """
 

@@ -116,7 +116,7 @@ class LocalServer:
         path = _bundled_model() if model_path is None else _existing_file(model_path)
         self.model = _BUNDLED_MODEL if model_path is None else path.stem
 
-        from firsttoken._local.process import ServerProcess
+        from firsttoken._local import ServerProcess
 
         self._process = ServerProcess(
             {
