@@ -2,23 +2,21 @@
 
 ::
 
-    __init__.py   main: from the first instruction on, Ctrl-C is status 130 and no traceback
-    commands.py   names, options and help, by click
-    options.py    those that several subcommands have
-    ask.py        sends a prompt, writes the answer to stdout
-    chat/         a conversation in the terminal
+    __init__.py     main: from the first instruction on, Ctrl-C is status 130 and no traceback; what fails is reported
+    commands.py     names, options and help, by click
+    options.py      those that several subcommands have, and their checks
+    ask.py          sends a prompt, writes the answer or its events to stdout, and a recording
+    chat/           a conversation in the terminal
     attachments.py  files beside a prompt
-    json_output.py  the events of an answer as lines of JSON
-    models.py     the models that a server has
-    profile.py    servers by name, in config.toml
-    config.py     what is wrong in it, and where each setting comes from
-    batch.py      a file of prompts to a file of answers
-    record.py     what `ask` records
-    replay.py     writes a recorded answer to stdout, or serves it to any client
-    target.py     where a prompt goes: OpenAI, another server, the local model
-    serve.py      the local server in the foreground
-    terminal.py   stdin, stdout and stderr, and what can go wrong with each
-    status.py     the exit statuses, and which error gives which
+    profile.py      servers by name, in config.toml
+    config.py       what is wrong in it, where each setting comes from, and the models that a server has
+    batch.py        a file of prompts to a file of answers
+    bench.py        measures a server
+    replay.py       writes a recorded answer to stdout
+    serve.py        the local model or a recording, for any client
+    target.py       where a prompt goes: OpenAI, another server, the local model
+    terminal.py     stdin, stdout and stderr, and what can go wrong with each
+    status.py       the exit statuses, and which error gives which
 
 The answer alone goes to stdout, all else to stderr. Each module is imported when it is needed.
 """
@@ -43,10 +41,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's script hands that down after a "&"
     try:
-        return _run(argv)
+        status = _run(argv)
     except KeyboardInterrupt:
+        status = 130
+    if status == 130:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the next one would find Python on its way out
-        return 130
+    return status
 
 
 def _run(argv: Sequence[str] | None) -> int:
@@ -71,3 +71,7 @@ def _run(argv: Sequence[str] | None) -> int:
         return error.exit_code
     except click.Abort as error:
         raise KeyboardInterrupt from error
+    except Exception as error:  # noqa: BLE001 - a mistake of ours is raised again
+        from firsttoken._cli.terminal import report
+
+        return report(error)

@@ -1,6 +1,7 @@
-"""`firsttoken ask`: send a prompt, write the answer to stdout."""
+"""`firsttoken ask`: send a prompt, write the answer to stdout, as text or as the events of `--json`."""
 
-from contextlib import closing
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager
 from typing import NamedTuple
 
 from firsttoken import (
@@ -11,14 +12,14 @@ from firsttoken import (
     system_message,
 )
 from firsttoken._cli.attachments import attachment_part, message_with
-from firsttoken._cli.json_output import EventLines
-from firsttoken._cli.status import EXPECTED_ERRORS, Status, status_of, status_of_reason
+from firsttoken._cli.status import EXPECTED_ERRORS, Status, status_of_reason
 from firsttoken._cli.target import Connection, Target
-from firsttoken._cli.terminal import Answer, OutputError, log_stderr, message_of, status_line
-from firsttoken.errors import APIStatusError
-from firsttoken.types import Message
+from firsttoken._cli.terminal import Answer, CommandError, log_stderr, report, status_line
+from firsttoken._json import encode_json
+from firsttoken.errors import APIStatusError, ChatCompletionError
+from firsttoken.types import Message, Timing
 
-__all__ = ["Question", "ask", "print_notes", "report", "stats_line", "write_answer"]
+__all__ = ["EventLines", "Question", "ask", "print_notes", "stats_line", "write_answer"]
 
 
 class Question(NamedTuple):
@@ -35,16 +36,57 @@ class Question(NamedTuple):
     record: str | None = None
 
 
+class EventLines:
+    """The lines of `--json`: what happens in a stream, a JSON object on each; the last one says how it ended.
+
+    Raises:
+        OutputError: by both methods: stdout can't be written to.
+    """
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self._stream: ChatCompletionStream | None = None
+
+    def write(self, stream: ChatCompletionStream) -> None:
+        """Write each event of the stream as it comes, as `to_json()` of `firsttoken.events` has it.
+
+        Raises:
+            ChatCompletionError: the stream failed.
+        """
+        self._stream = stream
+        with closing(stream):
+            for event in stream.iter_events():
+                self._answer.write(f"{event.to_json().decode()}\n")
+
+    def end(self, status: Status, error: Exception | None) -> None:
+        """Write the last line: outcome, exit status, model, finish reason, usage, timing and error."""
+        stream = self._stream
+        completion = ChatCompletion(complete=False) if stream is None else stream.completion
+        line: dict[str, object] = {
+            "type": "end",
+            "outcome": _outcome_of(stream, status),
+            "status": int(status),
+            "model": completion.model or None,
+            "request_id": None if completion.response is None else completion.response.request_id,
+            "finish_reason": completion.choices[0].finish_reason if completion.choices else None,
+            "usage": None if completion.usage is None else completion.usage.to_dict(),
+            "timing": _timing(stream),
+            "error": None if error is None else _error(error),
+        }
+        self._answer.write(f"{encode_json(line).decode()}\n")
+
+
 def ask(question: Question) -> Status:
-    """Write the answer to stdout as it comes, everything else to stderr; return the exit status."""
+    """Write the answer to stdout as it comes, everything else to stderr; return the exit status.
+
+    Raises:
+        CommandError: stdout can't be written to, or the recording.
+    """
     answer = Answer()
     lines = EventLines(answer) if question.json else None
-    try:
-        status, error = _outcome(question, answer, lines)
-        if lines is not None:
-            lines.end(status, error)
-    except OutputError as failure:
-        return failure.report()
+    status, error = _outcome(question, answer, lines)
+    if lines is not None:
+        lines.end(status, error)
     return status
 
 
@@ -62,11 +104,39 @@ def _ask(question: Question, client: Client, target: Target, answer: Answer, lin
     request = _request(question, target)
     if question.record is None:
         return write_answer(client, request, answer, stats=question.stats, lines=lines)
-    from firsttoken._cli.record import recorded
-
-    with recorded(client, question.record) as status:
+    with _recorded(client, question.record) as status:
         answered = write_answer(client, request, answer, stats=question.stats, lines=lines)
     return status() or answered
+
+
+@contextmanager
+def _recorded(client: Client, path: str) -> Generator[Callable[[], Status]]:
+    """Record the block's calls, however it ends; gives a function that returns the exit status of a complete answer.
+
+    Raises:
+        CommandError: the file can't be opened.
+    """
+    from firsttoken.testing import RecordingError
+    from firsttoken.testing._recording.recorder import Recorder
+
+    try:
+        recorder = Recorder(path)
+    except RecordingError as error:
+        raise CommandError(str(error), Status.NO_OUTPUT) from error
+    try:
+        with recorder.attach(client):
+            yield lambda: Status.OK if recorder.failure is None else Status.NO_OUTPUT
+    finally:
+        exchanges = recorder.recording.exchanges
+        if recorder.failure is None:
+            reads = _counted(sum(len(exchange.reads) for exchange in exchanges), "read")
+            log_stderr(f"firsttoken: recorded in {path}: {_counted(len(exchanges), 'request')}, {reads}")
+        else:
+            log_stderr(f"firsttoken: the recording is incomplete: {recorder.failure}")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def write_answer(
@@ -96,14 +166,6 @@ def write_answer(
             log_stderr(stats_line(stream))
     print_notes(stream.completion)
     return status_of_reason(stream.completion.finish_reason)
-
-
-def report(error: Exception, hint: str = "") -> Status:
-    """Write what failed, one of `EXPECTED_ERRORS`; return the exit status."""
-    status = status_of(error)
-    incomplete = "the answer is incomplete: " if status is Status.TRUNCATED else ""
-    log_stderr(f"firsttoken: {incomplete}{message_of(error)}{hint}")
-    return status
 
 
 def _model_hint(question: Question, error: Exception) -> str:
@@ -162,3 +224,27 @@ def stats_line(stream: ChatCompletionStream) -> str:
     if completion.usage is None:
         parts.append("tokens not counted by the server")
     return f"firsttoken: {', '.join(parts)}"
+
+
+def _outcome_of(stream: ChatCompletionStream | None, status: Status) -> str:
+    if stream is not None and stream.state in ("complete", "stopped", "failed"):
+        return stream.state
+    return "stopped" if status is Status.INTERRUPTED else "failed"
+
+
+def _timing(stream: ChatCompletionStream | None) -> dict[str, object]:
+    timing = Timing() if stream is None else stream.timing
+    return {name: getattr(timing, name) for name in timing.__struct_fields__}
+
+
+def _error(error: Exception) -> dict[str, object]:
+    fields: dict[str, object] = {
+        "class": type(error).__name__,
+        "message": str(error),
+        "hint": getattr(error, "hint", None),
+    }
+    if isinstance(error, ChatCompletionError):
+        fields |= {"retryable": error.retryable, "attempts": error.attempts}
+    if isinstance(error, APIStatusError):
+        fields |= {"http_status": error.status, "code": error.code, "retry_after_s": error.retry_after_s}
+    return fields

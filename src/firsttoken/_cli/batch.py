@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from firsttoken import AsyncClient, Limiter
 from firsttoken._cli.status import EXPECTED_ERRORS, Status, status_of
 from firsttoken._cli.target import Target, resolve_target
-from firsttoken._cli.terminal import log_stderr, message_of
+from firsttoken._cli.terminal import CommandError, log_stderr, message_of
 from firsttoken.batch import AdaptiveLimiter, InputError, Results, Summary
 from firsttoken.batch._job import Job, Plan, Selection
 from firsttoken.batch._results import Meter, Prices, dollars, progress_line, summary_lines
@@ -60,18 +60,14 @@ def batch(options: BatchOptions) -> Status:
                 return _Batch(options, path, Target(options.base_url, options.model or "", None, "max_tokens")).check()
             with resolve_target(options.base_url, options.model) as target:
                 return _Batch(options, path, target).run()
-    except KeyboardInterrupt:
-        return Status.INTERRUPTED
     except InputError as error:
-        log_stderr(f"firsttoken: {message_of(error)}")
-        return Status.USAGE
-    except EXPECTED_ERRORS as error:
-        log_stderr(f"firsttoken: {message_of(error)}")
-        return status_of(error)
+        raise CommandError(message_of(error), Status.USAGE) from error
+    except EXPECTED_ERRORS:  # of which some are an OSError
+        raise
     except OSError as error:
         name = error.filename or options.output
-        log_stderr(f"firsttoken: {name}: {error.strerror or error}")
-        return Status.USAGE if name == options.input else Status.NO_OUTPUT
+        status = Status.USAGE if name == options.input else Status.NO_OUTPUT
+        raise CommandError(f"{name}: {error.strerror or error}", status) from error
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from firsttoken._cli.status import Status
 from firsttoken._cli.target import resolve_target
-from firsttoken._cli.terminal import log_stderr
+from firsttoken._cli.terminal import CommandError, log_stderr
 from firsttoken.bench.config import Config, Level, parse_levels, parse_slo
 from firsttoken.bench.prompts import Prompts
 from firsttoken.bench.report import header, row, write_html
@@ -48,7 +48,7 @@ def bench(options: Options) -> int:
         levels, slo = parse_levels(options.concurrency, options.rate), parse_slo(options.slo)
         Prompts(options.data, seed=options.seed, salt=options.salt)
     except ConfigurationError as error:
-        return _refuse(error, Status.USAGE)
+        raise CommandError(str(error), Status.USAGE) from error
     try:
         with resolve_target(options.base_url, options.model) as target:
             config = Config(
@@ -69,11 +69,8 @@ def bench(options: Options) -> int:
                 proxy=target.proxy,
             )
             report = _run(config)
-    except ConfigurationError as error:
-        return _refuse(error, Status.CONFIGURATION)
     except WorkerError as error:
-        log_stderr(f"firsttoken: {error}")
-        return Status.NO_OUTPUT
+        raise CommandError(str(error), Status.NO_OUTPUT) from error
     status = _write(report, options.output, options.html)
     if status is Status.OK and report.get("interrupted"):
         return 130
@@ -90,12 +87,11 @@ def merge_files(files: tuple[str, ...], output: str | None, html: str | None) ->
             report = json.loads(Path(file).read_text(encoding="utf-8"))
             reports.append({"levels": report["levels"], **report})
         except (OSError, ValueError, KeyError, TypeError) as error:
-            log_stderr(f"firsttoken: {file} is not a report of bench: {error}")
-            return Status.USAGE
+            raise CommandError(f"{file} is not a report of bench: {error}", Status.USAGE) from error
     try:
         merged = merge(reports)
     except ConfigurationError as error:
-        return _refuse(error, Status.USAGE)
+        raise CommandError(str(error), Status.USAGE) from error
     goodput = bool(merged["config"]["slo"])
     print(header(goodput=goodput))
     for level in merged["levels"]:
@@ -146,8 +142,3 @@ def _write(report: Report, output: str | None, html: str | None) -> Status:
         log_stderr(f"firsttoken: can't write the report: {error}")
         return Status.NO_OUTPUT
     return Status.OK
-
-
-def _refuse(error: ConfigurationError, status: Status) -> int:
-    log_stderr(f"firsttoken: {error}")
-    return status

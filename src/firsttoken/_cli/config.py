@@ -1,4 +1,4 @@
-"""`firsttoken config check`: what is wrong in config.toml, and where each setting comes from."""
+"""`firsttoken config check` and `models`: the settings, where each comes from, and what models they lead to."""
 
 import os
 from collections.abc import Iterator
@@ -7,9 +7,9 @@ from typing import NamedTuple
 from firsttoken._cli.profile import Config, Profile, load_config
 from firsttoken._cli.status import Status
 from firsttoken._cli.target import Connection, default_model, takes_environments_key
-from firsttoken._cli.terminal import Answer, OutputError
+from firsttoken._cli.terminal import Answer, status_line
 
-__all__ = ["check"]
+__all__ = ["check", "models"]
 
 _FILE = "config.toml"
 _LOCAL = "the local model"
@@ -24,14 +24,18 @@ class _Setting(NamedTuple):
 def check(connection: Connection) -> Status:
     """Write what is wrong, then the settings that hold for a command line; return the exit status."""
     config = load_config()
-    answer = Answer()
-    try:
-        answer.write("".join(f"{line}\n" for line in _lines(config, connection)))
-    except OutputError as error:
-        return error.report()
+    Answer().write("".join(f"{line}\n" for line in _lines(config, connection)))
     wanted = connection.profile
     is_unknown = wanted is not None and wanted not in config.profiles
     return Status.CONFIGURATION if is_unknown or any(p.is_error for p in config.problems) else Status.OK
+
+
+def models(connection: Connection) -> Status:
+    """Write the ids of the server's models to stdout, one a line; return the exit status."""
+    with connection.open() as (client, _), status_line("waiting for the list of models ..."):
+        ids = client.models()
+    Answer().write("".join(f"{name}\n" for name in ids))
+    return Status.OK
 
 
 def _lines(config: Config, connection: Connection) -> Iterator[str]:

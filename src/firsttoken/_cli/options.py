@@ -1,11 +1,30 @@
-"""Options that several subcommands have: where to send, and with what."""
+"""Options that several subcommands have, and the checks of those that click does not know."""
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-__all__ = ["attach_option", "connection_options", "max_tokens_option", "require_text", "server_options"]
+if TYPE_CHECKING:
+    from firsttoken._cli.target import Connection
+
+__all__ = [
+    "attach_option",
+    "base_url_option",
+    "check_concurrency",
+    "check_recorded_file",
+    "check_shard",
+    "check_speed",
+    "check_template",
+    "connection_options",
+    "max_tokens_option",
+    "port_type",
+    "require_text",
+    "server_options",
+    "stats_option",
+    "system_option",
+    "take_connection",
+]
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
@@ -23,38 +42,100 @@ def server_options(command: _Command) -> _Command:
     return command
 
 
-def attach_option(command: _Command) -> _Command:
-    """Add `-a`."""
-    return click.option(
-        "-a",
-        "--attach",
-        multiple=True,
-        type=click.Path(),
-        metavar="FILE",
-        help="An image, audio, PDF or text beside the prompt; or the URL of an image. May be repeated.",
-    )(command)
+def take_connection(options: dict[str, Any]) -> "Connection":
+    """What these options say, taken out of the options of a command."""
+    from firsttoken._cli.target import Connection
+
+    return Connection(*(options.pop(name, None) for name in ("base_url", "model", "profile", "timeout", "header")))
 
 
-def max_tokens_option(command: _Command) -> _Command:
-    """Add `--max-tokens`."""
-    return click.option(
-        "--max-tokens",
-        type=click.IntRange(min=1),
-        metavar="N",
-        help="Stop an answer after N tokens. Default: 1024 for the local model, else the server's.",
-    )(command)
+attach_option = click.option(
+    "-a",
+    "--attach",
+    "attachments",
+    multiple=True,
+    type=click.Path(),
+    metavar="FILE",
+    help="An image, audio, PDF or text beside the prompt; or the URL of an image. May be repeated.",
+)
+base_url_option = click.option(
+    "--base-url", metavar="URL", is_eager=True, help="The server, up to and with /v1. Default: $OPENAI_BASE_URL."
+)
+max_tokens_option = click.option(
+    "--max-tokens",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Stop an answer after N tokens. Default: 1024 for the local model, else the server's.",
+)
+stats_option = click.option(
+    "--stats", is_flag=True, help="Time to first token, tokens, tokens/s, finish reason, on stderr."
+)
+system_option = click.option("-s", "--system", metavar="TEXT", help="Instructions for the model.")
+port_type = click.IntRange(0, 65535)
 
 
-def require_text(name: str, value: str | None) -> None:
+def require_text(texts: Mapping[str, str | None]) -> None:
     """The command line is bytes; those that are not UTF-8 come as surrogates, which no JSON can carry.
 
     Raises:
-        click.UsageError: it has such.
+        click.UsageError: one of these, by name, has such.
     """
+    for name, text in texts.items():
+        try:
+            (text or "").encode()
+        except UnicodeEncodeError as error:
+            raise click.UsageError(f"{name} is not UTF-8 text") from error
+
+
+def check_recorded_file(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """The FILE of `--record`."""
+    if value == "":
+        raise click.BadParameter("the name of the file is empty.")
+    if value == "-":
+        raise click.BadParameter("standard output is for the answer; a file of that name is ./-")
+    return value
+
+
+def check_speed(_context: click.Context, _option: click.Parameter, value: str) -> float:
+    """The K of `--speed`."""
     try:
-        (value or "").encode()
-    except UnicodeEncodeError as error:
-        raise click.UsageError(f"{name} is not UTF-8 text") from error
+        speed = float("inf") if value == "max" else float(value)
+    except ValueError:
+        speed = 0.0
+    if not speed > 0:
+        raise click.BadParameter(f"{value!r} is neither a number above 0 nor max.")
+    return speed
+
+
+def check_concurrency(_context: click.Context, _option: click.Parameter, value: str) -> int | None:
+    """The N of a batch's `--concurrency`; None for auto."""
+    if value == "auto":
+        return None
+    if not value.isdecimal() or int(value) < 1:
+        raise click.BadParameter(f"{value!r} is neither a number above 0 nor auto.")
+    return int(value)
+
+
+def check_shard(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    """The I and N of `--shard`."""
+    if value is None:
+        return None
+    number, _, count = value.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise click.BadParameter(f"{value!r} is not I/N, as in 1/4 to 4/4.")
+    return int(number), int(count)
+
+
+def check_template(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """The text of `--template`, or of the file that it names."""
+    if value is None or not value.startswith("@"):
+        return value
+    from pathlib import Path
+
+    try:
+        return Path(value[1:]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.BadParameter(f"{value[1:]} can't be read: {error}.") from error
 
 
 def _headers(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -90,9 +171,7 @@ def _one_server(context: click.Context, _option: click.Parameter, value: str | N
 
 
 _SERVER = (
-    click.option(
-        "--base-url", metavar="URL", is_eager=True, help="The server, up to and with /v1. Default: $OPENAI_BASE_URL."
-    ),
+    base_url_option,
     click.option(
         "-p",
         "--profile",

@@ -1,69 +1,45 @@
-"""`firsttoken replay`: a recording once more, to stdout or to any client."""
+"""`firsttoken replay`: a recorded answer once more, to stdout as `ask` wrote it."""
 
 import json
-import signal
-import time
-from typing import NoReturn
 
 from firsttoken import ChatCompletionRequest, Client, Timeout, chat_completion_request
-from firsttoken._cli.ask import report, write_answer
+from firsttoken._cli.ask import write_answer
 from firsttoken._cli.status import EXPECTED_ERRORS, Status
-from firsttoken._cli.terminal import Answer, OutputError, log_stderr
+from firsttoken._cli.terminal import Answer, CommandError, report
 from firsttoken._json import as_object
 from firsttoken.testing import RecordedExchange, Recording, RecordingError, ScriptedServer
 from firsttoken.testing import replay as make_script
 
-__all__ = ["replay", "serve"]
+__all__ = ["load_recording", "replay"]
 
 _SHORTEST_SILENCE_S = 1.0
 """How long to wait at least for what does not come, where a recording ends with a client that waited or left."""
 
 
 def replay(path: str, speed: float, *, stats: bool) -> Status:
-    """Write the answers to stdout as `ask` does; return the exit status of the first that is incomplete."""
-    try:
-        answers = _loaded(path).answers()
-        with ScriptedServer(make_script(Recording(answers), speed=speed)) as server:
-            statuses = [_write(server, exchange, speed, stats=stats) for exchange in answers]
-    except KeyboardInterrupt:
-        return Status.INTERRUPTED
-    except OutputError as error:
-        return error.report()
-    except RecordingError as error:
-        log_stderr(f"firsttoken: {error}")
-        return Status.USAGE
+    """Write the answers to stdout as `ask` does; return the exit status of the first that is incomplete.
+
+    Raises:
+        CommandError: the file can't be used, or stdout can't be written to.
+    """
+    answers = load_recording(path).answers()
+    with ScriptedServer(make_script(Recording(answers), speed=speed)) as server:
+        statuses = [_write(server, exchange, speed, stats=stats) for exchange in answers]
     return next((status for status in statuses if status is not Status.OK), Status.OK)
 
 
-def serve(path: str, speed: float, port: int) -> Status:
-    """Answer any client until Ctrl-C or SIGTERM, the normal ends: status 0."""
-    signal.signal(signal.SIGTERM, _interrupt)
+def load_recording(path: str) -> Recording:
+    """The recording in a file.
+
+    Raises:
+        CommandError: it can't be read, or there is nothing to replay in it.
+    """
     try:
-        script = make_script(_loaded(path), speed=speed)
-        with ScriptedServer(script, port=port) as server:
-            Answer().write(f"{server.base_url}\n")
-            log_stderr(
-                f"firsttoken: {path} is replayed until Ctrl-C; for clients:\n"
-                f"export OPENAI_BASE_URL={server.base_url} OPENAI_API_KEY=any"
-            )
-            while True:
-                time.sleep(1)  # Ctrl-C ends it everywhere, unlike other waits
-    except KeyboardInterrupt:
-        return Status.OK
-    except OutputError as error:
-        return error.report()
+        recording = Recording.load(path)
     except RecordingError as error:
-        log_stderr(f"firsttoken: {error}")
-        return Status.USAGE
-    except OSError as error:
-        log_stderr(f"firsttoken: can't listen on port {port}: {error.strerror}\nhint: port 0 takes one that is free")
-        return Status.CONFIGURATION
-
-
-def _loaded(path: str) -> Recording:
-    recording = Recording.load(path)
+        raise CommandError(str(error), Status.USAGE) from error
     if not recording.exchanges:
-        raise RecordingError(f"{path}: there is nothing to replay: the recording has no exchange")
+        raise CommandError(f"{path}: there is nothing to replay: the recording has no exchange", Status.USAGE)
     return recording
 
 
@@ -93,7 +69,3 @@ def _request(exchange: RecordedExchange) -> ChatCompletionRequest:
     n = fields.get("n")
     choices = n if isinstance(n, int) and not isinstance(n, bool) and n > 0 else None
     return chat_completion_request(str(fields.get("model", "recorded")), "(recorded)", n=choices)
-
-
-def _interrupt(_signal: int, _frame: object) -> NoReturn:
-    raise KeyboardInterrupt

@@ -13,17 +13,19 @@ from typing import IO, Final
 
 import click
 
-from firsttoken._cli.status import Status
+from firsttoken._cli.status import EXPECTED_ERRORS, Status, status_of
 
 __all__ = [
     "ERASE_ROW",
     "Answer",
+    "CommandError",
     "OutputError",
     "harmless",
     "is_terminal",
     "log_stderr",
     "message_of",
     "read_stdin",
+    "report",
     "status_line",
     "update_status_line",
 ]
@@ -35,22 +37,20 @@ ERASE_ROW: Final = "\r\x1b[K"
 """Erases the row that the cursor is in, of a terminal that knows more than `TERM=dumb`."""
 
 
-class OutputError(Exception):
-    """Standard output can't be written to.
+class CommandError(Exception):
+    """The command can't do what it was asked for.
 
     Attributes:
-        status: the command's exit status: a closed pipe has its own.
+        status: the command's exit status.
     """
 
     def __init__(self, message: str, status: Status) -> None:
         super().__init__(message)
         self.status = status
 
-    def report(self) -> Status:
-        """Write what happened, but nothing of a closed pipe, which is the reader's right; return the exit status."""
-        if self.status is not Status.PIPE_CLOSED:
-            log_stderr(f"firsttoken: {self}")
-        return self.status
+
+class OutputError(CommandError):
+    """Standard output can't be written to. A closed pipe, which is the reader's right, has its own status."""
 
 
 class Answer:
@@ -104,6 +104,23 @@ _FOR_TERMINALS: Final = {
 def message_of(error: Exception) -> str:
     """The message of an error and, on a line of its own, its hint."""
     return "\n".join([str(error), *getattr(error, "__notes__", ())])
+
+
+def report(error: Exception, hint: str = "") -> Status:
+    """Write what failed, a `CommandError` or one of `EXPECTED_ERRORS`; return the exit status.
+
+    Raises:
+        Exception: it is another one: a mistake of ours, which shows its traceback.
+    """
+    if isinstance(error, CommandError):
+        status, what = error.status, str(error)
+    elif isinstance(error, EXPECTED_ERRORS):
+        status, what = status_of(error), f"{message_of(error)}{hint}"
+    else:
+        raise error
+    if status is not Status.PIPE_CLOSED:
+        log_stderr(f"firsttoken: {'the answer is incomplete: ' if status is Status.TRUNCATED else ''}{what}")
+    return status
 
 
 def log_stderr(text: str, indent: int = 0) -> None:

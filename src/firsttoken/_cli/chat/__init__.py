@@ -12,31 +12,3 @@
 
 prompt_toolkit is imported for the first prompt, rich for the first answer.
 """
-
-from contextlib import ExitStack
-from typing import TYPE_CHECKING
-
-from firsttoken._cli.status import EXPECTED_ERRORS, Status, status_of
-from firsttoken._cli.terminal import OutputError, log_stderr, message_of
-
-if TYPE_CHECKING:
-    from firsttoken._cli.chat.session import ChatOptions
-
-__all__ = ["chat"]
-
-
-def chat(options: "ChatOptions", piped: str | None) -> Status:
-    """Talk with the user, or answer what was piped in; return the exit status."""
-    from firsttoken._cli.chat.session import Chat
-
-    try:
-        with ExitStack() as stack:
-            session = Chat(options, stack)
-            return session.run() if piped is None else session.run_once(piped)
-    except KeyboardInterrupt:
-        return Status.INTERRUPTED
-    except OutputError as error:
-        return error.report()
-    except EXPECTED_ERRORS as error:
-        log_stderr(f"firsttoken: {message_of(error)}")
-        return status_of(error)

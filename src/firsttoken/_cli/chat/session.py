@@ -17,14 +17,14 @@ from firsttoken._cli.chat.screen import Screen
 from firsttoken._cli.chat.transcript import Transcript, data_folder, latest_transcript
 from firsttoken._cli.status import EXPECTED_ERRORS, Status, status_of_reason
 from firsttoken._cli.target import Connection, resolve_target
-from firsttoken._cli.terminal import Answer, is_terminal, log_stderr
+from firsttoken._cli.terminal import Answer, is_terminal, log_stderr, report
 
 if TYPE_CHECKING:
     from firsttoken import ChatCompletionStream, Client
+    from firsttoken._cli.ask import EventLines
     from firsttoken._cli.chat.prompt import Prompt
-    from firsttoken._cli.json_output import EventLines
 
-__all__ = ["Chat", "ChatOptions", "Tokens"]
+__all__ = ["Chat", "ChatOptions", "Tokens", "chat"]
 
 
 class ChatOptions(NamedTuple):
@@ -40,6 +40,19 @@ class ChatOptions(NamedTuple):
     markdown: bool = True
     json: bool = False
     stats: bool = False
+
+
+def chat(options: ChatOptions, piped: str | None) -> Status:
+    """Talk with the user, or answer what was piped in; return the exit status.
+
+    Raises:
+        OutputError: stdout can't be written to.
+        ConfigurationError: what the options name can't be had.
+        LocalServerError: the local model does not start.
+    """
+    with ExitStack() as stack:
+        session = Chat(options, stack)
+        return session.run() if piped is None else session.run_once(piped)
 
 
 class Tokens:
@@ -132,7 +145,7 @@ class Chat:
         with self._handling_ctrl_c():
             if not self._options.json:
                 return self._ask(text)
-            from firsttoken._cli.json_output import EventLines
+            from firsttoken._cli.ask import EventLines
 
             lines = self._lines = EventLines(Answer())
             status = self._ask(text)
@@ -278,8 +291,6 @@ class Chat:
             log_stderr(stats_line(stream))
 
     def _report(self, error: Exception) -> Status:
-        from firsttoken._cli.ask import report
-
         self._failure = error
         can_retry = self.conversation.has_question and is_terminal(sys.stdin)
         return report(error, "\n(/retry asks again)" if can_retry else "")
