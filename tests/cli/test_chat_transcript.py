@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from firsttoken._cli.chat.conversation import Conversation
-from firsttoken._cli.chat.transcript import Entry, Transcript, read_transcript
+from firsttoken._cli.chat.conversation import Conversation, Entry, Transcript, read_transcript
 from firsttoken.errors import ConfigurationError
 from firsttoken.types import ChatCompletion, user_message
 

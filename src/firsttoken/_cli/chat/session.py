@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from firsttoken._cli.attachments import attachment_part, message_with
 from firsttoken._cli.chat.commands import COMMANDS, is_command, run_command
-from firsttoken._cli.chat.conversation import Conversation
+from firsttoken._cli.chat.conversation import Conversation, Transcript, data_folder, latest_transcript
 from firsttoken._cli.chat.screen import Screen
-from firsttoken._cli.chat.transcript import Transcript, data_folder, latest_transcript
 from firsttoken._cli.status import EXPECTED_ERRORS, Status, status_of_reason
 from firsttoken._cli.target import Connection, resolve_target
 from firsttoken._cli.terminal import Answer, is_terminal, log_stderr, report
