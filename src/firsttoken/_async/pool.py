@@ -5,7 +5,6 @@ closed, so that nothing is left behind to warn of.
 """
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING
 from weakref import WeakSet, ref
@@ -14,7 +13,7 @@ from firsttoken._async.connection import Connection
 from firsttoken._async.waiting import running_loop
 from firsttoken._client.call import Machine
 from firsttoken._client.prepared import PreparedRequest
-from firsttoken._client.sockets import MAX_IDLE, MAX_IDLE_S, IdleConnections, TLSContexts, clock
+from firsttoken._client.sockets import MAX_IDLE, MAX_IDLE_S, IdleConnections, TLSContexts, clock, current_process
 
 if TYPE_CHECKING:
     import ssl
@@ -113,7 +112,7 @@ class ConnectionPool:
 
     async def _watch(self, connection: Connection) -> None:
         """Close a connection when its loop ends; forget loops that ended without a shutdown."""
-        for owner in [owner for owner in list(self._loops) if owner[1].is_closed() and owner[0] == os.getpid()]:
+        for owner in [owner for owner in list(self._loops) if owner[1].is_closed() and owner[0] == current_process()]:
             self._forget(owner)
         owner = _owner()
         hook = self._loops.get(owner)
@@ -144,4 +143,4 @@ def _close_expired(pool: "ref[ConnectionPool]", owner: _Owner) -> None:
 
 
 def _owner() -> _Owner:
-    return os.getpid(), running_loop()
+    return current_process(), running_loop()

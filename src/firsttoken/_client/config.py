@@ -164,7 +164,7 @@ class ClientConfig:
                 f"a request must be a ChatCompletionRequest, not {type(request).__name__}",
                 hint="make one with chat_completion_request(model, messages, …)",
             )
-        extra = request.extra if isinstance(request.extra, Mapping) else {}  # pyright: ignore[reportUnnecessaryIsInstance]
+        extra = request.extra if request.extra and isinstance(request.extra, Mapping) else {}  # pyright: ignore[reportUnnecessaryIsInstance]
         if not streamed and (request.stream or extra.get("stream")):
             where = "request.stream" if request.stream else 'request.extra["stream"]'
             raise ConfigurationError(

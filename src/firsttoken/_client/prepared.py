@@ -229,7 +229,6 @@ def as_request(request: object, messages: object, fields: Mapping[str, object]) 
     Raises:
         ConfigurationError: both a request and fields were given, or no messages, or an unknown field.
     """
-    fields = dict(fields)
     if isinstance(request, ChatCompletionRequest):
         given = ["messages"] * (messages is not None) + list(fields)
         if given:
@@ -238,6 +237,7 @@ def as_request(request: object, messages: object, fields: Mapping[str, object]) 
                 hint="put it into the request" if len(given) == 1 else "put them into the request",
             )
         return request
+    fields = dict(fields)
     model = fields.pop("model", None) if request is None else request
     if model is None:
         raise ConfigurationError("neither a request nor a model was given", hint=_EXAMPLE)

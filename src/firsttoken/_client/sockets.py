@@ -21,6 +21,22 @@ Address = tuple[socket.AddressFamily, tuple[object, ...]]
 
 clock = time.monotonic
 
+_process = os.getpid()
+
+
+def current_process() -> int:
+    """The number of this process, kept: a connection asks for it several times in a call."""
+    return _process
+
+
+def _note_fork() -> None:
+    global _process
+    _process = os.getpid()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_note_fork)
+
 
 class DeadlineError(Exception):
     """The deadline of a wait has passed."""

@@ -5,12 +5,14 @@ lost; what they refuse, `firsttoken._protocol` decodes again, and puts into `ext
 """
 
 from collections.abc import Iterator, Mapping, ValuesView
-from typing import TYPE_CHECKING, Annotated, Literal, Never, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Never, Self, TypeVar, overload
 
 import msgspec
 
 from firsttoken._models.tables import SIMPLE_PATTERN
 from firsttoken._models.value import Value, parse_object, rich_repr, short_repr, wire_names
+
+_Default = TypeVar("_Default")
 
 EXTRA_NAME = "$firsttoken.extra"
 """The wire name of our own field `extra`, so that a server's field called "extra" is just another unknown field."""
@@ -158,6 +160,14 @@ class Headers(Mapping[str, str]):
 
     def __getitem__(self, name: str) -> str:
         return self._values[name.lower()]
+
+    @overload
+    def get(self, key: str, default: None = None, /) -> str | None: ...
+    @overload
+    def get(self, key: str, default: str | _Default, /) -> str | _Default: ...
+    def get(self, key: str, default: object = None, /) -> object:
+        """The value of a header; without the detour by an exception."""
+        return self._values.get(key.lower(), default)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)

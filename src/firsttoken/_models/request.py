@@ -185,7 +185,8 @@ class ChatCompletionRequest(msgspec.Struct, kw_only=True, omit_defaults=True, me
     def __post_init__(self) -> None:
         if isinstance(self.messages, str):
             self.messages = [user_message(self.messages)]
-        self.tools = as_tools(self.tools)
+        if self.tools is not None:
+            self.tools = as_tools(self.tools)
 
 
 def as_tools(tools: Sequence[Tool] | None) -> Sequence[JSONObject] | None:
@@ -292,9 +293,9 @@ def chat_completion_request(  # noqa: D417 - the fields are those of the struct
         ConfigurationError: a field is unknown, one of `tools` is neither a dict nor a function, or a function
             can't be a tool.
     """
-    given: dict[str, Any] = locals()
-    fields: dict[str, Any] = given.pop("unknown") | {"model": given.pop("model"), "messages": given.pop("messages")}
-    return ChatCompletionRequest(**fields, **{name: value for name, value in given.items() if value is not None})
+    given: dict[str, Any] = {name: value for name, value in locals().items() if value is not None}
+    fields: dict[str, Any] = given.pop("unknown") | {"model": model, "messages": messages}
+    return ChatCompletionRequest(**given | fields)
 
 
 class Timeout(msgspec.Struct, frozen=True, kw_only=True, metaclass=KeywordsOnly):

@@ -37,7 +37,10 @@ def may_begin_response(data: bytes) -> bool:
 
 def request_id_of(headers: Mapping[str, str]) -> str | None:
     """The server's name for the request; the names of `headers` are in lower case."""
-    return next((headers[name] for name in _REQUEST_ID_NAMES if name in headers), None)
+    for name in _REQUEST_ID_NAMES:
+        if name in headers:
+            return headers[name]
+    return None
 
 
 _INTERIM = re.compile(rb"\s*HTTP/1\.[01] 1\d\d(?: |\Z)")
@@ -230,7 +233,9 @@ class ResponseParser:
 
     def _check_protocol(self, data: bytes) -> None:
         """Refuse other protocols by their first bytes: llhttp also accepts RTSP and ICE, and does not tell."""
-        if len(self._start) < len(b"HTTP/"):
+        if not self._start and data.startswith(b"HTTP/"):
+            self._start = b"HTTP/"
+        elif len(self._start) < len(b"HTTP/"):
             self._start = (self._start + data).lstrip(b"\r\n")[:5]
             if not may_begin_response(self._start):
                 raise _RefusedError(_EXPECTED)

@@ -65,8 +65,10 @@ class ItemCount:
     def add_message(self, message: ChatCompletionMessage) -> None:
         """Count what a complete message has."""
         self.calls += len(message.tool_calls or ())
-        self.parts += sum(len(parts) for _, parts in _lists_of_parts(message))
-        self._check_counts()
+        for parts in _lists_of_parts(message):
+            self.parts += len(parts)
+        if self.calls > MAX_ITEMS or self.parts > MAX_ITEMS:
+            self._check_counts()
 
     def _check_counts(self) -> None:
         for name, count in (("tool calls", self.calls), ("content parts", self.parts)):
@@ -79,15 +81,15 @@ def index_excess(index: int, low: int) -> str:
     return f"an index must be {low} to {MAX_INDEX}, not {index!r:.40}"
 
 
-def _lists_of_parts(message: ChatCompletionMessage) -> Iterable[tuple[str, list[object]]]:
+def _lists_of_parts(message: ChatCompletionMessage) -> Iterable[list[object]]:
     if message.content_parts:
-        yield "content", message.content_parts
+        yield message.content_parts
     if message.reasoning_details:
-        yield "reasoning_details", message.reasoning_details
+        yield message.reasoning_details
     if message.extra:
         for name in BLOCK_FIELDS.intersection(message.extra):
             if parts := as_array(message.extra[name]):
-                yield name, parts
+                yield parts
 
 
 _ANY, _OTHER = " ", ""  # no ids: those are neither blank nor begin with a blank

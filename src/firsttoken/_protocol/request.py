@@ -60,6 +60,7 @@ def encode_body(request: ChatCompletionRequest, *, stream: bool) -> bytes:
 
 
 _FEW_FIELDS = 8
+_ONLY_TEXT = frozenset({str})
 _CONVERTED_FIELDS = frozenset({"response_format", "stream", "stream_options", "tools"})
 _STREAM_FIELDS = b',"stream":true,"stream_options":{"include_usage":true}}'
 _encode = msgspec.json.Encoder().encode
@@ -70,8 +71,9 @@ def _encode_plain(request: ChatCompletionRequest, body: Mapping[str, object], *,
     messages = cast("list[object]", request.messages)
     if type(messages) is not list or type(request.model) is not str or not all(map(_has_only_text, messages)):
         return None
-    if not all(_is_plain_field(name, value) for name, value in body.items() if name != "messages"):
-        return None
+    for name, value in body.items():
+        if name != "messages" and not _is_plain_field(name, value):
+            return None
     try:
         encoded = _encode(request)
     except (TypeError, ValueError, OverflowError):  # the slow path reports it, or sends it if it is a lone surrogate
@@ -90,7 +92,7 @@ def _is_plain_field(name: str, value: object) -> bool:
 
 def _has_only_text(message: object) -> bool:
     if type(message) is dict:
-        return all(type(value) is str for value in cast("dict[object, object]", message).values())
+        return _ONLY_TEXT.issuperset(map(type, cast("dict[object, object]", message).values()))
     return is_plain_text(message)
 
 

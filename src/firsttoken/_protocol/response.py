@@ -197,7 +197,7 @@ class ResponseReader:
         return []
 
     def _sniff_body(self, head: bytes) -> list[ChatCompletionChunk]:
-        is_events = is_event_stream(self._content_type(), head)
+        is_events = is_event_stream(self._head.headers.get("content-type", ""), head)
         if is_events is None:
             if head.isspace():
                 self._blank_bytes += len(head)  # white space that keeps the connection alive may precede either kind
@@ -249,18 +249,17 @@ class ResponseReader:
 
     def _decode_body(self, body: bytes) -> list[ChatCompletionChunk]:
         body = body.lstrip()  # as far as it came by itself it was dropped
-        content_type = self._content_type()
         if self._is_model_list:
             models = decode_models(body)
             if models is None:
-                raise unexpected_body("a list of models", self._head.status, content_type, body)
+                raise self._unexpected_body("a list of models", body)
             self.models = models
             self.parser.set_end(COMPLETE)
             return []
-        if self._stream is not None and not body.strip() and content_type.startswith("text/event-stream"):
+        if self._stream is not None and not body and self._content_type().startswith("text/event-stream"):
             raise StreamTruncatedError("stream truncated before the first chunk: the body is empty")
         if _JSON_OBJECT.match(body) is None:
-            raise unexpected_body("a chat completion", self._head.status, content_type, body)
+            raise self._unexpected_body("a chat completion", body)
         if self._stream is not None:
             return self._stream.receive_body(decode_streamed_body(body, self._expected_choices))
         self.completion = decode_completion(body, self._expected_choices)
@@ -271,6 +270,9 @@ class ResponseReader:
 
     def _content_type(self) -> str:
         return self._head.headers.get("content-type", "").strip().lower()
+
+    def _unexpected_body(self, expected: str, body: bytes) -> ResponseFormatError:
+        return unexpected_body(expected, self._head.status, self._content_type(), body)
 
 
 _JSON_OBJECT = re.compile(rb"\s*(\[\s*)?\{")  # or a list of objects, which may be an error

@@ -16,6 +16,7 @@ from firsttoken._client.sockets import (
     Address,
     DeadlineError,
     clock,
+    current_process,
     is_untaken,
     new_socket,
     raise_foreign,
@@ -51,7 +52,7 @@ class Connection:
 
     def __init__(self) -> None:
         self.is_reused = False
-        self._process = os.getpid()
+        self._process = current_process()
         self._early = b""  # of a response that began before its request was sent completely
         self._sent_bytes = 0
         self._socket: socket.socket | None = None
@@ -182,7 +183,7 @@ class Connection:
     def is_alive(self) -> bool:
         """Whether an idle connection is still open, and has nothing to read."""
         sock = self._socket
-        if sock is None or self._aborted or self._early or self._process != os.getpid():
+        if sock is None or self._aborted or self._early or self._process != current_process():
             return False
         try:
             return not wait_until_ready(sock, 0, reading=True)
@@ -194,7 +195,7 @@ class Connection:
         """Wake the thread that waits in this connection. It still has to close the socket."""
         self._aborted = True
         sock = self._socket
-        if sock is None or self._process != os.getpid():
+        if sock is None or self._process != current_process():
             return
         shut_down(sock)
 
@@ -203,7 +204,7 @@ class Connection:
         sock, self._socket = self._socket, None
         if sock is None:
             return
-        if self._process == os.getpid():
+        if self._process == current_process():
             shut_down(sock)  # a forked child that holds the descriptor too would keep the connection open
             sock.close()
         else:
@@ -271,17 +272,13 @@ class Connection:
         self._check(deadline)
 
     def _send_all(self, data: bytes, deadline: float) -> None:
-        view = memoryview(data)
-        while view:
+        while self._sent_bytes < len(data):
             sock = self._socket_with_timeout(deadline)
             try:
-                sent = sock.send(view)
+                self._sent_bytes += sock.send(data[self._sent_bytes :])
             except TimeoutError as error:
                 raise_foreign(error)
                 self._check(deadline)
-            else:
-                self._sent_bytes += sent
-                view = view[sent:]
 
     def _wait_for_space(self, sock: socket.socket, deadline: float) -> None:
         """Wait until a socket can be written to or read from."""

@@ -5,14 +5,13 @@ handler at any moment of the same one: it sets a flag, wakes the waiting thread,
 the call, or does it itself if there is none.
 """
 
-import os
 import threading
 from collections.abc import Callable
 from typing import Final
 
 from firsttoken._client.call import FAILURES, BaseCall, concurrency_error
 from firsttoken._client.prepared import PreparedRequest
-from firsttoken._client.sockets import AbortedError, Waker, clock, raise_foreign
+from firsttoken._client.sockets import AbortedError, Waker, clock, current_process, raise_foreign
 from firsttoken._models.completion import ChatCompletion
 from firsttoken._protocol.call_states import Action, State
 from firsttoken._sync.connection import Connection
@@ -32,7 +31,7 @@ class Call(BaseCall[Connection]):
     def __init__(self, pool: ConnectionPool, request: PreparedRequest) -> None:
         self._is_settled = False
         self._pool = pool
-        self._process = os.getpid()
+        self._process = current_process()
         self._driving = threading.Lock()  # held by the thread that is in the call; never waited for
         self._lock = threading.RLock()  # guards the machine and the connection; never held while waiting
         self._waker: Waker | None = None
@@ -54,7 +53,8 @@ class Call(BaseCall[Connection]):
             machine.resume(clock())
             while action is not Action.FINISH and not (until_open and machine.is_open(clock())):
                 with self._lock:
-                    self._check_open()
+                    if self.is_closed:
+                        self._check_open()
                     action = machine.next_action(clock())
                 if action is Action.YIELD:
                     return True
@@ -81,7 +81,7 @@ class Call(BaseCall[Connection]):
         """End the call, and wake who waits in it; chunks not yet yielded are dropped."""
         if self._is_settled:
             return
-        if self._process != os.getpid():  # a forked child: socket and locks belong to the parent
+        if self._process != current_process():  # a forked child: socket and locks belong to the parent
             if self._connection is not None:
                 self._connection.close()
             return
@@ -99,7 +99,7 @@ class Call(BaseCall[Connection]):
 
     def _enter(self) -> bool:
         """Enter the call; False where it was closed."""
-        if self._process != os.getpid():
+        if self._process != current_process():
             raise self.machine.forked_error()
         if self._driving.acquire(blocking=False):
             return True

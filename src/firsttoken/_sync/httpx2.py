@@ -5,7 +5,6 @@ of its own, which takes one step for each `recv`: a wait here can end at any tim
 """
 
 import contextvars
-import os
 import queue
 import socket
 import threading
@@ -25,7 +24,7 @@ from firsttoken._client.httpx2 import (
     sent_secrets,
 )
 from firsttoken._client.prepared import PreparedRequest
-from firsttoken._client.sockets import AbortedError, DeadlineError, clock
+from firsttoken._client.sockets import AbortedError, DeadlineError, clock, current_process
 from firsttoken._sync.connection import MAX_WAIT_S, Connection, shut_down
 from firsttoken._sync.pool import ConnectionPool
 
@@ -111,7 +110,7 @@ class HTTPX2Connection(Connection):
 
     def close(self) -> None:
         """End the request; in a forked child do nothing, since it belongs to the parent."""
-        if self._is_closed or self._process != os.getpid():
+        if self._is_closed or self._process != current_process():
             return
         self._is_closed = True
         if self._is_stepping:
@@ -183,7 +182,7 @@ class HTTPX2Connection(Connection):
 
     def _shutdown_socket(self) -> None:
         with self._lock:
-            if self._socket is not None and self._process == os.getpid():
+            if self._socket is not None and self._process == current_process():
                 shut_down(self._socket)
 
 

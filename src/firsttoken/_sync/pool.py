@@ -3,14 +3,13 @@
 Each process has its own: a forked child does not touch its parent's idle connections.
 """
 
-import os
 import threading
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from firsttoken._client.call import Machine
 from firsttoken._client.prepared import PreparedRequest
-from firsttoken._client.sockets import MAX_IDLE, MAX_IDLE_S, IdleConnections, TLSContexts, Waker, clock
+from firsttoken._client.sockets import MAX_IDLE, MAX_IDLE_S, IdleConnections, TLSContexts, Waker, clock, current_process
 from firsttoken._sync.connection import Connection
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ class ConnectionPool:
         self, ssl_context: "ssl.SSLContext | None", max_idle: int = MAX_IDLE, max_idle_s: float = MAX_IDLE_S
     ) -> None:
         self.max_idle_s = max_idle_s
+        self.is_watched = False  # by the thread that closes what has been idle for too long
         self._tls_contexts = TLSContexts(ssl_context)
         self._idle: IdleConnections[Connection] = IdleConnections(max_idle, max_idle_s)
 
@@ -31,7 +31,7 @@ class ConnectionPool:
         """An idle connection that is still alive, if the attempt may have one; else a new one, to be opened."""
         while (
             machine.allows_idle_connection
-            and (connection := self._idle.take(os.getpid(), request.route.pool_key)) is not None
+            and (connection := self._idle.take(current_process(), request.route.pool_key)) is not None
         ):
             if connection.is_alive():
                 return connection
@@ -57,19 +57,19 @@ class ConnectionPool:
     def release(self, connection: Connection, request: PreparedRequest) -> None:
         """Keep a connection whose response has ended for the next request."""
         connection.is_reused = True
-        for surplus in self._idle.put(os.getpid(), request.route.pool_key, connection, clock()):
+        for surplus in self._idle.put(current_process(), request.route.pool_key, connection, clock()):
             surplus.close()
         _reaper.watch(self)
 
     def close_expired(self) -> float | None:
         """Close what has been idle for too long; return when to check again, None if nothing is idle."""
-        for expired in self._idle.expire(os.getpid(), clock()):
+        for expired in self._idle.expire(current_process(), clock()):
             expired.close()
-        return self._idle.next_expiry(os.getpid())
+        return self._idle.next_expiry(current_process())
 
     def close(self) -> None:
         """Close the idle connections."""
-        for connection in self._idle.clear(os.getpid()):
+        for connection in self._idle.clear(current_process()):
             connection.close()
         _reaper.look_again()
 
@@ -85,13 +85,14 @@ class _Reaper:
 
     def watch(self, pool: ConnectionPool) -> None:
         """Have a pool's idle connections closed when they expire."""
-        process = os.getpid()
-        if self._process == process and pool in self._pools:
+        process = current_process()
+        if self._process == process and pool.is_watched:
             return
         if self._process != process:  # a forked child has not its parent's thread, but maybe a copy of its held lock
             self._lock, self._waker = threading.RLock(), Waker()
         with self._lock:
             self._pools.add(pool)
+            pool.is_watched = True
             self._waker.set()
             if self._process != process:
                 self._process = process
@@ -99,7 +100,7 @@ class _Reaper:
 
     def look_again(self) -> None:
         """Check at once whether any connection is left to wait for."""
-        if self._process == os.getpid():
+        if self._process == current_process():
             self._waker.set()
 
     def _run(self, wait_s: float) -> None:
@@ -113,10 +114,12 @@ class _Reaper:
         with self._lock:
             looks: list[float] = []
             for pool in list(self._pools):
-                self._pools.discard(pool)  # before the check, or what is released after it would never be watched
+                pool.is_watched = False  # before the check, or what is released after it would never be watched
                 next_look_at = pool.close_expired()
-                if next_look_at is not None:
-                    self._pools.add(pool)
+                if next_look_at is None:
+                    self._pools.discard(pool)
+                else:
+                    pool.is_watched = True
                     looks.append(next_look_at)
             if not looks:
                 self._process = 0
