@@ -28,6 +28,10 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+def pytest_sessionfinish() -> None:
+    gc.unfreeze()  # Hypothesis, which may be loaded for a summary, asks the collector who refers to an object
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """One worker more than there are CPUs: the tests wait for half of their time."""

@@ -130,6 +130,7 @@ def test_two_callbacks_are_refused() -> None:
 # Editors
 
 
+@pytest.mark.xdist_group("editor")  # which reads the package once
 @pytest.mark.parametrize(
     ("code", "names"),
     [

@@ -8,8 +8,10 @@ import pytest
 
 from firsttoken import chat_completion_request
 from firsttoken.errors import ChatCompletionError, ResponseFormatError
-from tests.support.clients import MakeClient
+from tests.support.clients import OVER_SOCKETS, MakeClient
 from tests.support.server import Peer, Server, completion, respond_sequentially
+
+pytestmark = OVER_SOCKETS
 
 MAX_ITEMS = 4096
 REQUEST = chat_completion_request("test-model", "Hi", n=2)  # of one choice all are taken for pieces

@@ -84,8 +84,10 @@ ENDLESS: dict[str, tuple[Answer, str]] = {
 }
 
 
-@pytest.mark.parametrize("shell", ["sync", "async"])
-@pytest.mark.parametrize("name", ENDLESS)
+@pytest.mark.parametrize(
+    ("name", "shell"),
+    [*((name, "sync") for name in ENDLESS), *((name, "async") for name in ("an event", "header lines", "white space"))],
+)
 def test_a_stream_without_an_end(name: str, shell: str) -> None:
     answer, failure = ENDLESS[name]
     with Server(answer) as server:
@@ -112,8 +114,7 @@ ENDLESS_ANSWERS: dict[str, tuple[Answer, str]] = {
 }
 
 
-@pytest.mark.parametrize("shell", ["sync", "async"])
-@pytest.mark.parametrize("style", ["stream", "whole"])
+@pytest.mark.parametrize(("style", "shell"), [("stream", "sync"), ("whole", "async")])
 @pytest.mark.parametrize("name", ENDLESS_ANSWERS)
 def test_an_answer_without_an_end(name: str, style: str, shell: str) -> None:
     answer, failure = ENDLESS_ANSWERS[name]

@@ -175,7 +175,7 @@ def values(annotation: Any) -> st.SearchStrategy[Any]:
     return plain
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 @pytest.mark.parametrize("kind", PARTS, ids=lambda kind: kind.__name__)
 def test_every_model_comes_back_equal(kind: type[ResponseObject], data: st.DataObject) -> None:

@@ -150,11 +150,11 @@ def test_a_body_whose_escapes_a_mask_cuts_keeps_its_shape() -> None:
 def test_a_body_full_of_beginnings_costs_time_and_memory_in_proportion() -> None:
     tracemalloc.start()
     try:
-        error = APIStatusError("", body={"a": SECRET[:8] * 500_000, "b": ["x"] * 500_000})
+        error = APIStatusError("", body={"a": SECRET[:8] * 100_000, "b": ["x"] * 100_000})
         started_s = time.process_time()
         redact(error, (SECRET,))
-        assert time.process_time() - started_s < 20
-        assert tracemalloc.get_traced_memory()[1] < 200 * 1024 * 1024
+        assert time.process_time() - started_s < 5
+        assert tracemalloc.get_traced_memory()[1] < 40 * 1024 * 1024
     finally:
         tracemalloc.stop()
     assert SECRET[:8] not in str(error.body)

@@ -10,7 +10,7 @@ from tests.stress.runner import FULL, SCHEMES, run, server
 if sys.platform != "linux":
     pytest.skip("counts sockets in /proc", allow_module_level=True)
 
-CALLS = 200
+CALLS = 100
 
 
 @pytest.fixture(scope="module")

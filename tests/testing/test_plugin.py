@@ -213,17 +213,17 @@ async def test_it(fault):
 @pytest.mark.parametrize(
     ("code", "step", "arguments"),
     [
-        (SYNC, 1, []),
-        (SYNC, 10, ["-n", "2"]),
-        (ASYNC.format(mark="asyncio"), 10, ["-p", "asyncio", "-o", "asyncio_default_fixture_loop_scope=function"]),
-        (ASYNC.format(mark="anyio"), 10, ["-k", "asyncio"]),
+        (SYNC, 5, []),
+        (SYNC, 20, ["-n", "2"]),
+        (ASYNC.format(mark="asyncio"), 20, ["-p", "asyncio", "-o", "asyncio_default_fixture_loop_scope=function"]),
+        (ASYNC.format(mark="anyio"), 20, ["-k", "asyncio"]),
     ],
     ids=["sync", "xdist", "pytest-asyncio", "anyio"],
 )
 def test_code_under_test_is_put_through_the_faults_in_seconds(
     tmp_path: Path, code: str, step: int, arguments: list[str]
 ) -> None:
-    """All of them, and with other plugins every tenth."""
+    """Every fifth, and with other plugins every twentieth."""
     done = run(tmp_path, EVERY_FAULT.replace("{step}", str(step)) + code, *arguments)
     assert f"{len(FAULTS[::step])} passed" in done.stdout, done.stdout[-4000:]
 
