@@ -9,6 +9,14 @@ import pytest
 
 from firsttoken.local import LocalServer
 
+LONG = (
+    "tests/soak/",
+    "tests/typing/",
+    "tests/testing/test_plugin.py",
+    "tests/batch/test_local_model.py",
+    "tests/stress/",
+)
+
 
 def pytest_configure() -> None:
     # A shell has what a script starts behind a "&" ignore Ctrl-C, and the processes that the tests start inherit it.
@@ -26,6 +34,11 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.collect()
         gc.freeze()
         gc.enable()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, so that no process is left with one of them when the others are done."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 
 def pytest_sessionfinish() -> None:

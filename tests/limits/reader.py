@@ -10,7 +10,7 @@ from typing import Any
 
 from firsttoken import STOP, AsyncClient, ChatCompletionChunk, Client
 from firsttoken.errors import ChatCompletionError
-from tests.support.clients import KEY, REQUEST
+from tests.support.request import KEY, REQUEST
 
 MIB = 1024 * 1024
 

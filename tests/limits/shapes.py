@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable
 from itertools import count
 
-from tests.support.clients import KEY
+from tests.support.request import KEY
 from tests.support.server import DONE, EVENT_STREAM, chunk, completion, event
 
 Response = tuple[int, dict[str, str], bytes]

@@ -69,7 +69,10 @@ def send(peer: Peer, headers: dict[str, str], data: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("name", "shell"),
-    [*((name, "sync") for name in BODIES), *((name, "async") for name in ("one event", "many events", "gzipped events"))],
+    [
+        *((name, "sync") for name in BODIES),
+        *((name, "async") for name in ("one event", "many events", "gzipped events")),
+    ],
 )
 def test_cpu_time_is_linear_in_the_bytes(name: str, shell: str) -> None:
     with Server(respond_sequentially(*streams(name))) as server:

@@ -19,8 +19,8 @@ from typing import Any
 from firsttoken import AsyncChatCompletionStream, AsyncClient, ChatCompletionStream, Client, Timeout
 from firsttoken.errors import ChatCompletionError
 from tests.soak.soak import resident_kib
-from tests.support.clients import KEY, REQUEST
 from tests.support.processes import open_sockets
+from tests.support.request import KEY, REQUEST
 
 MAX_CALL_S = 30.0
 CALM_CALLS = 20

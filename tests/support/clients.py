@@ -8,17 +8,16 @@ from typing import Any
 import httpx2
 import pytest
 
-from firsttoken import ChatCompletionStream, Client, chat_completion_request
+from firsttoken import ChatCompletionStream, Client
 from firsttoken.errors import ChatCompletionError
 from firsttoken.testing import ScriptedServer
+from tests.support.request import KEY
+from tests.support.request import REQUEST as REQUEST
 from tests.support.server import Server
 from tests.support.sync_adapter import BlockingAsyncClient
 
 MakeClient = Callable[..., Client]
 Handler = Callable[[httpx2.Request], httpx2.Response]
-
-REQUEST = chat_completion_request("test-model", "Why is the sky blue?")
-KEY = "sk-test-0123456789abcdef"
 
 
 @pytest.fixture(autouse=True)
