@@ -29,7 +29,7 @@ from firsttoken._models.tables import TRUNCATED_BY, finish_class
 from firsttoken._protocol import lenient
 from firsttoken._protocol.accumulator import has_total, with_total
 from firsttoken._protocol.completeness import has_content
-from firsttoken._protocol.item_count import ItemCount
+from firsttoken._protocol.item_count import excess_of
 from firsttoken._protocol.learned_fields import DecodeChunk, LearnedFields, build_decoder
 from firsttoken._protocol.server_error import KEEP_ALIVES, body_error, error_object, stream_error
 from firsttoken._protocol.sse import ServerSentEvent, SSEDecoder
@@ -287,13 +287,11 @@ def decode_models(data: bytes) -> list[str] | None:
 
 
 def _received(completion: ChatCompletion, data: bytes, expected_choices: int | None) -> ChatCompletion:
-    items = ItemCount()
-    for choice in completion.choices:
-        items.add_message(choice.message)
-    if items.excess:
-        raise ResponseFormatError(f"{items.excess}: {excerpt(data)}")
-    completion.raw = data
     choices = completion.choices
+    excess = excess_of([choice.message for choice in choices])
+    if excess:
+        raise ResponseFormatError(f"{excess}: {excerpt(data)}")
+    completion.raw = data
     if len(choices) > 1 and _unite_choices(choices, expects_one=expected_choices == 1):
         del choices[1:]
     if len(choices) == 1 and expected_choices == 1:

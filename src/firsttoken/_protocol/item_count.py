@@ -52,7 +52,7 @@ class ItemCount:
                 if parts := as_array(delta.extra[name]):
                     self._add_parts((index, name), parts)
         if self.calls > MAX_ITEMS or self.parts > MAX_ITEMS:
-            self._check_counts()
+            self.excess = self.excess or _excess(self.calls, self.parts)
 
     def _add_parts(self, place: tuple[int, str], parts: list[object]) -> None:
         last, piece = self._last_parts.get(place), _part(parts[0])
@@ -62,18 +62,20 @@ class ItemCount:
             piece = _part(parts[-1])
             self._last_parts[place] = None if piece is None else _OpenPart(piece)
 
-    def add_message(self, message: ChatCompletionMessage) -> None:
-        """Count what a complete message has."""
-        self.calls += len(message.tool_calls or ())
-        for parts in _lists_of_parts(message):
-            self.parts += len(parts)
-        if self.calls > MAX_ITEMS or self.parts > MAX_ITEMS:
-            self._check_counts()
 
-    def _check_counts(self) -> None:
-        for name, count in (("tool calls", self.calls), ("content parts", self.parts)):
-            if count > MAX_ITEMS:
-                self.excess = self.excess or f"too many {name} in an answer (more than {MAX_ITEMS})"
+def excess_of(messages: Iterable[ChatCompletionMessage]) -> str:
+    """Which bound the messages of a complete answer exceed; "" where they exceed none."""
+    calls = parts = 0
+    for message in messages:
+        calls += len(message.tool_calls or ())
+        for items in _lists_of_parts(message):
+            parts += len(items)
+    return _excess(calls, parts)
+
+
+def _excess(calls: int, parts: int) -> str:
+    name = "tool calls" if calls > MAX_ITEMS else "content parts" if parts > MAX_ITEMS else ""
+    return f"too many {name} in an answer (more than {MAX_ITEMS})" if name else ""
 
 
 def index_excess(index: int, low: int) -> str:

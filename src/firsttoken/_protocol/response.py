@@ -41,6 +41,8 @@ class ResponseReader:
         parser: the chunks, and the end of the response's answer.
         completion: the answer, once received, if it is not streamed.
         models: the answer, once received, if it is the list of models.
+        response: the head, once it is there.
+        is_success: whether the head is there and has a success status.
         has_pending_data: whether more was read than was processed: if no chunk is pending, call `process_pending`
             before any wait. A compressed body is not decoded earlier, so that a small one can't fill the memory.
     """
@@ -59,8 +61,10 @@ class ResponseReader:
         "_wall_clock",
         "completion",
         "has_pending_data",
+        "is_success",
         "models",
         "parser",
+        "response",
     )
 
     def __init__(
@@ -85,6 +89,8 @@ class ResponseReader:
         self.parser = self._stream or NoStream()
         self.completion: ChatCompletion | None = None
         self.models: list[str] = []
+        self.response: ResponseInfo | None = None
+        self.is_success = False
         self.has_pending_data = False
         self._expected_choices = expected_choices
         self._is_model_list = is_model_list
@@ -97,27 +103,17 @@ class ResponseReader:
         self._buffer = bytearray()  # the body, as long as it is not known to be events
         self._body_error: ChatCompletionError | None = None  # of the connection, until what it brought is processed
 
-    @property
-    def response(self) -> ResponseInfo | None:
-        """The head, once it is there."""
-        return self._http.info
-
     def replace_head(self, headers: Mapping[str, str]) -> ResponseInfo:
         """Set other headers than those that came; return the new head."""
-        self._http.info = ResponseInfo(
+        self.response = ResponseInfo(
             status=self._head.status, headers=Headers(headers), request_id=request_id_of(headers)
         )
-        return self._http.info
-
-    @property
-    def is_success(self) -> bool:
-        """Whether the head is there and has a success status."""
-        return 200 <= self._head.status <= 299
+        return self.response
 
     @property
     def is_error_response(self) -> bool:
         """Whether the head is there and has another status."""
-        return self._http.info is not None and not self.is_success
+        return self.response is not None and not self.is_success
 
     @property
     def body_ended(self) -> bool:
@@ -138,6 +134,9 @@ class ResponseReader:
         """Receive bytes of the connection; return the chunks in them."""
         http = self._http
         body = http.receive_data(data)
+        if self.response is None and http.info is not None:
+            self.response = http.info
+            self.is_success = 200 <= http.info.status <= 299
         chunks = self._receive_body(body) if body else []
         if http.has_pending_data or self.has_pending_data or http.failure is not None or http.body_ended:
             chunks += self._handle_body_end()
@@ -178,7 +177,7 @@ class ResponseReader:
 
     @property
     def _head(self) -> ResponseInfo:
-        return self._http.info or _NO_HEAD
+        return self.response or _NO_HEAD
 
     def _receive_body(self, body: bytes) -> list[ChatCompletionChunk]:
         if self._events is not None:
