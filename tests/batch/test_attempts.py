@@ -2,7 +2,7 @@
 
 import pytest
 
-from firsttoken.batch._attempts import (
+from firsttoken.batch._runner import (
     GIVE_UP_AFTER_S,
     MAX_FAULTS,
     MAX_FIRST_CONNECTS,

@@ -11,7 +11,7 @@ import pytest
 
 from firsttoken import AsyncClient, Client, Limiter, Timeout, chat_completion_request
 from firsttoken.batch import AdaptiveLimiter, InputError, Result, arun, run
-from firsttoken.batch._attempts import MAX_FAULTS
+from firsttoken.batch._runner import MAX_FAULTS
 from firsttoken.errors import (
     AuthenticationError,
     BadRequestError,

@@ -108,12 +108,12 @@ class CallWatcher:
 
     def attempt_failed(self, error: ChatCompletionError, retry_delay_s: float | None) -> None:
         """An attempt has failed."""
-        self._release(_failed(error))
+        self._release(result_of_failure(error))
         _call(self._observer.attempt_failed, error, retry_delay_s)
 
     def call_ended(self, outcome: Outcome, completion: ChatCompletion, error: ChatCompletionError | None) -> None:
         """The call has ended."""
-        self._release(_ended(outcome, completion, self._sent_after_s))
+        self._release(result_of_end(outcome, completion, self._sent_after_s))
         _call(self._observer.call_ended, outcome, completion, error)
 
     def _release(self, outcome: AttemptResult) -> None:
@@ -121,13 +121,14 @@ class CallWatcher:
             self.permit.release(outcome)
 
 
-def _failed(error: ChatCompletionError) -> AttemptResult:
+def result_of_failure(error: ChatCompletionError) -> AttemptResult:
+    """What a limiter is told of an attempt that has failed."""
     if isinstance(error, APIStatusError):
         return AttemptResult("failed", status=error.status, retry_after_s=error.retry_after_s)
     return AttemptResult("failed")
 
 
-def _ended(outcome: Outcome, completion: ChatCompletion, sent_after_s: float) -> AttemptResult:
+def result_of_end(outcome: Outcome, completion: ChatCompletion, sent_after_s: float) -> AttemptResult:
     """The result for a limiter: its times count from the sending of the request, without the wait for a permit."""
     usage, timing = completion.usage, completion.timing
     first_token_s = None if timing is None else timing.time_to_first_token_s
