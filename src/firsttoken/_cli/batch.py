@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from firsttoken import AsyncClient, Limiter
 from firsttoken._cli.status import EXPECTED_ERRORS, Status, status_of
 from firsttoken._cli.target import Target, resolve_target
-from firsttoken._cli.terminal import CommandError, log_stderr, message_of
+from firsttoken._cli.terminal import CommandError, LiveLine, is_terminal, log_stderr, message_of
 from firsttoken.batch import AdaptiveLimiter, InputError, Results, Summary
 from firsttoken.batch._job import Job, Plan, Selection
 from firsttoken.batch._results import Meter, Prices, dollars, progress_line, summary_lines
@@ -202,8 +202,8 @@ class _Display:
 
     def __init__(self) -> None:
         self._meter = Meter()
-        self._is_terminal = sys.stderr is not None and sys.stderr.isatty()  # pyright: ignore[reportUnnecessaryComparison]
-        self._shown = 0
+        self._line = LiveLine()
+        self._is_terminal = is_terminal(sys.stderr)
         self._written_at = time.monotonic()
 
     def show(self, results: Results) -> None:
@@ -214,21 +214,12 @@ class _Display:
         self._written_at = now
         line = f"firsttoken: {progress_line(results.summary, self._meter, results.in_flight)}"
         if self._is_terminal:
-            line = line[: shutil.get_terminal_size().columns - 1]
-            self._redraw(line)
+            self._line.show(line)
         else:
             log_stderr(line)
 
     def clear(self) -> None:
-        if self._shown:
-            self._redraw("")
-
-    def _redraw(self, line: str) -> None:
-        blanks = " " * (self._shown - len(line))
-        back = "" if line else "\r"
-        with contextlib.suppress(OSError):  # it has no reader any more
-            print(f"\r{line}{blanks}{back}", end="", file=sys.stderr, flush=True)
-        self._shown = len(line)
+        self._line.clear()
 
 
 def _plan_line(plan: Plan) -> str:

@@ -1,77 +1,57 @@
 """`firsttoken bench`: options to a configuration, a run to its table and its files."""
 
 import json
-import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from firsttoken._cli.status import Status
 from firsttoken._cli.target import resolve_target
-from firsttoken._cli.terminal import CommandError, log_stderr
+from firsttoken._cli.terminal import CommandError, LiveLine, log_stderr
 from firsttoken.bench.config import Config, Level, parse_levels, parse_slo
 from firsttoken.bench.prompts import Prompts
 from firsttoken.bench.report import header, row, write_html
 from firsttoken.bench.runner import Report, WorkerError, merge, run
 from firsttoken.errors import ConfigurationError
 
-__all__ = ["Options", "bench", "merge_files"]
+__all__ = ["bench", "merge_files"]
 
 
-class Options(NamedTuple):
-    """What the command line said."""
-
-    model: str | None
-    base_url: str | None
-    concurrency: str | None
-    rate: str | None
-    arrival: str
-    duration_s: float
-    requests: int | None
-    warmup: int | None
-    data: str
-    slo: str
-    workers: int
-    seed: int
-    salt: bool
-    output: str | None
-    html: str | None
-    start_at: float | None
-
-
-def bench(options: Options) -> int:
-    """Measure, with a row on stdout for each level, and write the files.
+def bench(
+    *,
+    model: str | None,
+    base_url: str | None,
+    concurrency: str | None,
+    rate: str | None,
+    slo: str,
+    output: str | None,
+    html: str | None,
+    **settings: Any,
+) -> int:
+    """Measure, with a row on stdout for each level, and write the files; `settings` are those of `Config`.
 
     Returns:
         0 where requests were completed, 5 where all failed, else the status of what was wrong.
     """
     try:
-        levels, slo = parse_levels(options.concurrency, options.rate), parse_slo(options.slo)
-        Prompts(options.data, seed=options.seed, salt=options.salt)
+        levels, limits = parse_levels(concurrency, rate), parse_slo(slo)
+        Prompts(settings["data"], seed=settings["seed"], salt=settings["salt"])
     except ConfigurationError as error:
         raise CommandError(str(error), Status.USAGE) from error
     try:
-        with resolve_target(options.base_url, options.model) as target:
+        with resolve_target(base_url, model) as target:
             config = Config(
                 model=target.model,
                 base_url=target.base_url,
                 levels=levels,
-                arrival=options.arrival,
-                duration_s=options.duration_s,
-                requests=options.requests,
-                warmup=options.warmup,
-                data=options.data,
-                slo=slo,
-                workers=options.workers,
-                seed=options.seed,
-                salt=options.salt,
+                slo=limits,
                 max_tokens_field=target.max_tokens_field,
-                start_at=options.start_at,
                 proxy=target.proxy,
+                **settings,
             )
             report = _run(config)
     except WorkerError as error:
         raise CommandError(str(error), Status.NO_OUTPUT) from error
-    status = _write(report, options.output, options.html)
+    status = _write(report, output, html)
     if status is Status.OK and report.get("interrupted"):
         return 130
     if status is Status.OK and not any(level["completed"] for level in report["levels"]):
@@ -102,34 +82,16 @@ def merge_files(files: tuple[str, ...], output: str | None, html: str | None) ->
 def _run(config: Config) -> Report:
     goodput = bool(config.slo)
     print(header(goodput=goodput), flush=True)
-    live = _Live(sys.stderr.isatty())
+    live = LiveLine()
+
+    def on_progress(level: Level, done: int, failed: int, running: int) -> None:
+        live.show(f"{level}: {done} done, {failed} failed, {running} running")
 
     def on_level(level: dict[str, Any]) -> None:
         live.clear()
         print(row(level, goodput=goodput), flush=True)
 
-    return run(config, on_progress=live.show, on_level=on_level)
-
-
-class _Live:
-    """The line of a running level, on a terminal."""
-
-    def __init__(self, is_terminal: bool) -> None:
-        self._is_terminal = is_terminal
-        self._width = 0
-
-    def show(self, level: Level, done: int, failed: int, running: int) -> None:
-        if self._is_terminal:
-            line = f"{level}: {done} done, {failed} failed, {running} running"
-            sys.stderr.write(f"\r{line:<{self._width}}")
-            sys.stderr.flush()
-            self._width = len(line)
-
-    def clear(self) -> None:
-        if self._width:
-            sys.stderr.write(f"\r{'':<{self._width}}\r")
-            sys.stderr.flush()
-            self._width = 0
+    return run(config, on_progress=on_progress, on_level=on_level)
 
 
 def _write(report: Report, output: str | None, html: str | None) -> Status:

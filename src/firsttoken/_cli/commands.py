@@ -322,11 +322,10 @@ def bench(context: click.Context, /, **options: Any) -> int:
     """
     if context.invoked_subcommand is not None:
         return 0
-    from firsttoken._cli.bench import Options
     from firsttoken._cli.bench import bench as measure
 
     options["salt"] = not options.pop("no_salt")
-    return measure(Options(**options))
+    return measure(**options)
 
 
 @bench.command("merge")

@@ -19,6 +19,7 @@ __all__ = [
     "ERASE_ROW",
     "Answer",
     "CommandError",
+    "LiveLine",
     "OutputError",
     "harmless",
     "is_terminal",
@@ -136,7 +137,7 @@ def log_stderr(text: str, indent: int = 0) -> None:
 
 def _wrapped(text: str, indent: int) -> str:
     """Lines that are longer than the terminal is wide, wrapped between words."""
-    width = os.get_terminal_size(sys.stderr.fileno()).columns if is_terminal(sys.stderr) else 0
+    width = _stderr_width()
     if not width or max(map(len, text.split("\n"))) <= width:
         return text
     import textwrap
@@ -147,30 +148,53 @@ def _wrapped(text: str, indent: int) -> str:
     return "\n".join(wrapper.fill(line) for line in text.split("\n"))
 
 
+def _stderr_width() -> int:
+    """The columns of the terminal; 0 where that is not known, or there is none."""
+    return os.get_terminal_size(sys.stderr.fileno()).columns if is_terminal(sys.stderr) else 0
+
+
+class LiveLine:
+    """A line on a terminal's stderr that is written anew in its place, cut to one row; nothing on other streams."""
+
+    def __init__(self) -> None:
+        self._width = 0
+
+    def show(self, text: str) -> None:
+        """Write a text, in place of the one that is shown."""
+        if is_terminal(sys.stderr):
+            if width := _stderr_width():
+                text = text[: width - 1 - _ECHO_OF_CTRL_C]
+            back = "\r" if self._width else ""
+            _write_stderr(f"{back}{text:<{self._width}}")
+            self._width = max(self._width, len(text))
+
+    def clear(self) -> None:
+        """Erase it."""
+        if self._width:
+            # Blanks, not an escape sequence: every terminal knows them.
+            _write_stderr("\r" + " " * (self._width + _ECHO_OF_CTRL_C) + "\r")
+            self._width = 0
+
+
 @contextmanager
 def status_line(text: str) -> Generator[None]:
     """Show a line on a terminal's stderr while the block runs, then erase it; `update_status_line` changes it."""
-    if not is_terminal(sys.stderr):
-        yield
-        return
-    _shown.append(text)
-    _write_stderr(f"{text} ")
+    line = LiveLine()
+    line.show(f"{text} ")
+    _shown.append(line)
     try:
         yield
     finally:
-        # Blanks, not an escape sequence: every terminal knows them.
-        _write_stderr("\r" + " " * (len(_shown.pop()) + 1 + _ECHO_OF_CTRL_C) + "\r")
+        _shown.pop().clear()
 
 
 def update_status_line(text: str) -> None:
     """Write another text in place of the status line, if one is shown."""
     if _shown:
-        blanks = " " * (len(_shown[-1]) - len(text))
-        _shown[-1] = text
-        _write_stderr(f"\r{text} {blanks}")
+        _shown[-1].show(f"{text} ")
 
 
-_shown: list[str] = []  # the texts of the status lines under way
+_shown: list[LiveLine] = []  # the status lines under way
 
 
 def read_stdin() -> str:

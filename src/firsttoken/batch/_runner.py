@@ -1,4 +1,4 @@
-"""Sends rows, as many at once as a limiter lets, and tries again what may pass; results come in the order of completion."""
+"""Sends rows, as many at once as a limiter lets, and again where that may help; gives results as they end."""
 
 import asyncio
 import copy
