@@ -217,11 +217,7 @@ class CallMachine(CallProgress[Settings]):
     def connection_lost(self, error: Exception, now: float, *, is_untaken: bool | None = None) -> None:
         """There is no connection, or it broke.
 
-        Args:
-            error: an `OSError`, or another that `ssl` or `socket` raises; or the error that a proxy's refusal or the
-                exception of a caller's own client was mapped to.
-            now: the time.
-            is_untaken: whether the peer's system has acknowledged no byte of the request; None if that is unknown.
+        The error is one that `ssl` or `socket` raises, or what a proxy's refusal or a caller's client maps to.
         """
         self._is_usable = False
         if self.state is State.DRAINING:
@@ -231,7 +227,7 @@ class CallMachine(CallProgress[Settings]):
             self._receive_chunks([], now)
         elif self.state is State.CONNECTING:
             self._fail_attempt(connection_error(error, "no connection to", self.settings.route_address))
-        elif self.state is State.SENDING:  # it may have answered before it stopped reading; if not, reading fails too
+        elif self.state is State.SENDING:  # it may have answered before; if not, reading fails too
             self.sent(now, is_complete=False)
         elif self.state is State.RECEIVING and self._awaiting_first_byte:
             self._lose_before_response(error, is_untaken, now)
@@ -268,12 +264,7 @@ class CallMachine(CallProgress[Settings]):
             self._wake_at = min(self._wake_at + away_s, now + self._silence_s())
 
     def close(self, now: float, *, keep_pending: bool = False) -> None:
-        """End the call; an answer that was not fully yielded is stopped.
-
-        Args:
-            now: the time.
-            keep_pending: whether the chunks that are pending may still be yielded.
-        """
+        """End the call; an answer that was not fully yielded is stopped. Pending chunks are dropped unless kept."""
         was_complete = self.is_fully_yielded
         if not keep_pending:
             self._reader.parser.drop_pending()
