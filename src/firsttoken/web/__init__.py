@@ -14,18 +14,16 @@ and no `[DONE]`, `ui_message_stream` an `error` and no `finish`. What the browse
 `public_error_text`, or a function of your own; the error itself goes to the logger "firsttoken.web".
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
 from typing import TYPE_CHECKING, overload
 
-from firsttoken.web._asgi import RelayResponse, relay_response
-from firsttoken.web._asgi import completion_response as _completion_response
+from firsttoken.web._asgi import RelayResponse, completion_response, relay_response
 from firsttoken.web._encoder import ErrorText, SSEEncoder, encode_event, public_error_text
 from firsttoken.web._relay import async_relay, relay, relay_any
 from firsttoken.web._ui_message import UIMessageEncoder
 
 if TYPE_CHECKING:
     from firsttoken import AsyncChatCompletionStream, ChatCompletionStream
-    from firsttoken.types import ChatCompletion
 
 __all__ = [
     "SSE_HEADERS",
@@ -205,32 +203,10 @@ def ui_message_response(
     return relay_response(parts, {**UI_MESSAGE_STREAM_HEADERS, **(headers or {})})
 
 
-def completion_response(
-    source: "Awaitable[ChatCompletion] | ChatCompletionStream | AsyncChatCompletionStream",
-    *,
-    error_text: ErrorText = public_error_text,
-    headers: Mapping[str, str] | None = None,
-) -> RelayResponse:
-    """Make an ASGI application that answers with the complete answer, as JSON, unless the client leaves before.
-
-    The blocking call for browsers: when the client leaves, its request to the model is dropped.
-
-    A failure is answered with `{"error": {…}}` and status 429 (with `retry-after`, where the server sent one), 504 for
-    a deadline, else 502.
-
-    Args:
-        source: `async_client.chat_completion(…)`, not awaited; or a stream, which is the way to a blocking call of
-            `Client` that can be stopped.
-        error_text: gives the message that the client is shown for an error.
-        headers: further headers of the response.
-    """
-    return _completion_response(source, error_text, headers or {})
-
-
 def _check(keepalive_s: float | None) -> None:
     if keepalive_s is not None and not keepalive_s > 0:
         raise ValueError(f"keepalive_s must be positive or None: {keepalive_s!r}")
 
 
-for _public in (RelayResponse, public_error_text):
+for _public in (RelayResponse, completion_response, public_error_text):
     _public.__module__ = __name__  # so that reprs, tracebacks and pickles show the public module

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from firsttoken.errors import APITimeoutError, ChatCompletionError, ConfigurationError, RateLimitError
-from firsttoken.web._encoder import ErrorText, StreamError, encode_json, error_object, log_failure
+from firsttoken.web._encoder import ErrorText, StreamError, encode_json, error_object, log_failure, public_error_text
 
 if TYPE_CHECKING:
     from firsttoken import AsyncChatCompletionStream, ChatCompletionStream
@@ -65,10 +65,23 @@ def relay_response(parts: AsyncGenerator[bytes], headers: Mapping[str, str]) -> 
 
 def completion_response(
     source: "Awaitable[ChatCompletion] | ChatCompletionStream | AsyncChatCompletionStream",
-    error_text: ErrorText,
-    headers: Mapping[str, str],
+    *,
+    error_text: ErrorText = public_error_text,
+    headers: Mapping[str, str] | None = None,
 ) -> RelayResponse:
-    """Make one that sends a complete answer."""
+    """Make an ASGI application that answers with the complete answer, as JSON, unless the client leaves before.
+
+    The blocking call for browsers: when the client leaves, its request to the model is dropped.
+
+    A failure is answered with `{"error": {…}}` and status 429 (with `retry-after`, where the server sent one), 504 for
+    a deadline, else 502.
+
+    Args:
+        source: `async_client.chat_completion(…)`, not awaited; or a stream, which is the way to a blocking call of
+            `Client` that can be stopped.
+        error_text: gives the message that the client is shown for an error.
+        headers: further headers of the response.
+    """
 
     async def respond(response: RelayResponse, send: Send) -> None:
         try:
@@ -82,7 +95,7 @@ def completion_response(
         await _start(response, send)
         await _try_send(send, {"type": "http.response.body", "body": body, "more_body": False})
 
-    return _class_for_frameworks()(respond, {"content-type": "application/json", **headers})
+    return _class_for_frameworks()(respond, {"content-type": "application/json", **(headers or {})})
 
 
 async def _completion(
