@@ -21,8 +21,10 @@ from typing import IO, Any, Final, NoReturn, cast
 
 from firsttoken.local import LocalServerError
 
-__all__ = ["ServerProcess"]
-
+PARENT_PIPE: Final = 0
+_REPORT: Final = 1
+_LOG: Final = 2
+_ERRORS_ONLY: Final = 1
 _LOG_TAIL_BYTES: Final = 4096
 _WINDOWS_WAIT_S: Final = 0.25
 
@@ -176,14 +178,6 @@ def _detach_all() -> None:
 
 if sys.platform != "win32":  # pragma: no branch
     os.register_at_fork(after_in_child=_detach_all)
-
-
-__all__ = ["serve"]
-
-PARENT_PIPE: Final = 0
-_REPORT: Final = 1
-_LOG: Final = 2
-_ERRORS_ONLY: Final = 1
 
 
 def serve(

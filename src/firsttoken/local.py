@@ -142,10 +142,7 @@ class LocalServer:
         return self
 
     def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: "TracebackType | None",
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: "TracebackType | None"
     ) -> None:
         self.close()
 

@@ -4,13 +4,7 @@ from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from typing import NamedTuple
 
-from firsttoken import (
-    ChatCompletion,
-    ChatCompletionRequest,
-    ChatCompletionStream,
-    Client,
-    system_message,
-)
+from firsttoken import ChatCompletion, ChatCompletionRequest, ChatCompletionStream, Client, system_message
 from firsttoken._cli.attachments import attachment_part, message_with
 from firsttoken._cli.status import EXPECTED_ERRORS, Status, status_of_reason
 from firsttoken._cli.target import Connection, Target
@@ -18,8 +12,6 @@ from firsttoken._cli.terminal import Answer, CommandError, log_stderr, report, s
 from firsttoken._json import encode_json
 from firsttoken.errors import APIStatusError, ChatCompletionError
 from firsttoken.types import Message, Timing
-
-__all__ = ["EventLines", "Question", "ask", "print_notes", "stats_line", "write_answer"]
 
 
 class Question(NamedTuple):

@@ -10,8 +10,6 @@ from firsttoken.errors import ConfigurationError
 if TYPE_CHECKING:
     from firsttoken.types import UserMessage
 
-__all__ = ["attachment_part", "message_with"]
-
 _IMAGES = frozenset({".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp"})
 _AUDIO = frozenset({".wav", ".mp3", ".flac", ".ogg"})
 _URLS = ("http://", "https://", "data:image/")

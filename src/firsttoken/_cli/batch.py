@@ -21,8 +21,6 @@ from firsttoken.batch._results import Meter, Prices, dollars, progress_line, sum
 from firsttoken.batch._rows import RowReader
 from firsttoken.errors import ChatCompletionError
 
-__all__ = ["BatchOptions", "batch"]
-
 _LINE_EVERY_S: Final = 10.0
 """Between two lines of progress where stderr is not a terminal."""
 
@@ -152,11 +150,7 @@ class _Batch:
             limiter = Limiter(options.concurrency, options.rpm, options.tpm)
         async with AsyncClient(base_url=self._target.base_url, proxy=self._target.proxy) as client:
             return await self._job.run(
-                client,
-                limiter,
-                prices=self._prices,
-                on_start=self._on_start,
-                on_tick=self._display.show,
+                client, limiter, prices=self._prices, on_start=self._on_start, on_tick=self._display.show
             )
 
     def _on_start(self, results: Results) -> None:

@@ -13,8 +13,6 @@ from firsttoken.bench.report import header, row, write_html
 from firsttoken.bench.runner import Report, WorkerError, merge, run
 from firsttoken.errors import ConfigurationError
 
-__all__ = ["bench", "merge_files"]
-
 
 def bench(
     *,

@@ -25,8 +25,6 @@ from firsttoken._cli.options import (
 )
 from firsttoken._cli.status import HELP, Status
 
-__all__ = ["command"]
-
 _CHAT_HELP = """\
 Talk with a model.
 

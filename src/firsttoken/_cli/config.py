@@ -9,8 +9,6 @@ from firsttoken._cli.status import Status
 from firsttoken._cli.target import Connection, default_model, takes_environments_key
 from firsttoken._cli.terminal import Answer, status_line
 
-__all__ = ["check", "models"]
-
 _FILE = "config.toml"
 _LOCAL = "the local model"
 

@@ -8,24 +8,6 @@ import click
 if TYPE_CHECKING:
     from firsttoken._cli.target import Connection
 
-__all__ = [
-    "attach_option",
-    "base_url_option",
-    "check_concurrency",
-    "check_recorded_file",
-    "check_shard",
-    "check_speed",
-    "check_template",
-    "connection_options",
-    "max_tokens_option",
-    "port_type",
-    "require_text",
-    "server_options",
-    "stats_option",
-    "system_option",
-    "take_connection",
-]
-
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
 

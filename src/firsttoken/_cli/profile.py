@@ -22,8 +22,6 @@ from typing import Final, NamedTuple
 from firsttoken._json import as_array, as_object
 from firsttoken.errors import ConfigurationError
 
-__all__ = ["Config", "Problem", "Profile", "config_path", "load_config", "load_profile", "read_key"]
-
 _SETTINGS: Final = ("base_url", "api_key_env", "api_key_command", "model", "headers", "params")
 _TEXTS: Final = ("base_url", "api_key_env", "model")
 _KEY_HEADERS: Final = frozenset({"authorization", "api-key", "x-api-key"})

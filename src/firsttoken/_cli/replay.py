@@ -10,8 +10,6 @@ from firsttoken._json import as_object
 from firsttoken.testing import RecordedExchange, Recording, RecordingError, ScriptedServer
 from firsttoken.testing import replay as make_script
 
-__all__ = ["load_recording", "replay"]
-
 _SHORTEST_SILENCE_S = 1.0
 """How long to wait at least for what does not come, where a recording ends with a client that waited or left."""
 

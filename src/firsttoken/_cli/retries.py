@@ -6,8 +6,6 @@ from firsttoken._client.observers import reason_of
 from firsttoken._models.observer import Attempt, CallInfo, CallObserver, Observer
 from firsttoken.errors import ChatCompletionError
 
-__all__ = ["RetryNotes"]
-
 
 class RetryNotes(Observer):
     """An observer of a client.

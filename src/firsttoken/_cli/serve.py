@@ -8,8 +8,6 @@ from firsttoken._cli.status import Status
 from firsttoken._cli.terminal import Answer, CommandError, log_stderr, status_line
 from firsttoken.local import LocalServer
 
-__all__ = ["serve_model", "serve_recording"]
-
 
 def serve_model(model_path: str | None, host: str, port: int) -> Status:
     """Serve until Ctrl-C or SIGTERM, the normal ends: status 0. Only its base URL goes to stdout.

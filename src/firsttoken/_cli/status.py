@@ -6,8 +6,6 @@ from firsttoken._models.tables import finish_class
 from firsttoken.errors import APIStatusError, ChatCompletionError, ConfigurationError
 from firsttoken.local import LocalServerError
 
-__all__ = ["EXPECTED_ERRORS", "HELP", "Status", "status_of", "status_of_reason"]
-
 EXPECTED_ERRORS = (ChatCompletionError, ConfigurationError, LocalServerError)
 """What `status_of` knows. Anything else is a mistake of ours, and shows its traceback."""
 

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from firsttoken._cli.profile import Profile
     from firsttoken.types import Message
 
-__all__ = ["Connection", "Target", "default_model", "resolve_target", "takes_environments_key"]
-
 _OPENAI_MODEL: Final = "gpt-5-mini"
 _ANY_MODEL: Final = "default"  # servers of one model take any name
 _LOCAL_CONTEXT_TOKENS: Final = 8192

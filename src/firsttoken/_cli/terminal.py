@@ -15,22 +15,6 @@ import click
 
 from firsttoken._cli.status import EXPECTED_ERRORS, Status, status_of
 
-__all__ = [
-    "ERASE_ROW",
-    "Answer",
-    "CommandError",
-    "LiveLine",
-    "OutputError",
-    "harmless",
-    "is_terminal",
-    "log_stderr",
-    "message_of",
-    "read_stdin",
-    "report",
-    "status_line",
-    "update_status_line",
-]
-
 _SILENT_WAIT_S: Final = 1.0
 _ECHO_OF_CTRL_C: Final = len("^C")
 

@@ -7,8 +7,6 @@ from firsttoken.errors import ConfigurationError
 METRICS = ("ttft", "tpot", "ntpot", "e2e", "inter_chunk")
 """What an objective of `--slo` may bound."""
 
-Arrival = str
-
 
 class Level(msgspec.Struct, frozen=True, kw_only=True):
     """One load: so many requests at once, or so many a second.
@@ -50,7 +48,7 @@ class Config(msgspec.Struct, kw_only=True):
     model: str
     base_url: str | None = None
     levels: list[Level] = []
-    arrival: Arrival = "poisson"
+    arrival: str = "poisson"
     duration_s: float = 30.0
     requests: int | None = None
     warmup: int | None = None

@@ -32,10 +32,7 @@ class WorkerError(Exception):
 
 
 def run(
-    config: Config,
-    *,
-    on_progress: Progress | None = None,
-    on_level: Callable[[dict[str, object]], None] | None = None,
+    config: Config, *, on_progress: Progress | None = None, on_level: Callable[[dict[str, object]], None] | None = None
 ) -> Report:
     """Measure every level of a configuration.
 

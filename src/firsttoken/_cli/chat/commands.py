@@ -14,8 +14,6 @@ from firsttoken.errors import ConfigurationError
 if TYPE_CHECKING:
     from firsttoken._cli.chat.session import Chat
 
-__all__ = ["COMMANDS", "is_command", "run_command"]
-
 _LOOKS_LIKE_ONE: Final = re.compile(r"/[a-z?]+(\s|$)")
 _KEYS: Final = (
     ("Enter", "send"),

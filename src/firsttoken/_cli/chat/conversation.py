@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from firsttoken.types import ChatCompletion, Message, UserMessage
 
 
-__all__ = ["Conversation", "Entry", "Transcript", "data_folder", "latest_transcript", "read_transcript"]
-
 _SYSTEM = ("system", "developer")
 OURS: Final = "firsttoken"
 """The field of a line that is not the message's."""

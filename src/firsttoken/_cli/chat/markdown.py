@@ -14,16 +14,14 @@ from typing import Final, Literal, NamedTuple
 from pygments.token import Comment, String
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markdown import Heading, Markdown, TableElement
-from rich.segment import Segment, Segments
+from rich.segment import Segment
 from rich.style import Style
 from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 from rich.theme import Theme
 
-from firsttoken._cli.chat.paragraph import PARSER, Paragraph
-
-__all__ = ["MarkdownWriter"]
+from firsttoken._cli.chat.paragraph import PARSER, Paragraph, styled
 
 _Kind = Literal["heading", "fence", "rule", "item", "quote", "table", "code", "text"]
 
@@ -163,7 +161,7 @@ class MarkdownWriter:
             paragraph.end()
             style = self._console.get_style("markdown.h1" if match[1][0] == "=" else "markdown.h2") + _NOT_UNDERLINED
             sign = "═" if match[1][0] == "=" else "─"
-            self._write(" " * self._column + self._styled([Segment(sign * paragraph.cells, style)]) + "\n")
+            self._write(" " * self._column + styled(self._console, [Segment(sign * paragraph.cells, style)]) + "\n")
             self._paragraph, self._last, self._kind = None, "heading", None
             return True
         if not self._is_head(line):
@@ -218,7 +216,7 @@ class MarkdownWriter:
         sign = " • " if is_bullet else f"{match[1]:>3} "
         column = self._column
         style = self._console.get_style("markdown.item.bullet" if is_bullet else "markdown.item.number", default="none")
-        self._write(" " * column + self._styled([Segment(sign, style)]))
+        self._write(" " * column + styled(self._console, [Segment(sign, style)]))
         self._items.append(_Item(indent, indent + match.end(), column + len(sign), is_bullet))
         self._last, self._kind = "item", None
         rest = line[match.end() :].lstrip()
@@ -287,12 +285,7 @@ class MarkdownWriter:
         while rows and not rows[-1]:
             del rows[-1]
         for row in rows:
-            self._write(" " * column + self._styled(row) + "\n" if row else "\n")
-
-    def _styled(self, row: list[Segment]) -> str:
-        with self._console.capture() as captured:
-            self._console.print(Segments(row), end="", soft_wrap=True)
-        return captured.get()
+            self._write(" " * column + styled(self._console, row) + "\n" if row else "\n")
 
     @property
     def _column(self) -> int:

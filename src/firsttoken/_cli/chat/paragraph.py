@@ -12,8 +12,6 @@ from rich.markdown import Markdown
 from rich.segment import Segment, Segments
 from rich.style import Style
 
-__all__ = ["PARSER", "Paragraph"]
-
 # Without html, or rich would leave out what looks like a tag.
 PARSER: Final = MarkdownIt("commonmark", {"html": False}).enable("strikethrough").enable("table")
 
@@ -150,14 +148,17 @@ class Paragraph:
             cells = cell_len("".join(text for text, _ in unit).rpartition("\n")[2]) - self._indent
         self._column += cells
         self.cells = max(self.cells, self._column)
-        self._write(self._styled(unit))
+        if any(style is not None for _, style in unit):
+            self._write(styled(self._console, [Segment(text, style) for text, style in unit]))
+        else:
+            self._write("".join(text for text, _ in unit))
 
-    def _styled(self, unit: list[_Part]) -> str:
-        if all(style is None for _, style in unit):
-            return "".join(text for text, _ in unit)
-        with self._console.capture() as captured:
-            self._console.print(Segments([Segment(text, style) for text, style in unit]), end="", soft_wrap=True)
-        return captured.get()
+
+def styled(console: Console, segments: list[Segment]) -> str:
+    """Segments as a terminal shows them, in their styles."""
+    with console.capture() as captured:
+        console.print(Segments(segments), end="", soft_wrap=True)
+    return captured.get()
 
 
 def _last_cut(text: str, end: int) -> int:

@@ -15,8 +15,6 @@ from prompt_toolkit.shortcuts import CompleteStyle
 
 from firsttoken.errors import ConfigurationError
 
-__all__ = ["Prompt"]
-
 _QUOTES: Final = '"""'
 _PLACEHOLDER: Final = HTML("<ansibrightblack>Send a message (/help for help)</ansibrightblack>")
 _NOTHING: Final = HTML("")

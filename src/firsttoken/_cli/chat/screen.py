@@ -10,8 +10,6 @@ from firsttoken._cli.terminal import ERASE_ROW, Answer, harmless, is_terminal
 if TYPE_CHECKING:
     from firsttoken._cli.chat.markdown import MarkdownWriter
 
-__all__ = ["Screen", "terminal_width"]
-
 _REDRAW_S: Final = 0.1
 _SHOWN_CHARACTERS: Final = 1000
 _ROW_CELLS: Final = 39

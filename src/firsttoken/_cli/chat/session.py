@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from firsttoken._cli.ask import EventLines
     from firsttoken._cli.chat.prompt import Prompt
 
-__all__ = ["Chat", "ChatOptions", "Tokens", "chat"]
-
 
 class ChatOptions(NamedTuple):
     """What the command line says."""

@@ -102,7 +102,7 @@ class Recorder(Observer):
             try:
                 self._file = create_private(path)
             except OSError as error:
-                raise self._failure_of(error) from error
+                raise write_error(self._path, error) from error
             self._write(FIRST_LINE)
 
     @contextmanager
@@ -177,11 +177,8 @@ class Recorder(Observer):
 
     def _fail(self, error: OSError) -> None:
         if self.failure is None:
-            self.failure = self._failure_of(error)
+            self.failure = write_error(self._path, error)
             self.failure.__cause__ = error
-
-    def _failure_of(self, error: OSError) -> RecordingError:
-        return write_error(self._path, error)
 
 
 class _CallRecorder(CallObserver):
