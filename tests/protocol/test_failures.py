@@ -1,8 +1,8 @@
-"""firsttoken._protocol.server_error: a failure that is kept holds no frames."""
+"""firsttoken._protocol.retry: a failure that is kept holds no frames."""
 
 import pytest
 
-from firsttoken._protocol.server_error import without_traceback
+from firsttoken._protocol.retry import without_traceback
 
 
 def resolve_host() -> None:

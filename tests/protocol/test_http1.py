@@ -9,7 +9,8 @@ import pytest
 
 from firsttoken._protocol import http1
 from firsttoken._protocol.content_coding import MAX_PIECE_BYTES
-from firsttoken._protocol.http1 import MAX_OVERHEAD_BYTES, ResponseParser, may_begin_response
+from firsttoken._protocol.http1 import MAX_OVERHEAD_BYTES, ResponseParser
+from firsttoken._protocol.retry import may_begin_response
 from firsttoken.errors import ChatCompletionError, ResponseFormatError, StreamTruncatedError
 from tests.support.core import cut_every, every_split
 from tests.support.interrupts import raising_at

@@ -10,8 +10,8 @@ from firsttoken import Timeout
 from firsttoken._protocol.call import CallMachine
 from firsttoken._protocol.call_states import Action
 from firsttoken._protocol.completeness import COMPLETE
-from firsttoken._protocol.response import ResponseReader
-from firsttoken._protocol.stream import NoStream, StreamParser
+from firsttoken._protocol.response import NoStream, ResponseReader
+from firsttoken._protocol.stream import StreamParser
 from firsttoken._schema.parsing import ResponseType
 from firsttoken.errors import ChatCompletionError
 from firsttoken.types import ChatCompletion, ChatCompletionChunk

@@ -17,7 +17,7 @@ from firsttoken._models.request import ChatCompletionRequest, Timeout
 from firsttoken._protocol.proxy import Proxy, proxy_for
 from firsttoken._protocol.redaction import holds_secret, public_query
 from firsttoken._protocol.request import Method, check_header_value, check_headers, encode_body
-from firsttoken._protocol.server_error import without_traceback
+from firsttoken._protocol.retry import without_traceback
 from firsttoken._protocol.url import Endpoint, Origin, chat_completions_endpoint, models_endpoint
 from firsttoken._schema.parsing import response_type
 from firsttoken._version import __version__

@@ -9,10 +9,9 @@ from firsttoken._models.completion import ChatCompletion
 from firsttoken._protocol.call_states import CallListener, Outcome, Settings
 from firsttoken._protocol.completeness import COMPLETE, has_token, is_progress, prompt_tokens_processed
 from firsttoken._protocol.deadlines import SILENCE_S, Deadlines
-from firsttoken._protocol.limits import OVERLOAD_STATUSES
 from firsttoken._protocol.redaction import masked_headers, redact
 from firsttoken._protocol.response import ResponseReader
-from firsttoken._protocol.retry import retry_delay_s
+from firsttoken._protocol.retry import OVERLOAD_STATUSES, retry_delay_s
 from firsttoken.errors import APIConnectionError, APIStatusError, ChatCompletionError, ConfigurationError, NotFoundError
 
 

@@ -16,7 +16,7 @@ import httptools
 from firsttoken._json import excerpt
 from firsttoken._models.base import Headers, ResponseInfo
 from firsttoken._protocol.content_coding import ContentDecoder
-from firsttoken._protocol.server_error import without_traceback
+from firsttoken._protocol.retry import may_begin_response, without_traceback
 from firsttoken.errors import ChatCompletionError, ResponseFormatError, StreamTruncatedError
 
 MAX_OVERHEAD_BYTES = 128 * 1024
@@ -27,12 +27,6 @@ _REQUEST_ID_NAMES = ("x-request-id", "request-id", "apim-request-id", "x-ms-requ
 
 _VERSIONS = ("1.0", "1.1")
 _EXPECTED = "expected HTTP/1.0 or HTTP/1.1"
-
-
-def may_begin_response(data: bytes) -> bool:
-    """Whether the first bytes of a read can begin a response; else they are left over from the one before."""
-    begin = data.lstrip(b"\r\n")[:5]
-    return b"HTTP/".startswith(begin)
 
 
 def request_id_of(headers: Mapping[str, str]) -> str | None:

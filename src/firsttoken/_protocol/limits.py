@@ -3,15 +3,14 @@
 import math
 from typing import Final, Literal, NamedTuple
 
+from firsttoken._protocol.retry import OVERLOAD_STATUSES
+
 MAX_PAUSE_S: Final = 60.0
 """Longer waits requested by a server are capped at this, since no retry waits longer; the next refusal pauses anew."""
 
 BURST_S: Final = 0.1
 """How much of a minute's budget may be used at once. Servers enforce 1,200 a minute as 20 a second, so that a larger
 burst would only be refused."""
-
-OVERLOAD_STATUSES: Final = frozenset({429, 503, 529})
-"""The statuses of overloaded servers; 529 is Anthropic's."""
 
 _MEAN_OF: Final = 32
 """Over about how many calls the use of tokens is averaged."""

@@ -5,15 +5,14 @@ The environment's rules: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`
 Sources: the conventions that curl documents for these variables; RFC 9110, sections 9.3.6 (CONNECT) and 11.7.1.
 """
 
-from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from typing import NamedTuple
-from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
+from typing import TYPE_CHECKING, NamedTuple
 
-from firsttoken._protocol.http1 import ResponseParser
-from firsttoken._protocol.server_error import proxy_refusal
 from firsttoken._protocol.url import Origin, ascii_host
 from firsttoken.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from urllib.parse import SplitResult
 
 
 class Proxy(NamedTuple):
@@ -25,6 +24,8 @@ class Proxy(NamedTuple):
     @property
     def secrets(self) -> tuple[str, ...]:
         """Texts that no error may contain: the credentials as they are sent, and the user and the password in them."""
+        from base64 import b64decode  # here, as all that few programs need: without a proxy nothing is parsed
+
         sent = self.authorization.removeprefix("Basic ")
         user, _, password = b64decode(sent).decode("utf-8", "surrogateescape").partition(":")
         return sent, user, password
@@ -66,6 +67,8 @@ def proxy_url_for(origin: Origin, given: str | None, environment: Mapping[str, s
 
 
 def _parse(url: str, what: str) -> Proxy:
+    from urllib.parse import urlsplit
+
     if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError(f"{what} must be a str, not {type(url).__name__}", hint="as in http://127.0.0.1:3128")
     try:
@@ -84,7 +87,10 @@ def _parse(url: str, what: str) -> Proxy:
     return Proxy(Origin("http", ascii_host(parts.hostname, what), port), _authorization(parts, what))
 
 
-def _authorization(parts: SplitResult, what: str) -> str:
+def _authorization(parts: "SplitResult", what: str) -> str:
+    from base64 import b64encode
+    from urllib.parse import unquote_to_bytes
+
     if parts.username is None:
         return ""
     try:
@@ -155,6 +161,8 @@ class Tunnel:
     """
 
     def __init__(self, origin: Origin, proxy: Proxy) -> None:
+        from firsttoken._protocol.http1 import ResponseParser
+
         self.request = connect_head(origin, proxy)
         self.is_open = False
         self._proxy = proxy
@@ -179,5 +187,7 @@ class Tunnel:
         if failure is not None:
             raise failure
         if info is not None and not 200 <= info.status <= 299:
+            from firsttoken._protocol.server_error import proxy_refusal
+
             raise proxy_refusal(info.status, self._proxy.origin.address)
         self.is_open = True

@@ -1,29 +1,75 @@
 """ResponseReader: one response, from the bytes of its connection to chunks or a completion, and their end.
 
 The body is a stream of events, one JSON object, or the body of an error response; its first bytes tell which.
+
+What reads a response is made when its first bytes have come. It is imported here by functions alone: `call` has it
+loaded once the request is sent, while the server works, so that a new process sends its first request sooner.
 """
 
-import re
+from collections import deque
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final
 
 from firsttoken._json import excerpt
 from firsttoken._models.base import Headers, ResponseInfo
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
-from firsttoken._protocol.completeness import COMPLETE
-from firsttoken._protocol.decode import decode_completion, decode_models, decode_streamed_body
-from firsttoken._protocol.http1 import ResponseParser, request_id_of
-from firsttoken._protocol.server_error import status_error
-from firsttoken._protocol.sse import MAX_EVENT_BYTES
-from firsttoken._protocol.stream import NoStream, StreamParser
-from firsttoken._protocol.text_filters import ReasoningTags, split_completion
+from firsttoken._protocol.completeness import COMPLETE, End
+from firsttoken._protocol.retry import without_traceback
 from firsttoken.errors import ChatCompletionError, ResponseFormatError, StreamTruncatedError
 
+if TYPE_CHECKING:
+    from firsttoken._protocol.http1 import ResponseParser
+    from firsttoken._protocol.stream import StreamParser
+
 MAX_ERROR_BODY_BYTES = 1024 * 1024
-MAX_BODY_BYTES = MAX_EVENT_BYTES
+MAX_BODY_BYTES = 32 * 1024 * 1024
 """The largest body that is one JSON object, in bytes: the same limit as for one event."""
 
 _NO_HEAD = ResponseInfo(status=0, headers=Headers())
+
+
+class _NotStarted:
+    """Takes the place of a `ResponseParser` before the first bytes."""
+
+    body_ended: Final = False
+    failure: Final = None
+    has_pending_data: Final = False
+    reusable: Final = False
+
+    def release(self) -> None:
+        """Do nothing."""
+
+
+class NoStream:
+    """Takes the place of a `StreamParser` before the first bytes, and if the answer is not streamed.
+
+    Attributes:
+        pending: the chunks of the stream, once there is one.
+        end: of the answer, as soon as it is known.
+    """
+
+    __slots__ = ("end", "pending")
+
+    chunks_yielded: Final = 0
+    may_end_in_silence: Final = False
+
+    def __init__(self) -> None:
+        self.pending: deque[ChatCompletionChunk] = deque()
+        self.end: End | None = None
+
+    @property
+    def completion(self) -> ChatCompletion:
+        """An empty completion."""
+        return ChatCompletion(complete=False)
+
+    def set_end(self, end: End) -> None:
+        """Set the end; the first one counts."""
+        if self.end is None:
+            self.end = without_traceback(end) if isinstance(end, ChatCompletionError) else end
+
+    def drop_pending(self) -> None:
+        """Do nothing: there are no chunks."""
 
 
 class ResponseReader:
@@ -57,7 +103,9 @@ class ResponseReader:
         "_is_kind_known",
         "_is_model_list",
         "_reasoning_tags",
+        "_require_finish_reason",
         "_stream",
+        "_streamed",
         "_wall_clock",
         "completion",
         "has_pending_data",
@@ -74,19 +122,13 @@ class ResponseReader:
         expected_choices: int,
         wall_clock: Callable[[], float],
         require_finish_reason: bool = True,
-        reasoning_tags: ReasoningTags | None = None,
+        reasoning_tags: tuple[str, str] | None = None,
         is_model_list: bool = False,
     ) -> None:
-        self._stream = (
-            StreamParser(
-                expected_choices=expected_choices,
-                require_finish_reason=require_finish_reason,
-                reasoning_tags=reasoning_tags,
-            )
-            if streamed
-            else None
-        )
-        self.parser = self._stream or NoStream()
+        self._streamed = streamed
+        self._require_finish_reason = require_finish_reason
+        self._stream: StreamParser | None = None
+        self.parser: StreamParser | NoStream = NoStream()
         self.completion: ChatCompletion | None = None
         self.models: list[str] = []
         self.response: ResponseInfo | None = None
@@ -96,7 +138,7 @@ class ResponseReader:
         self._is_model_list = is_model_list
         self._reasoning_tags = reasoning_tags
         self._wall_clock = wall_clock
-        self._http = ResponseParser()
+        self._http: ResponseParser | _NotStarted = _NotStarted()
         self._is_kind_known = False
         self._events: StreamParser | None = None  # the stream, once the body is known to be one
         self._blank_bytes = 0  # of the beginning of the body
@@ -105,10 +147,11 @@ class ResponseReader:
 
     def replace_head(self, headers: Mapping[str, str]) -> ResponseInfo:
         """Set other headers than those that came; return the new head."""
-        self.response = ResponseInfo(
-            status=self._head.status, headers=Headers(headers), request_id=request_id_of(headers)
-        )
-        return self.response
+        from firsttoken._protocol.http1 import request_id_of
+
+        head = ResponseInfo(status=self._head.status, headers=Headers(headers), request_id=request_id_of(headers))
+        self.response = head
+        return head
 
     @property
     def is_error_response(self) -> bool:
@@ -132,7 +175,7 @@ class ResponseReader:
 
     def receive_data(self, data: bytes) -> list[ChatCompletionChunk]:
         """Receive bytes of the connection; return the chunks in them."""
-        http = self._http
+        http = self._started()
         body = http.receive_data(data)
         if self.response is None and http.info is not None:
             self.response = http.info
@@ -144,13 +187,32 @@ class ResponseReader:
 
     def process_pending(self) -> list[ChatCompletionChunk]:
         """Process one more piece of what was read before, so that the caller can do other work in between."""
-        chunks = self._receive_body(self._http.process_pending())
+        chunks = self._receive_body(self._started().process_pending())
         return chunks + self._handle_body_end()
 
     def receive_eof(self) -> list[ChatCompletionChunk]:
         """Receive the end of the connection."""
-        self._http.receive_eof()
+        self._started().receive_eof()
         return self._handle_body_end()
+
+    def _started(self) -> "ResponseParser":
+        """What reads the response, made when its first bytes have come."""
+        if not isinstance(self._http, _NotStarted):
+            return self._http
+        from firsttoken._protocol.http1 import ResponseParser
+
+        self._http = ResponseParser()
+        if self._streamed and self.parser.end is None:
+            from firsttoken._protocol.stream import StreamParser
+
+            self._stream = StreamParser(
+                expected_choices=self._expected_choices,
+                require_finish_reason=self._require_finish_reason,
+                reasoning_tags=self._reasoning_tags,
+            )
+            self._stream.pending = self.parser.pending
+            self.parser = self._stream
+        return self._http
 
     def connection_lost(self, error: ChatCompletionError) -> None:
         """End the response with an error of the connection; what was read, and an error response, take precedence."""
@@ -163,6 +225,8 @@ class ResponseReader:
 
     def end_error_response(self) -> None:
         """Set the error of an error response from what was received of its body."""
+        from firsttoken._protocol.server_error import status_error
+
         head = self._head
         self.fail(status_error(head.status, head.headers, bytes(self._buffer), self._wall_clock()))
 
@@ -224,7 +288,7 @@ class ResponseReader:
         if self.has_pending_data:
             return []
         if http.has_pending_data:
-            http.ignore_body()
+            self._started().ignore_body()
         error = http.failure or self._body_error
         if error is not None:
             self.connection_lost(error)
@@ -247,6 +311,8 @@ class ResponseReader:
             return []
 
     def _decode_body(self, body: bytes) -> list[ChatCompletionChunk]:
+        from firsttoken._protocol.decode import decode_completion, decode_models, decode_streamed_body
+
         body = body.lstrip()  # as far as it came by itself it was dropped
         if self._is_model_list:
             models = decode_models(body)
@@ -257,12 +323,14 @@ class ResponseReader:
             return []
         if self._stream is not None and not body and self._content_type().startswith("text/event-stream"):
             raise StreamTruncatedError("stream truncated before the first chunk: the body is empty")
-        if _JSON_OBJECT.match(body) is None:
+        if not body.removeprefix(b"[").lstrip().startswith(b"{"):  # or a list of objects, which may be an error
             raise self._unexpected_body("a chat completion", body)
         if self._stream is not None:
             return self._stream.receive_body(decode_streamed_body(body, self._expected_choices))
         self.completion = decode_completion(body, self._expected_choices)
         if self._reasoning_tags is not None:
+            from firsttoken._protocol.text_filters import split_completion
+
             split_completion(self.completion, self._reasoning_tags)
         self.parser.set_end(COMPLETE)
         return []
@@ -274,7 +342,6 @@ class ResponseReader:
         return unexpected_body(expected, self._head.status, self._content_type(), body)
 
 
-_JSON_OBJECT = re.compile(rb"\s*(\[\s*)?\{")  # or a list of objects, which may be an error
 _FIELDS = (b"data:", b"event:", b"error:", b"id:", b"retry:", b":")
 _MAX_FIELD = max(map(len, _FIELDS))
 _BOM = b"\xef\xbb\xbf"

@@ -8,6 +8,7 @@ Sources: RFC 9110, section 10.2.3 (Retry-After); `retry-after-ms` and `x-should-
 """
 
 from collections.abc import Mapping
+from typing import Final, TypeVar
 
 from firsttoken.errors import OUT_OF_CREDIT, APIConnectionError, APIStatusError, ChatCompletionError
 
@@ -15,6 +16,9 @@ FIRST_DELAY_S = 0.5
 MAX_DELAY_S = 8.0
 JITTER = 0.25
 """A delay is reduced by up to this fraction, so that clients that failed together do not retry together."""
+
+OVERLOAD_STATUSES: Final = frozenset({429, 503, 529})
+"""The statuses of overloaded servers; 529 is Anthropic's."""
 
 MAX_RETRY_AFTER_S = 60.0
 """With a longer `Retry-After` the error is raised at once; it has the time as `retry_after_s`."""
@@ -141,3 +145,21 @@ _CERTIFICATE_HINTS = {  # X509_V_ERR_… of OpenSSL's x509_vfy.h
     62: "the certificate is for another name; is the host of base_url the server's own?",
     64: "the certificate is for another name; is the host of base_url the server's own?",
 }
+
+
+def may_begin_response(data: bytes) -> bool:
+    """Whether the first bytes of a read can begin a response; else they are left over from the one before."""
+    begin = data.lstrip(b"\r\n")[:5]
+    return b"HTTP/".startswith(begin)
+
+
+_Failure = TypeVar("_Failure", bound=BaseException)
+
+
+def without_traceback(failure: _Failure) -> _Failure:
+    """The failure, with tracebacks and contexts removed from it and its causes."""
+    link: BaseException | None = failure
+    while link is not None:
+        link.__traceback__ = link.__context__ = None
+        link = link.__cause__
+    return failure

@@ -5,7 +5,6 @@ Which shapes there are, and who sends them, is in the table of `quirks`. Whether
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import TypeVar
 
 from firsttoken._json import JSONObject, as_array, as_object, as_text, excerpt, objects, parse_json
 from firsttoken._models.tables import finish_class
@@ -336,14 +335,3 @@ def _wants_tls(body: bytes) -> bool:
 
 
 _WANTS_TLS = (b"sent to https port", b"http request to an https server", b"plain http to an ssl-enabled server port")
-
-_Failure = TypeVar("_Failure", bound=BaseException)
-
-
-def without_traceback(failure: _Failure) -> _Failure:
-    """The failure, with tracebacks and contexts removed from it and its causes."""
-    link: BaseException | None = failure
-    while link is not None:
-        link.__traceback__ = link.__context__ = None
-        link = link.__cause__
-    return failure

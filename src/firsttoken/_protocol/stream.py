@@ -5,7 +5,6 @@ yielded chunks are accumulated at a later read, or when the completion is asked 
 """
 
 from collections import deque
-from typing import Final
 
 from firsttoken._json import excerpt
 from firsttoken._models.chunk import ChatCompletionChunk
@@ -13,7 +12,7 @@ from firsttoken._models.completion import ChatCompletion
 from firsttoken._protocol.accumulator import Accumulator
 from firsttoken._protocol.completeness import COMPLETE, Completeness, End
 from firsttoken._protocol.decode import ChunkDecoder, DecodeResult
-from firsttoken._protocol.server_error import without_traceback
+from firsttoken._protocol.retry import without_traceback
 from firsttoken._protocol.sse import MAX_EVENT_BYTES, SSEDecoder
 from firsttoken._protocol.text_filters import ReasoningTags, SplitPairs, StreamTags
 from firsttoken.errors import ChatCompletionError, ResponseFormatError
@@ -231,33 +230,3 @@ class StreamParser:
             return True
         self._accumulate()
         return any(choice.message.audio is not None for choice in self._accumulator.completion.choices)
-
-
-class NoStream:
-    """Takes the place of a `StreamParser` if the answer is not streamed: no chunks, only an end.
-
-    Attributes:
-        end: of the answer, as soon as it is known.
-    """
-
-    __slots__ = ("end",)
-
-    pending: Final[deque[ChatCompletionChunk]] = deque(maxlen=0)
-    chunks_yielded: Final = 0
-    may_end_in_silence: Final = False
-
-    def __init__(self) -> None:
-        self.end: End | None = None
-
-    @property
-    def completion(self) -> ChatCompletion:
-        """An empty completion."""
-        return ChatCompletion(complete=False)
-
-    def set_end(self, end: End) -> None:
-        """Set the end; the first one counts."""
-        if self.end is None:
-            self.end = without_traceback(end) if isinstance(end, ChatCompletionError) else end
-
-    def drop_pending(self) -> None:
-        """Do nothing: there are no chunks."""

@@ -18,7 +18,8 @@ from statistics import median
 from typing import Final
 
 from firsttoken import Limiter
-from firsttoken._protocol.limits import OVERLOAD_STATUSES, AttemptResult, LimiterState
+from firsttoken._protocol.limits import AttemptResult, LimiterState
+from firsttoken._protocol.retry import OVERLOAD_STATUSES
 
 FIRST_WINDOW: Final = 2
 MIN_GAIN: Final = 1.03

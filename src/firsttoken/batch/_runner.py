@@ -12,8 +12,8 @@ from typing import Final, Self
 from firsttoken import AsyncClient, Limiter
 from firsttoken._client.limiter import BYTES_PER_TOKEN, Permit
 from firsttoken._client.observers import result_of_end, result_of_failure
-from firsttoken._protocol.limits import OVERLOAD_STATUSES, STOPPED
-from firsttoken._protocol.retry import may_be_retried
+from firsttoken._protocol.limits import STOPPED
+from firsttoken._protocol.retry import OVERLOAD_STATUSES, may_be_retried
 from firsttoken.batch._results import Prices, Result, Summary
 from firsttoken.batch._rows import Row
 from firsttoken.errors import (
