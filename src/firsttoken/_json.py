@@ -3,7 +3,6 @@
 The first try is msgspec's; NaN, Infinity and lone surrogates are what the second is for.
 """
 
-import json
 import re
 from collections.abc import Iterator
 
@@ -46,7 +45,9 @@ def parse_json(data: bytes) -> object:
     except RecursionError as error:
         raise ResponseFormatError(f"the server sent JSON that is nested too deeply: {excerpt(data)}") from error
     except ValueError as error:
-        if isinstance(error, json.JSONDecodeError):
+        from json import JSONDecodeError
+
+        if isinstance(error, JSONDecodeError):
             error.doc = ""  # all that was sent, which may hold a secret
         raise ResponseFormatError(f"the server sent data that is not JSON ({error}): {excerpt(data)}") from error
     if data.count(b"{") + data.count(b"[") > MAX_NESTING and is_too_deep(value):
@@ -79,11 +80,15 @@ def _decode_any(data: bytes) -> object:
     try:
         return _decode(data)
     except ValueError:
+        import json  # here: most programs never need it
+
         return json.loads(data.decode("utf-8"))
 
 
 def encode_json(value: object) -> bytes:
     """Plain values to JSON in UTF-8; what `parse_json` reads besides (NaN, lone surrogates) is written too."""
+    import json
+
     try:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
     except UnicodeEncodeError:

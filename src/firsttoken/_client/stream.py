@@ -9,11 +9,11 @@ from firsttoken._models.base import ResponseInfo, Timing
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
 from firsttoken._protocol.call_states import Outcome
-from firsttoken._protocol.partial_json import PartialJSON
 from firsttoken.errors import ChatCompletionError, ConfigurationError, ResponseFormatError, StreamTruncatedError
 
 if TYPE_CHECKING:
     from firsttoken._protocol.events import EventBuilder
+    from firsttoken._protocol.partial_json import PartialJSON
 
 
 class Stop(enum.Enum):
@@ -158,7 +158,7 @@ class PartialBase(Generic[_Stream]):
 
     def __init__(self, stream: _Stream) -> None:
         self._stream = stream
-        self._json = PartialJSON()
+        self._json = _new_json()
         self._seen = 0  # chunks that are in `_json`
         self._failed = False  # the failure is raised after the value that was yielded in its place
 
@@ -166,7 +166,7 @@ class PartialBase(Generic[_Stream]):
         """Start over with the complete text if chunks were taken from the stream in another way."""
         yielded = self._stream._chunks_yielded()
         if yielded != self._seen:
-            self._json = PartialJSON()
+            self._json = _new_json()
             self._json.add(self._stream.completion.text)
             self._seen = yielded
 
@@ -193,3 +193,9 @@ class PartialBase(Generic[_Stream]):
         except ResponseFormatError as error:
             self._stream._attach_partial(error)
             raise
+
+
+def _new_json() -> "PartialJSON":
+    from firsttoken._protocol.partial_json import PartialJSON  # here: few streams need it
+
+    return PartialJSON()

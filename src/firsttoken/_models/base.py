@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Never, Self, TypeVar, over
 
 import msgspec
 
-from firsttoken._models.tables import SIMPLE_PATTERN
+from firsttoken._models.tables import SIMPLE_REASONS
 from firsttoken._models.value import Value, parse_object, rich_repr, short_repr, wire_names
 
 _Default = TypeVar("_Default")
@@ -46,9 +46,9 @@ if TYPE_CHECKING:
     AnyObject = dict[str, object]
 else:
     # What the typed decode lets through. The rest takes the lenient path, where errors that look like chunks are
-    # found: {"object": "error"}, finish_reason "error". The pattern is paid for once a choice, the names cost nothing.
+    # found: {"object": "error"}, finish_reason "error".
     ObjectName = Literal["chat.completion.chunk", "chat.completion", "text_completion", ""]
-    FinishReason = Annotated[str, msgspec.Meta(pattern=SIMPLE_PATTERN)]
+    FinishReason = Literal[SIMPLE_REASONS]
     ChoiceIndex = Annotated[int, msgspec.Meta(ge=0, le=MAX_INDEX)]
     PieceIndex = Annotated[int, msgspec.Meta(ge=0, le=MAX_PIECE_INDEX)]
     CallIndex = Annotated[int, msgspec.Meta(ge=-1, le=MAX_PIECE_INDEX)]  # z.ai sends -1

@@ -7,14 +7,16 @@ Finish reasons are compared without case, "-" counts as "_", and what follows a 
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
+
+import msgspec
 
 from firsttoken._json import as_array, as_object
 
 FinishClass = Literal["complete", "cut", "filtered", "error", "none", "unknown"]
 
 
-class FinishReasonRow(NamedTuple):
+class FinishReasonRow(msgspec.Struct, frozen=True):
     """A row of the table.
 
     Attributes:
@@ -74,28 +76,29 @@ FINISH_REASONS: Final = (
 """The table."""
 
 _CLASSES: Final[dict[str, FinishClass]] = {word: row.finish_class for row in FINISH_REASONS for word in row.words}
-_PREFIX: Final = re.compile(r"^finish_?reason[._]")
+_PREFIXES: Final = ("finish_reason.", "finish_reason_", "finishreason.", "finishreason_")
 
 
 def finish_class(reason: str | None) -> FinishClass:
     """The class of a finish reason."""
     if reason is None:
         return "none"
-    word = _PREFIX.sub("", reason.partition(":")[0].strip().lower().replace("-", "_"), 1)
+    word = reason.partition(":")[0].strip().lower().replace("-", "_")
+    word = next((word[len(prefix) :] for prefix in _PREFIXES if word.startswith(prefix)), word)
     return _CLASSES.get(word) or ("error" if word.endswith("_error") else "unknown")
 
 
-def _pattern(*classes: FinishClass) -> str:
-    words = [word for row in FINISH_REASONS if row.finish_class in classes for word in row.words if word]
+def _not_error_pattern() -> str:
+    words = [word for row in FINISH_REASONS if row.finish_class == "error" for word in row.words]
     alternatives = "|".join(re.escape(word).replace(r"\*", ".*").replace("_", "[-_]") for word in words)
     return rf"(?is)^(?!\s*(?:finish[-_]?reason[-._])?(?:{alternatives})\s*(?::|\Z))"
 
 
-NOT_ERROR_PATTERN: Final = _pattern("error")
+NOT_ERROR_PATTERN: Final = _not_error_pattern()
 """Matches what is not of the class "error"."""
 
-SIMPLE_PATTERN: Final = _pattern("error", "none").replace("^", r"^(?!\s+\Z)")
-"""Matches what the typed decode may take as it is: neither of the class "error" nor text for null."""
+SIMPLE_REASONS: Final = ("", *(word for word, kind in _CLASSES.items() if kind in ("complete", "cut", "filtered")))
+"""What the typed decode takes as it is: neither an error nor text for null."""
 
 TRUNCATED_BY: Final[dict[FinishClass, str]] = {
     "cut": "the token limit",
@@ -105,7 +108,7 @@ TRUNCATED_BY: Final[dict[FinishClass, str]] = {
 """What ended an answer before the model did, by class."""
 
 
-class ReasoningField(NamedTuple):
+class ReasoningField(msgspec.Struct, frozen=True):
     """A row of the table of reasoning fields.
 
     Attributes:
@@ -140,7 +143,7 @@ BLOCK_FIELDS: Final = frozenset(row.name for row in REASONING_FIELDS if row.form
 OBJECT_FIELDS: Final = frozenset(row.name for row in REASONING_FIELDS if row.form == "object")
 
 
-class ContentPart(NamedTuple):
+class ContentPart(msgspec.Struct, frozen=True):
     """A row of the table of content parts.
 
     Attributes:

@@ -5,7 +5,6 @@ values as something else, NaN as null, bytes as base64: they are refused. Subcla
 those of markup libraries, enums) are sent as what they are.
 """
 
-import json
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -218,6 +217,8 @@ def encode_request(body: dict[str, object], messages: Sequence[object]) -> bytes
         try:
             return _encode(plain)
         except UnicodeEncodeError:
+            import json  # here: most programs never need it
+
             # A lone surrogate, as a cut UTF-16 text has it: JSON can hold it, UTF-8 can't (RFC 8259, section 8.2).
             return json.dumps(msgspec.to_builtins(plain)).encode("ascii")
     except _NOT_JSON as error:
@@ -270,6 +271,8 @@ def result_text(value: object) -> str | Sequence[Mapping[str, object]]:
         return value
     if _are_parts(value):
         return cast("Sequence[Mapping[str, object]]", value)
+    import json
+
     try:
         return json.dumps(value, ensure_ascii=False, default=to_json_types)
     except _NOT_JSON as error:

@@ -151,14 +151,12 @@ def _set_fields(made: ResponseObject, fields: JSONObject) -> None:
 
 
 def _pop_finish_reason(choice: JSONObject) -> str | None:
-    """Take a finish reason out that the types don't let through: one of an error is kept, text for null is none."""
+    """Take a finish reason out, since the types let only known words through; text for null is none."""
     reason = choice.get("finish_reason")
     if not isinstance(reason, str) or not reason:
         return None
-    kind = finish_class(reason)
-    if kind in ("error", "none"):
-        del choice["finish_reason"]
-    return reason if kind == "error" else None
+    del choice["finish_reason"]
+    return None if finish_class(reason) == "none" else reason
 
 
 def _check_indexes(data: bytes, nodes: list[JSONObject], *, low: int, high: int) -> None:

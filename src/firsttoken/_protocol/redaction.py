@@ -1,12 +1,8 @@
 """Keeps secrets out of errors: a server may repeat the key that it was sent, and an excerpt may cut it anywhere."""
 
-import heapq
-import json
 import re
-from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from urllib.parse import quote, quote_plus, unquote
 
 from firsttoken._json import as_array, as_object
 from firsttoken.errors import APIStatusError, ChatCompletionError
@@ -55,6 +51,8 @@ def _basic_secrets(words: list[str]) -> list[str]:
     """The user and the password in the words of a header `authorization` (RFC 7617)."""
     if len(words) != 2 or words[0].lower() != "basic":
         return []
+    from base64 import b64decode
+
     try:
         user, _, password = b64decode(words[1]).decode().partition(":")
     except ValueError:
@@ -64,6 +62,10 @@ def _basic_secrets(words: list[str]) -> list[str]:
 
 def secrets_of_query(query: str) -> list[str]:
     """The values of a query, as sent and decoded."""
+    if not query:
+        return []
+    from urllib.parse import unquote
+
     found: list[str] = []
     for field in query.split("&"):
         name, equals, value = field.partition("=")
@@ -95,7 +97,8 @@ def masked_headers(headers: Mapping[str, str], secrets: tuple[str, ...]) -> dict
     return {name: _masked(value, words) for name, value in headers.items()}
 
 
-_PERCENT = re.compile("%[0-9A-F]{2}")
+_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+"""What a URL contains as it is: RFC 3986, section 2.3."""
 
 
 @lru_cache(maxsize=64)
@@ -109,6 +112,9 @@ def spellings(secrets: Iterable[str]) -> frozenset[str]:
 
 
 def _spellings(secret: str) -> Iterator[str]:
+    import json
+    from base64 import b64encode
+
     escaped = secret.replace("\\", "\\\\")
     yield from (secret, escaped, escaped.replace("'", "\\'"))
     for in_json in (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
@@ -116,8 +122,10 @@ def _spellings(secret: str) -> Iterator[str]:
     if len(secret) < MIN_RUN:
         return  # too short to be distinguished from other text
     data = _encoded(secret)
-    for in_url in (quote(data, safe=""), quote(data), quote_plus(data), "".join(f"%{byte:02X}" for byte in data)):
-        yield from (in_url, _PERCENT.sub(lambda found: found[0].lower(), in_url))
+    for safe in (_UNRESERVED, _UNRESERVED | {ord("/")}, frozenset[int]()):
+        for form in ("%{:02X}", "%{:02x}"):
+            in_url = "".join(chr(byte) if byte in safe else form.format(byte) for byte in data)
+            yield from (in_url, in_url.replace("%20", "+"))
     yield from (data.hex(), data.hex().upper())
     for offset in range(3):  # where it begins in a group of three bytes
         start, end = -(-offset * 8 // 6), (offset + len(data)) * 8 // 6
@@ -137,6 +145,8 @@ def _redacted(value: object, words: frozenset[str]) -> object:
         return _masked(value, words)
     if as_object(value) is None and as_array(value) is None:
         return value
+    import json
+
     # As one text: searching a million strings for each word takes seconds.
     text = json.dumps(value, ensure_ascii=False)
     in_json = frozenset(json.dumps(word, ensure_ascii=False)[1:-1] for word in words)
@@ -166,7 +176,7 @@ def _masked(text: str, words: frozenset[str]) -> str:
     """The text without the runs; two that overlap, as those of keys that begin alike do, are masked as one."""
     parts: list[str] = []
     shown = 0
-    for start, end in heapq.merge(*(find_secrets(text, word) for word in words)):
+    for start, end in sorted(run for word in words for run in find_secrets(text, word)):
         if start >= shown:
             parts += (text[shown:start], MASK)
         shown = max(shown, end)

@@ -4,8 +4,6 @@ Source: RFC 3986; an IPv6 host stands in brackets.
 """
 
 from typing import NamedTuple
-from unicodedata import normalize
-from urllib.parse import urlsplit
 
 from firsttoken.errors import ConfigurationError
 
@@ -13,6 +11,8 @@ _PORTS = {"http": 80, "https": 443}
 _HINT = "as in https://api.openai.com/v1"
 LETTERS_AND_DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _HOST = frozenset(LETTERS_AND_DIGITS + "-._~:%")
+_PLAIN_HOST = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-.")
+_PLAIN_PATH = frozenset(LETTERS_AND_DIGITS + "-._~/")
 
 
 class Origin(NamedTuple):
@@ -81,6 +81,11 @@ def split_url(url: str, what: str, hint: str = _HINT) -> tuple[Origin, str, str]
     """
     if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError(f"{what} must be a str, not {type(url).__name__}", hint=hint)
+    plain = _split_plain(url)
+    if plain is not None:
+        return plain
+    from urllib.parse import urlsplit  # here: it takes two milliseconds to load
+
     shown = repr(url.partition("?")[0])  # a query may hold a key
     try:
         parts = urlsplit(url)
@@ -104,6 +109,19 @@ def split_url(url: str, what: str, hint: str = _HINT) -> tuple[Origin, str, str]
     )
 
 
+def _split_plain(url: str) -> tuple[Origin, str, str] | None:
+    """The parts of a URL as most are: lower case, no user, no query, nothing to decode; None for any other."""
+    scheme, mark, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    host, colon, port = authority.partition(":")
+    if not mark or scheme not in _PORTS or not host or not _PLAIN_HOST.issuperset(host):
+        return None
+    is_port = port.isascii() and port.isdecimal() and len(port) <= len("65535") and 0 < int(port) <= 65535
+    if not _PLAIN_PATH.issuperset(path) or (colon and not is_port):
+        return None
+    return Origin(scheme, host, int(port) if colon else _PORTS[scheme]), slash + path, ""
+
+
 def ascii_host(host: str, what: str) -> str:
     """A host name as the resolver takes it; international names by IDNA 2008 (RFC 5891).
 
@@ -123,6 +141,8 @@ def _international(host: str, what: str) -> str:
     try:
         import idna
     except ImportError:
+        from unicodedata import normalize
+
         # The standard library has IDNA 2003, which makes another host of some: faß.de would be fass.de.
         encoded = host.encode("idna")
         if encoded.decode("idna") != normalize("NFC", host.lower()):

@@ -5,7 +5,6 @@ coerced. Types are msgspec's, and pydantic's models where pydantic has been impo
 """
 
 import functools
-import json
 import re
 import sys
 from collections.abc import Mapping
@@ -149,6 +148,8 @@ def _decoded(text: str, into: object) -> object:
     try:
         return msgspec.json.decode(text, type=into, dec_hook=_dec_hook)
     except msgspec.ValidationError:
+        import json  # here: few programs need it
+
         # JSON Schema calls 3.0 an integer; msgspec does not.
         value = json.loads(text, parse_float=_integer_if_whole)
         return msgspec.convert(value, into, dec_hook=_dec_hook, str_keys=True)
@@ -229,6 +230,8 @@ def _dec_hook(type_: type, value: object) -> object:
     if type_ is object:
         return value
     if is_pydantic_type(type_):
+        import json
+
         return _validated(json.dumps(value), type_)
     raise NotImplementedError(f"{name_of(type_)} is not supported by msgspec")
 
