@@ -60,6 +60,11 @@ else:
     AnyObject = dict[str, _value]
 
 
+def index_excess(index: int, low: int) -> str:
+    """What is wrong with an index that is out of bounds."""
+    return f"an index must be {low} to {MAX_INDEX}, not {index!r:.40}"
+
+
 class _EmptyExtra(dict[str, object]):
     """The `extra` of all objects that have nothing extra: one for all, so that decoding makes none."""
 

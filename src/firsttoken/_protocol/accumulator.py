@@ -10,11 +10,10 @@ import copy
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from firsttoken._models.base import MAX_INDEX, ResponseObject
+from firsttoken._models.base import MAX_INDEX, ResponseObject, index_excess
 from firsttoken._models.chunk import ChatCompletionChunk, ChoiceDelta
 from firsttoken._models.completion import ChatCompletion, CompletionUsage
 from firsttoken._protocol.choice import ChoiceAccumulator
-from firsttoken._protocol.item_count import index_excess
 from firsttoken._protocol.pieces import add_chunk_extra, merged, plain
 from firsttoken.errors import ResponseFormatError
 

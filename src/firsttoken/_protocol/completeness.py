@@ -5,13 +5,15 @@ a new request with a bare `[DONE]`. The end of the body is not enough either, si
 """
 
 from collections.abc import Callable, Iterable
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from firsttoken._models.base import MAX_INDEX
+from firsttoken._models.base import MAX_INDEX, index_excess
 from firsttoken._models.chunk import ChatCompletionChunk, ChoiceDelta, ToolCallDelta
 from firsttoken._models.tables import finish_class, has_kept_part
-from firsttoken._protocol.item_count import ItemCount, index_excess
 from firsttoken.errors import ChatCompletionError, StreamTruncatedError
+
+if TYPE_CHECKING:
+    from firsttoken._protocol.item_count import ItemCount
 
 COMPLETE: Final = "complete"
 End = Literal["complete"] | ChatCompletionError
@@ -24,13 +26,13 @@ class Completeness:
     """What the chunks received so far say about the end of the answer.
 
     Args:
+        items: counts the tool calls and parts that are opened.
         expected_choices: the request's `n`; None where it is not known. Where it is 1, choices that come one after
             the other are one choice: some servers number an answer's pieces. After a finish reason that holds only
             where each chunk has a number of its own, or brings nothing: else a server sends more than was asked for.
         require_finish_reason: whether `[DONE]` ends an answer only after a finish reason.
 
     Attributes:
-        items: how many tool calls and parts were opened.
         excess: which bound was exceeded; "" if none was.
     """
 
@@ -41,16 +43,18 @@ class Completeness:
         "_expected",
         "_finished",
         "_goes_on",
+        "_items",
         "_last_index",
         "_late",
         "_require_finish_reason",
         "_seen",
         "_without_choices",
         "excess",
-        "items",
     )
 
-    def __init__(self, expected_choices: int | None = None, *, require_finish_reason: bool = True) -> None:
+    def __init__(
+        self, items: "ItemCount", expected_choices: int | None = None, *, require_finish_reason: bool = True
+    ) -> None:
         self._expected = expected_choices
         self._require_finish_reason = require_finish_reason
         self._count = 0
@@ -63,7 +67,7 @@ class Completeness:
         self._without_choices = 0  # how many chunks had none
         self._goes_on = False  # something other than usage followed a finish reason
         self.excess = ""
-        self.items = ItemCount()
+        self._items = items
 
     def add(self, chunks: Iterable[ChatCompletionChunk]) -> int | None:
         """Note what chunks say; the pieces of the only choice all get index 0, where a server numbers them.
@@ -113,8 +117,8 @@ class Completeness:
                     or delta.content_parts is not None
                     or delta.extra
                 ):
-                    self.items.add(choice.index, delta)
-                    self.excess = self.excess or self.items.excess
+                    self._items.add(choice.index, delta)
+                    self.excess = self.excess or self._items.excess
                 if self.excess:
                     return position
             is_under_way = self._is_only_choice_under_way()

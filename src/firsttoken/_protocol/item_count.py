@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Iterable, Mapping
 
 from firsttoken._json import as_array, as_object
-from firsttoken._models.base import MAX_INDEX, MAX_ITEMS
+from firsttoken._models.base import MAX_INDEX, MAX_ITEMS, index_excess
 from firsttoken._models.chunk import ChoiceDelta, ToolCallDelta
 from firsttoken._models.completion import ChatCompletionMessage
 from firsttoken._models.tables import BLOCK_FIELDS, GROWING
@@ -76,11 +76,6 @@ def excess_of(messages: Iterable[ChatCompletionMessage]) -> str:
 def _excess(calls: int, parts: int) -> str:
     name = "tool calls" if calls > MAX_ITEMS else "content parts" if parts > MAX_ITEMS else ""
     return f"too many {name} in an answer (more than {MAX_ITEMS})" if name else ""
-
-
-def index_excess(index: int, low: int) -> str:
-    """What is wrong with an index that is out of bounds."""
-    return f"an index must be {low} to {MAX_INDEX}, not {index!r:.40}"
 
 
 def _lists_of_parts(message: ChatCompletionMessage) -> Iterable[list[object]]:

@@ -14,7 +14,15 @@ from typing import Any, NamedTuple, TypeVar, cast
 import msgspec
 
 from firsttoken._json import JSONObject, as_array, as_object, encode_json, excerpt, objects, parse_digits
-from firsttoken._models.base import EXTRA_NAME, MAX_INDEX, MAX_ITEMS, MAX_PIECE_INDEX, Received, ResponseObject
+from firsttoken._models.base import (
+    EXTRA_NAME,
+    MAX_INDEX,
+    MAX_ITEMS,
+    MAX_PIECE_INDEX,
+    Received,
+    ResponseObject,
+    index_excess,
+)
 from firsttoken._models.chunk import ChatCompletionChunk, ChoiceDelta, ChunkChoice, ToolCallDelta
 from firsttoken._models.completion import (
     ChatCompletion,
@@ -26,7 +34,6 @@ from firsttoken._models.completion import (
 from firsttoken._models.tables import finish_class, parts_text
 from firsttoken._models.tool_call import ToolCall
 from firsttoken._models.value import check_object
-from firsttoken._protocol.item_count import index_excess
 from firsttoken._protocol.quirks import Part, normalize
 from firsttoken.errors import ResponseFormatError
 

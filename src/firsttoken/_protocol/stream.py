@@ -12,6 +12,7 @@ from firsttoken._models.completion import ChatCompletion
 from firsttoken._protocol.accumulator import Accumulator
 from firsttoken._protocol.completeness import COMPLETE, Completeness, End
 from firsttoken._protocol.decode import ChunkDecoder, DecodeResult
+from firsttoken._protocol.item_count import ItemCount
 from firsttoken._protocol.retry import without_traceback
 from firsttoken._protocol.sse import MAX_EVENT_BYTES, SSEDecoder
 from firsttoken._protocol.text_filters import ReasoningTags, SplitPairs, StreamTags
@@ -64,7 +65,7 @@ class StreamParser:
         self.end: End | None = None
         self._sse = SSEDecoder(max_event_bytes=max_event_bytes)
         self._decoder = ChunkDecoder()
-        self._completeness = Completeness(expected_choices, require_finish_reason=require_finish_reason)
+        self._completeness = Completeness(ItemCount(), expected_choices, require_finish_reason=require_finish_reason)
         self._pairs: SplitPairs | None = None
         self._tags = None if reasoning_tags is None else StreamTags(reasoning_tags)
         self._accumulator = Accumulator()
