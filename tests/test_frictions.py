@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from firsttoken import AsyncClient, Client, chat_completion_request
-from firsttoken.errors import BadRequestError, ConfigurationError, NotFoundError, RateLimitError
+from firsttoken.errors import ConfigurationError, NotFoundError, RateLimitError
 from firsttoken.testing import ScriptedServer, error
 
 REQUEST = chat_completion_request("m", "Hi")
@@ -54,17 +54,6 @@ def test_a_404_names_the_url_and_an_error_has_the_response() -> None:
     assert refused.value.attempts == 3
     assert refused.value.response is not None
     assert refused.value.response.status == 429
-
-
-def test_a_server_that_refuses_stream_options_gets_a_hint() -> None:
-    refusal = error(400, "Unrecognized request argument supplied: stream_options")
-    with (
-        ScriptedServer(refusal) as server,
-        Client("k", server.base_url) as client,
-        pytest.raises(BadRequestError) as caught,
-    ):
-        client.chat_completion_stream(REQUEST).final_completion()
-    assert caught.value.hint == 'stream_options={"include_usage": False} leaves it out'
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])

@@ -11,15 +11,6 @@ from tests.support.clients import KEY, REQUEST
 from tests.support.server import Peer, Server, chunk, respond_sequentially
 
 
-def test_the_values_come_with_async_for(run: Run) -> None:
-    async def scenario(base_url: str) -> list[object]:
-        async with AsyncClient(KEY, base_url) as client, client.chat_completion_stream(REQUEST) as stream:
-            return [value async for value in stream.iter_partial()]
-
-    with Server(respond_sequentially(lambda peer: peer.stream('{"a": [1', ", 2]}"))) as server:
-        assert run(scenario(server.base_url))[-1] == {"a": [1, 2]}
-
-
 def test_a_task_that_waits_for_a_value_can_be_cancelled(run: Run) -> None:
     begun = threading.Event()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from firsttoken import AsyncClient, Client, Limiter, Timeout, chat_completion_request
-from firsttoken.batch import AdaptiveLimiter, InputError, Result, arun, run
+from firsttoken.batch import InputError, Result, arun, run
 from firsttoken.batch._runner import MAX_FAULTS
 from firsttoken.errors import (
     AuthenticationError,
@@ -218,29 +218,6 @@ def test_half_of_the_answers_faulty_and_none_stored_that_is_truncated(
     assert 75 < sum(answer_text is not None for answer_text in found.values()) < 150
 
 
-def test_a_server_that_takes_so_many_and_asks_to_wait_loses_no_row(chat_server: ScriptedServer, tmp_path: Path) -> None:
-    """Twenty in each half second, as a fixed window counts them."""
-    lock, window = threading.Lock(), [0.0, 0]
-
-    def answer(request: Request) -> ScriptLike:
-        import time
-
-        with lock:
-            now = time.monotonic()
-            if now - window[0] >= 0.5:
-                window[:] = [now, 0]
-            window[1] += 1
-            if window[1] > 20:
-                return [error(429, "slow down", headers={"retry-after-ms": str(500 - int((now - window[0]) * 1000))})]
-        return echo(request)
-
-    chat_server.set_scripts(answer)
-    out = tmp_path / "out.jsonl"
-    summary = run(write_rows(tmp_path / "in.jsonl", 200), out, model="m")
-    assert (summary.complete, summary.failed) == (200, 0)
-    assert sum(times_sent(chat_server).values()) < 400
-
-
 @pytest.mark.parametrize(
     ("script", "kind"),
     [
@@ -402,9 +379,3 @@ def test_the_input_is_not_the_output(tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "in.jsonl", 1)
     with pytest.raises(InputError, match="can't be both the input and the output"):
         run(rows, tmp_path / "in.jsonl", model="m")
-
-
-def test_an_adaptive_limiter_is_a_limiter() -> None:
-    assert isinstance(AdaptiveLimiter(), Limiter)
-    assert repr(AdaptiveLimiter(64)) == "AdaptiveLimiter(concurrency=64)"
-    assert AdaptiveLimiter(1).window == 1

@@ -309,12 +309,6 @@ def test_leaving_closes_the_response(make_client: Any, way: str) -> None:
     assert body.closed
 
 
-def test_the_callers_client_is_not_closed(make_client: Any) -> None:
-    client = make_client(answering(httpx2.Response(200, json=completion())))
-    client.close()
-    assert client.chat_completion(REQUEST).text == "Hello"
-
-
 def test_odd_headers_do_no_harm(make_client: Any) -> None:
     headers = {"content-length": "3", "connection": "upgrade", "upgrade": "x", "transfer-encoding": "chunked"}
     headers |= {"x-lines": "one\r\ntwo", "content-type": "text/event-stream", "x-request-id": "req_9"}

@@ -2,7 +2,6 @@
 holds here too."""
 
 import asyncio
-import gc
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +13,7 @@ from firsttoken import AsyncClient, Client
 from tests.support.clients import KEY, REQUEST, MakeClient, drain, failure_of, make_httpx2_client
 from tests.support.errors import message_of
 from tests.support.hanging_calls import full_backlog
-from tests.support.server import EVENT_STREAM, Peer, Server, chunk, event, respond_sequentially
+from tests.support.server import Peer, Server, chunk
 
 __all__ = ["make_httpx2_client"]
 
@@ -53,22 +52,7 @@ def test_an_answer_that_is_no_http(make_client: MakeClient) -> None:
     assert message_of(failure).startswith("the server does not answer in HTTP: illegal status line")
 
 
-# --- deadlines ------------------------------------------------------------------------------------------------------
-
-
 # --- the end --------------------------------------------------------------------------------------------------------
-
-
-def test_break_closes_the_connection_at_once(make_client: MakeClient) -> None:
-    with Server(begin("Hel", "lo")) as server:
-        client = make_client(server)
-        gc.disable()
-        try:
-            for _ in client.chat_completion_stream(REQUEST):
-                break
-            assert server.was_left()
-        finally:
-            gc.enable()
 
 
 @pytest.mark.parametrize("place", ["connect", "head", "reused", "chunk"])
@@ -178,24 +162,3 @@ def test_a_loop_that_ends_takes_an_open_stream_with_it() -> None:
         stream = asyncio.run(scenario(server))
         assert server.was_left()
     assert stream.completion.text == "Hel"
-
-
-def test_streams_of_many_threads(make_client: MakeClient) -> None:
-    answer = b"".join(event(chunk(str(number))) for number in range(50)) + event(chunk(finish="stop"))
-
-    def serve(peer: Peer) -> None:
-        peer.send_head(200, EVENT_STREAM | {"content-length": str(len(answer))})
-        peer.send(answer)
-
-    with Server(respond_sequentially(*[serve] * 64)) as server:
-        client = make_client(server)
-        results: list[Any] = []
-        threads = [
-            threading.Thread(target=lambda: results.append(drain(client.chat_completion_stream(REQUEST))))
-            for _ in range(16)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert results == [([*map(str, range(50)), ""], None)] * 16

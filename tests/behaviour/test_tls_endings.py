@@ -10,7 +10,7 @@ import pytest
 
 from firsttoken.errors import APIConnectionError, StreamTruncatedError
 from tests.support.clients import REQUEST, MakeClient, drain, failure_of
-from tests.support.server import EVENT_STREAM, Peer, Server, chunk, event, respond_sequentially
+from tests.support.server import EVENT_STREAM, Peer, Server, chunk, event
 from tests.support.tls import client_context, server_context
 
 
@@ -108,14 +108,3 @@ def test_an_idle_connection_that_takes_its_leave_is_not_used_again(make_client: 
         for _ in range(2):
             assert drain(client.chat_completion_stream(REQUEST)) == (["Hel", "lo", ""], None)
     assert server.connections == 2
-
-
-def test_four_streams_in_a_row_use_one_connection(make_client: MakeClient) -> None:
-    def whole(peer: Peer) -> None:
-        peer.stream("Hel", "lo")
-
-    with tls_server(respond_sequentially(*[whole] * 4)) as server:
-        client = make_client(server, ssl_context=client_context())
-        for _ in range(4):
-            assert drain(client.chat_completion_stream(REQUEST)) == (["Hel", "lo", ""], None)
-    assert server.connections == 1

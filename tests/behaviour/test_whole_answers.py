@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from firsttoken import STOP, ChatCompletionRequest, chat_completion_request
-from firsttoken.errors import APIConnectionError, ChatCompletionError, ConfigurationError, StreamTruncatedError
+from firsttoken.errors import APIConnectionError, ConfigurationError, StreamTruncatedError
 from firsttoken.types import ChatCompletion
 from tests.support.clients import REQUEST, MakeClient
 from tests.support.server import Peer, Server, chunk, completion, respond_sequentially
@@ -56,12 +56,6 @@ def whole_without_done(peer: Peer) -> None:
     begin_call(peer)
     peer.send_event(chunk(finish="tool_calls"))
     peer.end_stream(done=False)
-
-
-def too_long(peer: Peer) -> None:
-    begin_call(peer)
-    peer.send_event(chunk(finish="length"))
-    peer.end_stream()
 
 
 def cut(peer: Peer) -> None:
@@ -149,13 +143,6 @@ def test_the_calls_of_a_stream_that_was_left_are_kept_back(make_client: MakeClie
     check_kept_back(stopped, "the stream was stopped")
 
 
-def test_the_calls_of_an_answer_that_was_too_long_are_kept_back(make_client: MakeClient) -> None:
-    with Server(respond_sequentially(too_long)) as server:
-        found = make_client(server).chat_completion_stream(REQUEST).final_completion()
-    assert found.complete is True
-    check_kept_back(found, "it was cut by the token limit (finish reason 'length')")
-
-
 def test_a_completion_knows_the_type_that_was_asked_for(make_client: MakeClient) -> None:
     text = '{"name": "Rome"}'
     with Server(
@@ -167,32 +154,6 @@ def test_a_completion_knows_the_type_that_was_asked_for(make_client: MakeClient)
     for found in (blocking, streamed, pickle.loads(pickle.dumps(streamed))):
         assert found.parse() == found.parse(City) == City("Rome")
     assert [request.json["response_format"]["json_schema"]["name"] for request in server.requests] == ["City"] * 2
-
-
-def test_a_request_with_a_dict_names_no_type(make_client: MakeClient) -> None:
-    request = chat_completion_request("test-model", "Hi", response_format={"type": "json_object"})
-    with Server(respond_sequentially(lambda peer: peer.answer_json(200, completion("{}")))) as server:
-        found = make_client(server).chat_completion(request)
-    assert found.parse(dict[str, object]) == {}
-    with pytest.raises(ConfigurationError, match="no type to parse the answer into"):
-        found.parse()
-
-
-def half(peer: Peer) -> None:
-    peer.begin_stream()
-    peer.send_event(chunk('{"name": "Ro'))
-    peer.socket.close()
-
-
-def test_a_value_that_is_not_complete_is_kept_back(make_client: MakeClient) -> None:
-    with Server(respond_sequentially(half)) as server:
-        stream = make_client(server).chat_completion_stream(CITY)
-        with pytest.raises(ChatCompletionError) as caught:
-            stream.final_completion()
-    for found in (caught.value.partial, stream.completion):
-        assert found is not None
-        with pytest.raises(StreamTruncatedError, match="the answer is not complete, so it can't be parsed"):
-            found.parse()
 
 
 @pytest.mark.parametrize("request_", [chat_completion_request("m", "Hi", response_format=int)])

@@ -113,15 +113,6 @@ def record_silence(tape: str) -> None:
         client.chat_completion_stream(REQUEST).final_completion()
 
 
-def test_a_deadline_that_passed_passes_again(tape: str) -> None:
-    record_silence(tape)
-    assert replayed(tape, "--speed", "max") == (
-        "It sc",
-        "firsttoken: the answer is incomplete: timed out after 1 s (idle_s) waiting for the next token from SERVER\n",
-        7,
-    )
-
-
 def test_ctrl_c_keeps_what_came(tape: str) -> None:
     gate = Gate()
     with (

@@ -1,6 +1,5 @@
 """The promises on a second real server: the LiteLLM proxy, in front of the local model."""
 
-import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -8,15 +7,12 @@ from typing import Any
 import pytest
 
 from firsttoken import (
-    STOP,
-    AsyncClient,
     ChatCompletion,
-    ChatCompletionChunk,
     ChatCompletionRequest,
     Client,
     chat_completion_request,
 )
-from firsttoken.errors import APIStatusError, BadRequestError, StreamTruncatedError
+from firsttoken.errors import APIStatusError, BadRequestError
 from firsttoken.local import LocalServer
 from tests.integration.test_local_model import slots_are_idle, wait_until_idle
 from tests.support.clients import MakeClient
@@ -92,37 +88,6 @@ def test_the_text_comes_while_it_is_written(client: Client, local_server: LocalS
     assert stream.response is not None
     assert stream.response.headers["x-accel-buffering"] == "no"  # what nginx in front of it does not buffer for
     assert wait_until_idle(local_server) < 2000  # LiteLLM passes it on that nobody listens any more
-
-
-def test_a_callback_stops_it(client: Client, local_server: LocalServer) -> None:
-    def on_chunk(chunk: ChatCompletionChunk) -> Any:
-        return STOP if chunk.text else None
-
-    answered = client.chat_completion_stream(question("Count to a thousand.", 1900), on_chunk)
-    assert answered.text
-    assert answered.choices[0].finish_reason is None
-    assert wait_until_idle(local_server) < 2000
-
-
-def test_a_stopped_stream_is_no_complete_answer(client: Client) -> None:
-    stream = client.chat_completion_stream(question())
-    next(stream.iter_text())
-    stream.close()
-    with pytest.raises(StreamTruncatedError, match=r"the stream was stopped after \d+ chunks") as caught:
-        stream.final_completion()
-    assert caught.value.partial == stream.completion
-
-
-def test_streams_at_once(litellm: LiteLLM) -> None:
-    async def scenario() -> list[ChatCompletion]:
-        async with AsyncClient(base_url=litellm.base_url, api_key=litellm.key, proxy="") as client:
-            streams = [client.chat_completion_stream(question(f"Count from {n}.", 8)) for n in range(6)]
-            return await asyncio.gather(*(stream.final_completion() for stream in streams))
-
-    for completion in asyncio.run(scenario()):
-        assert completion.text
-        assert completion.usage is not None
-        assert 0 < completion.usage.completion_tokens <= 8
 
 
 @pytest.fixture

@@ -172,24 +172,3 @@ def test_an_upstream_that_is_busy(client: Client) -> None:
     assert str(failure).startswith("the server answered 429 Too Many Requests: litellm.RateLimitError: ")
     assert "too many requests" in str(failure)
     assert (failure.retryable, failure.retry_after_s) == (True, None)
-
-
-def test_an_upstream_that_comes_back_is_asked_again(make_client: MakeClient, litellm: LiteLLM) -> None:
-    answers: list[Serve] = [resets, lambda peer: peer.stream("Hel", "lo")]
-    client = make_client(litellm.base_url, api_key=litellm.key, proxy="", max_retries=1)
-    with Server(respond_sequentially(*answers)) as upstream:
-        assert client.chat_completion_stream(asking(upstream), lambda _: None).text == "Hello"
-    assert len(upstream.requests) == 2
-
-
-def test_stopping_reaches_the_upstream(client: Client) -> None:
-    def serve(peer: Peer) -> None:
-        peer.begin_stream()
-        peer.send_event(chunk("Hel"))
-        peer.wait_for_disconnect()
-
-    with Server(respond_sequentially(serve)) as upstream:
-        with client.chat_completion_stream(asking(upstream)) as stream:
-            assert read_first(stream) == "Hel"
-        assert upstream.was_left(within_s=WAIT_S)
-    assert stream.state == "stopped"

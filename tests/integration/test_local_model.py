@@ -1,7 +1,6 @@
 """The promises on a real model behind llama.cpp's own server."""
 
 import json
-import threading
 from typing import Any
 
 import pytest
@@ -23,16 +22,6 @@ def ask(local_server: LocalServer, text: str = "Why is the sky blue?", **fields:
     return chat_completion_request(
         local_server.model, text, seed=fields.get("seed", 1), temperature=0.7, max_tokens=fields.get("max_tokens", 48)
     )
-
-
-def test_the_three_styles_give_the_same_text(client: Client, local_server: LocalServer) -> None:
-    request = ask(local_server, seed=7)
-    blocking = client.chat_completion(request)
-    iterated = "".join(chunk.text for chunk in client.chat_completion_stream(request))
-    pieces: list[str] = []
-    called_back = client.chat_completion_stream(request, lambda chunk: pieces.append(chunk.text))
-    assert blocking.text
-    assert iterated == "".join(pieces) == called_back.text == blocking.text
 
 
 def test_a_complete_stream_is_the_blocking_completion(client: Client, local_server: LocalServer) -> None:
@@ -112,18 +101,6 @@ def test_a_prompt_that_is_too_long_is_refused(client: Client, local_server: Loca
     assert (caught.value.partial, caught.value.in_stream, caught.value.retryable) == (None, False, False)
 
 
-def test_a_stopped_stream_is_no_complete_answer(client: Client, local_server: LocalServer) -> None:
-    stream = client.chat_completion_stream(ask(local_server, max_tokens=200))
-    texts = [text for _, text in zip(range(5), stream.iter_text(), strict=False)]
-    stream.close()
-    assert stream.completion.text == "".join(texts)
-    assert stream.completion.choices[0].finish_reason is None
-    with pytest.raises(StreamTruncatedError, match=r"the stream was stopped after \d+ chunks") as caught:
-        stream.final_completion()
-    assert caught.value.partial is not None
-    assert caught.value.partial.text == "".join(texts)
-
-
 def test_a_server_that_is_killed_leaves_what_came() -> None:
     with LocalServer(parallel=1) as server, Client(base_url=server.base_url, proxy="", max_retries=0) as client:
         stream = client.chat_completion_stream(ask(server, max_tokens=2000))
@@ -138,19 +115,3 @@ def test_a_server_that_is_killed_leaves_what_came() -> None:
         assert caught.value.partial.text == "".join(texts)
         with pytest.raises(APIConnectionError, match=r"no connection to 127.0.0.1:\d+: Connection refused"):
             client.chat_completion(ask(server))
-
-
-def test_two_threads_stream_at_once(client: Client, local_server: LocalServer) -> None:
-    texts: dict[int, str] = {}
-
-    def run(seed: int) -> None:
-        texts[seed] = client.chat_completion_stream(ask(local_server, seed=seed)).final_completion().text
-
-    threads = [threading.Thread(target=run, args=(seed,)) for seed in (11, 12)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert texts[11]
-    assert texts[12]
-    assert texts[11] != texts[12]

@@ -85,39 +85,12 @@ def test_the_value_grows_into_the_final_one(client: Client, local_server: LocalS
         assert fields == ["name", "country", "climate"][: len(fields)]
 
 
-def test_the_value_grows_on_asyncio_too(client: Client, local_server: LocalServer) -> None:
-    async def scenario() -> tuple[list[object], City]:
-        async with (
-            AsyncClient(base_url=local_server.base_url, api_key="", proxy="") as twin,
-            twin.chat_completion_stream(asking(local_server, City)) as stream,
-        ):
-            values = [value async for value in stream.iter_partial()]
-        return values, stream.completion.parse(City)
-
-    values, city = asyncio.run(scenario())
-    assert values[-1] == msgspec.to_builtins(city)
-    assert city == client.chat_completion(asking(local_server, City)).parse()
-
-
 def test_half_an_answer_has_no_value(client: Client, local_server: LocalServer) -> None:
     completion = client.chat_completion(asking(local_server, City, max_tokens=5))
     assert completion.choices[0].finish_reason == "length"
     assert completion.text.startswith("{")
     with pytest.raises(StreamTruncatedError, match=r"it was cut by the token limit \(finish reason 'length'\)"):
         completion.parse()
-
-
-def test_a_stream_that_is_left_has_partial_values_and_no_complete_one(
-    client: Client, local_server: LocalServer
-) -> None:
-    with client.chat_completion_stream(asking(local_server, City)) as stream:
-        values = stream.iter_partial()
-        while not (value := next(values)):
-            pass
-    assert isinstance(value, dict)
-    assert stream.state == "stopped"
-    with pytest.raises(StreamTruncatedError, match="the stream was stopped or broke off before its end"):
-        stream.completion.parse()
 
 
 def get_weather(city: str, unit: Literal["celsius", "fahrenheit"] = "celsius") -> str:

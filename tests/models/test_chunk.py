@@ -42,12 +42,6 @@ def test_the_fields_of_the_api_reference() -> None:
     assert made.choices == [ChunkChoice(delta=ChoiceDelta(content="Hi"))]
 
 
-def test_nothing_is_shared_between_chunks() -> None:
-    one, other = ChatCompletionChunk(), ChatCompletionChunk()
-    one.choices.append(ChunkChoice())
-    assert other.choices == []
-
-
 @pytest.mark.parametrize(
     "finish_reason", ["error", "abort", "Error\n", "network_error", "MALFORMED_FUNCTION_CALL", "null", "None"]
 )

@@ -9,11 +9,9 @@ from firsttoken.types import (
     ChatCompletion,
     ChatCompletionMessage,
     Choice,
-    FunctionCall,
     Headers,
     ResponseInfo,
     Timing,
-    ToolCall,
 )
 from tests.support.server import completion
 
@@ -72,17 +70,3 @@ def test_a_completion_pickles_with_all_it_has() -> None:
 )
 def test_reasoning_has_one_accessor(message: ChatCompletionMessage, text: str) -> None:
     assert message.reasoning_text == text
-
-
-def test_a_repr_shows_what_is_there() -> None:
-    assert repr(ChatCompletionMessage(content="Hi")) == "ChatCompletionMessage(content='Hi')"
-
-
-def test_a_tool_call_gives_its_arguments_to_a_function() -> None:
-    def add(one: int, other: int = 2) -> int:
-        return one + other
-
-    call = ToolCall(id="call_1", function=FunctionCall(name="add", arguments='{"one": 1}'))
-    assert call.parse() == {"one": 1}
-    assert call.parse(add) == {"one": 1}
-    assert call.invoke(add) == 3

@@ -13,7 +13,6 @@ from firsttoken._models.request import RequestFields
 from firsttoken.errors import ConfigurationError
 from firsttoken.types import (
     ChatCompletionRequest,
-    StreamOptions,
     chat_completion_request,
     function_tool,
     user_message,
@@ -40,12 +39,6 @@ def test_the_function_takes_every_field_of_the_struct() -> None:
     assert list(parameters) == ["model", "messages", *RequestFields.__annotations__, "unknown"]
     typed = {name: parameter.annotation for name, parameter in parameters.items() if name not in ("extra", "unknown")}
     assert all(hints[name] == hint for name, hint in typed.items())
-
-
-def test_fields_are_set() -> None:
-    request = chat_completion_request("m", "Hi", n=2, stream_options=StreamOptions(include_usage=False), extra={"x": 1})
-    assert (request.model, request.n, request.extra) == ("m", 2, {"x": 1})
-    assert request.stream_options == StreamOptions(include_usage=False)
 
 
 def test_nothing_is_shared_between_requests() -> None:
@@ -92,13 +85,6 @@ def test_arguments_that_there_are_not_get_a_hint(make: Callable[[], object], tex
     assert (caught.value.hint or "").startswith(hint)
 
 
-def test_a_repr_shows_what_was_set() -> None:
-    assert repr(chat_completion_request("m", "Hi", n=1)) == (
-        "ChatCompletionRequest(model='m', messages=[UserMessage(content='Hi')], n=1)"
-    )
-    assert msgspec.structs.replace(chat_completion_request("m", "Hi"), n=1).n == 1
-
-
 def get_weather(city: str) -> str:
     """Get the weather of a city."""
     return city
@@ -127,15 +113,6 @@ def test_tools_must_be_a_sequence(tools: Any) -> None:
     assert message_of(caught.value).endswith("\nhint: as in tools=[get_weather]")
 
 
-@pytest.mark.parametrize("name", ["extra_body", "extra_headers", "extra_query"])
-def test_what_the_official_client_calls_so_has_a_place_of_its_own(name: str) -> None:
-    with pytest.raises(TypeError, match=f"has no field '{name}'") as caught:
-        cast("Any", ChatCompletionRequest)(model="m", messages="Hi", **{name: {}})
-    assert isinstance(caught.value, ConfigurationError)
-    assert caught.value.hint is not None
-    assert ("extra={…}" in caught.value.hint) is (name == "extra_body")
-
-
 NAMES = ["connect_s", "first_chunk_s", "idle_s", "total_s"]
 
 
@@ -161,3 +138,12 @@ def test_it_is_a_value() -> None:
     assert Timeout(idle_s=5) == Timeout(idle_s=5)
     with pytest.raises(AttributeError, match="immutable"):
         Timeout().idle_s = 5  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.parametrize("name", ["extra_body", "extra_headers", "extra_query"])
+def test_what_the_official_client_calls_so_has_a_place_of_its_own(name: str) -> None:
+    with pytest.raises(TypeError, match=f"has no field '{name}'") as caught:
+        cast("Any", ChatCompletionRequest)(model="m", messages="Hi", **{name: {}})
+    assert isinstance(caught.value, ConfigurationError)
+    assert caught.value.hint is not None
+    assert ("extra={…}" in caught.value.hint) is (name == "extra_body")

@@ -380,15 +380,6 @@ def test_messages_that_differ_are_not_equal() -> None:
     assert not user_message("a") != user_message("a")  # noqa: SIM202 - `!=` is what is tested
 
 
-@pytest.mark.parametrize(
-    ("content", "left"),
-    [("Hi", "Hi"), ([{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "Hi"}], "Hi"), (None, None)],
-)
-def test_a_message_without_its_reasoning(content: object, left: object) -> None:
-    message = {"role": "assistant", "content": content, "reasoning": "Hm.", "reasoning_opaque": "x", "own": 1}
-    assert without_reasoning(message) == {"role": "assistant", "content": left, "own": 1}
-
-
 def test_a_value_that_holds_itself_is_not_read() -> None:
     message: dict[str, Any] = {"role": "user", "content": "x"}
     message["own"] = message
@@ -399,3 +390,12 @@ def test_a_value_that_holds_itself_is_not_read() -> None:
 @pytest.mark.parametrize("audio", [{}, {"data": "AA=="}, 5])
 def test_an_audio_without_an_id_goes_back_as_it_is(audio: object) -> None:
     assert sent({"role": "assistant", "audio": audio})[0]["audio"] == audio
+
+
+@pytest.mark.parametrize(
+    ("content", "left"),
+    [("Hi", "Hi"), ([{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "Hi"}], "Hi"), (None, None)],
+)
+def test_a_message_without_its_reasoning(content: object, left: object) -> None:
+    message = {"role": "assistant", "content": content, "reasoning": "Hm.", "reasoning_opaque": "x", "own": 1}
+    assert without_reasoning(message) == {"role": "assistant", "content": left, "own": 1}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firsttoken._protocol.item_count import ItemCount
@@ -32,6 +32,7 @@ calls = st.fixed_dictionaries(
 )
 
 
+@settings(max_examples=200)
 @given(lists)
 def test_no_more_parts_are_accumulated_than_were_counted(deltas: list[list[Any]]) -> None:
     count, blocks = ItemCount(), BlockList()
@@ -41,6 +42,7 @@ def test_no_more_parts_are_accumulated_than_were_counted(deltas: list[list[Any]]
         assert len(blocks.snapshot()) <= count.parts
 
 
+@settings(max_examples=200)
 @given(st.lists(calls, max_size=12))
 def test_no_more_calls_are_accumulated_than_were_counted(pieces: list[Any]) -> None:
     count, accumulated = ItemCount(), ToolCalls()

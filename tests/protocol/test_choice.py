@@ -33,10 +33,6 @@ def message(*deltas: dict[str, Any]) -> ChatCompletionMessage:
     return accumulate(*({"delta": delta} for delta in deltas)).message
 
 
-def test_nothing() -> None:
-    assert accumulate() == accumulate({}) == Choice()
-
-
 @pytest.mark.parametrize("name", ["content", "refusal", "reasoning_content", "reasoning", "thinking"])
 def test_text_grows(name: str) -> None:
     assert getattr(message({}, {name: None}), name) is None
@@ -163,17 +159,6 @@ def test_what_was_given_does_not_change_later() -> None:
     assert before.logprobs == ChoiceLogprobs(content=[TokenLogprob(token="a")])
     assert parts.snapshot().message.annotations == [1, 1]
     assert step.delta.annotations == [1]
-
-
-def test_long_texts_are_compacted() -> None:
-    parts = ChoiceAccumulator(0)
-    step = msgspec.convert({"delta": {"content": "a", "refusal": "b", "thinking": "c"}}, ChunkChoice)
-    for _ in range(5000):
-        parts.add(step)
-        parts.compact()
-    made = parts.snapshot().message
-    assert (made.content, made.refusal, made.thinking) == ("a" * 5000, "b" * 5000, "c" * 5000)
-    assert len(parts._content) < 1100
 
 
 PART = {"type": "text", "text": "Hel"}

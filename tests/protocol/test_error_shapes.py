@@ -269,10 +269,6 @@ def test_the_class_of_a_finish_reason(kind: str, reason: str) -> None:
     assert [made.choices[0].finish_reason or None for made in decoded.chunks] == [None if kind == "none" else reason]
 
 
-def test_the_class_of_no_finish_reason() -> None:
-    assert finish_class(None) == "none"
-
-
 def test_no_word_is_in_two_rows() -> None:
     words = [word for row in FINISH_REASONS for word in row.words]
     assert len(set(words)) == len(words)

@@ -14,7 +14,7 @@ from firsttoken._protocol.lenient import StructFields, move_mistyped_to_extra, m
 from firsttoken.errors import ResponseFormatError
 from firsttoken.types import ChatCompletion, ChatCompletionChunk, ChatCompletionMessage, Choice, ChoiceLogprobs
 from tests.support.core import run
-from tests.support.lenient_helpers import decode_body_as_chunk, read, read_delta
+from tests.support.lenient_helpers import read, read_delta
 from tests.support.server import DONE, chunk, event
 
 
@@ -151,26 +151,6 @@ def test_a_list_of_tokens_that_is_an_object_is_moved_to_extra() -> None:
 # Where no shape is left
 
 
-@pytest.mark.parametrize("decode", [decode_completion, decode_body_as_chunk])
-@pytest.mark.parametrize(
-    ("body", "message"),
-    [
-        ('{"choices":5}', "choices must be a list: '{\"choices\":5}'"),
-        ('{"choices":[null]}', "each choice must be an object: '{\"choices\":[null]}'"),
-    ],
-)
-def test_an_answer_without_a_shape(decode: Any, body: str, message: str) -> None:
-    with pytest.raises(ResponseFormatError) as caught:
-        decode(body.encode())
-    assert str(caught.value) == message
-
-
-def test_a_message_that_is_no_object() -> None:
-    with pytest.raises(ResponseFormatError) as caught:
-        decode_completion(b'{"choices":[{"message":"hi"}]}')
-    assert str(caught.value) == ('message must be an object: \'{"choices":[{"message":"hi"}]}\'')
-
-
 def test_delta_goes_before_message_and_the_message_is_kept() -> None:
     made = read({"choices": [{"delta": {"content": "a"}, "message": {"content": "abc"}}]})
     assert made.text == "a"
@@ -294,7 +274,8 @@ def test_a_part_that_does_not_fit_is_kept_beside_those_that_do() -> None:
 
 
 def test_counts_in_the_details_of_a_usage_may_be_floats_or_text() -> None:
-    usage = read({"usage": {"prompt_tokens": 5.0, "prompt_tokens_details": {"cached_tokens": "2"}}}).usage
+    counts = {"prompt_tokens": 5.0, "prompt_tokens_details": {"cached_tokens": "2"}, "own_details": 1}
+    usage = read({"usage": counts}).usage
     assert usage
     assert usage.prompt_tokens_details
     assert (usage.prompt_tokens, usage.prompt_tokens_details.cached_tokens) == (5, 2)

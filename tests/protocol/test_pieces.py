@@ -5,8 +5,6 @@ from typing import Any
 import pytest
 
 from firsttoken._protocol.pieces import BlockList, TextBuffer
-from firsttoken.sansio import Accumulator
-from firsttoken.types import ChatCompletionChunk, ChoiceDelta, ChunkChoice
 
 
 def test_nothing_is_none_and_an_empty_piece_is_empty_text() -> None:
@@ -14,23 +12,6 @@ def test_nothing_is_none_and_an_empty_piece_is_empty_text() -> None:
     assert parts.joined() is None
     parts.append("")
     assert parts.joined() == ""
-
-
-def test_few_pieces_stay_pieces() -> None:
-    parts = TextBuffer()
-    for number in range(1023):
-        parts.append(str(number))
-        parts.compact()
-    assert len(parts) == 1023
-
-
-def test_many_pieces_become_blocks() -> None:
-    parts = TextBuffer()
-    for _ in range(100_000):
-        parts.append("x")
-        parts.compact()
-    assert parts.joined() == "x" * 100_000
-    assert len(parts) < 1024 + 100_000 / 1024
 
 
 def test_a_block_is_made_once_and_never_copied_again() -> None:
@@ -113,19 +94,6 @@ def test_what_was_given_out_does_not_grow() -> None:
     details.add([piece("b")])
     assert (first, given) == ([piece("a")], [piece("a")])
     assert details.snapshot() == [piece("ab")]
-
-
-def test_nothing_is_nothing() -> None:
-    assert blocks([], []) == []
-
-
-def test_in_a_message() -> None:
-    accumulator = Accumulator()
-    for word in ("a", "b"):
-        delta = ChoiceDelta(reasoning=word, reasoning_details=[piece(word)])
-        accumulator.add(ChatCompletionChunk(choices=[ChunkChoice(delta=delta)]))
-    message = accumulator.completion.choices[0].message
-    assert (message.reasoning_text, message.reasoning_details) == ("ab", [piece("ab")])
 
 
 def test_a_block_with_a_signed_block_inside_is_signed() -> None:

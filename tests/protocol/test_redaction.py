@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from firsttoken._protocol.redaction import masked_headers, redact, secrets_of_headers, secrets_of_query
+from firsttoken._protocol.redaction import masked_headers, public_query, redact, secrets_of_headers, secrets_of_query
 from firsttoken._protocol.response import unexpected_body
 from firsttoken._protocol.server_error import status_error
 from firsttoken.errors import APIStatusError, ResponseFormatError
@@ -36,16 +36,17 @@ def test_the_secrets_of_headers(headers: dict[str, str], secrets: list[str]) -> 
 
 
 @pytest.mark.parametrize(
-    ("query", "secrets"),
+    ("query", "secrets", "public"),
     [
-        ("api-version=2026-10-01", []),
-        ("key=a%20b", ["a%20b", "a b"]),
-        ("one", ["one", "one"]),
-        ("api-version=1&key=one", ["one", "one"]),
+        ("api-version=2026-10-01", [], "api-version=2026-10-01"),
+        ("key=a%20b", ["a%20b", "a b"], ""),
+        ("one", ["one", "one"], ""),
+        ("api-version=1&key=one", ["one", "one"], "api-version=1"),
     ],
 )
-def test_the_secrets_of_a_query(query: str, secrets: list[str]) -> None:
+def test_the_secrets_of_a_query(query: str, secrets: list[str], public: str) -> None:
     assert secrets_of_query(query) == secrets
+    assert public_query(query) == public
 
 
 def test_a_secret_is_masked_wherever_an_error_shows_it() -> None:

@@ -30,11 +30,8 @@ from firsttoken.types import (
     ToolCall,
     assistant_message,
     chat_completion_request,
-    developer_message,
     function_tool,
     json_schema_format,
-    system_message,
-    tool_message,
     user_message,
 )
 from tests.support.errors import message_of
@@ -83,29 +80,6 @@ def test_the_fields_that_are_set_are_sent() -> None:
         "logit_bias": {"1": -100},
         "tools": [],
     }
-
-
-def test_every_kind_of_message() -> None:
-    parts = [{"type": "text", "text": "Hi"}]
-    call = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
-    messages = [
-        developer_message("d"),
-        system_message("s", name="n"),
-        user_message(parts),
-        assistant_message("a"),
-        assistant_message(tool_calls=[call]),
-        tool_message("t", "a"),
-        {"role": "user", "content": None, "own": {"x": None}},
-    ]
-    assert sent(*messages)["messages"] == [
-        {"role": "developer", "content": "d"},
-        {"role": "system", "content": "s", "name": "n"},
-        {"role": "user", "content": parts},
-        {"role": "assistant", "content": "a"},
-        {"role": "assistant", "tool_calls": [call]},
-        {"role": "tool", "content": "t", "tool_call_id": "a"},
-        {"role": "user", "content": None, "own": {"x": None}},
-    ]
 
 
 ANSWER = ChatCompletionMessage(

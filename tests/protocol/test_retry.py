@@ -62,13 +62,6 @@ def test_a_lost_connection_is_tried_again_and_a_broken_answer_is_not() -> None:
     assert delay(StreamTruncatedError("cut")) is None
 
 
-@pytest.mark.parametrize("where", ["code", "type"])
-def test_insufficient_quota_is_never_tried_again(where: str) -> None:
-    error = refusal(429, body=b'{"error":{"message":"no","%s":"insufficient_quota"}}' % where.encode())
-    assert delay(error) is None
-    assert delay(error, {"x-should-retry": "true"}) is None
-
-
 def test_the_server_decides() -> None:
     assert delay(refusal(400), {"x-should-retry": "true"}) == 0.5
     assert delay(refusal(400), {"x-should-retry": " True "}) == 0.5

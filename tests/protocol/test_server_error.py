@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from firsttoken._protocol.server_error import body_error, is_error, status_error, stream_error
+from firsttoken._protocol.server_error import body_error, status_error, stream_error
 from firsttoken.errors import (
     APIStatusError,
     AuthenticationError,
@@ -171,18 +171,6 @@ def test_the_details_are_attributes() -> None:
     assert (error.type, error.code, error.param) == ("t", None, None)
 
 
-def test_insufficient_quota_is_never_worth_a_retry() -> None:
-    for details in ({"code": "insufficient_quota"}, {"type": "insufficient_quota"}):
-        error = status_error(429, {}, json.dumps({"error": {"message": "no", **details}}).encode(), 0.0)
-        assert type(error) is RateLimitError
-        assert not error.retryable
-
-
-def test_the_wait_that_was_asked_for_is_an_attribute() -> None:
-    assert status_error(429, {"retry-after": "7"}, b"", 0.0).retry_after_s == 7
-    assert status_error(429, {}, b"", 0.0).retry_after_s is None
-
-
 @pytest.mark.parametrize(
     ("status", "headers", "message"),
     [
@@ -235,46 +223,6 @@ def test_the_hint_says_what_to_do(status: int, headers: dict[str, str], message:
 
 
 @pytest.mark.parametrize(
-    "value",
-    [
-        {"error": {"message": "no"}},
-        {"error": "no"},
-        {"error": {"message": "no"}, "choices": [{"index": 0, "delta": {"content": "x"}}]},
-        {"object": "error"},
-        {"choices": [{"error": {"message": "no"}}]},
-        {"choices": [{"finish_reason": "error"}]},
-        {"choices": [{}, {"finish_reason": "abort"}]},
-    ],
-)
-def test_what_is_an_error(value: dict[str, object]) -> None:
-    assert is_error(value)
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        {},
-        {"error": None},
-        {"error": ""},
-        {"error": False},
-        {"choices": [{"error": None, "finish_reason": "stop"}]},
-        {"choices": [{"finish_reason": ["error"]}, None, "error"]},
-        {"choices": "error"},
-        {"choices": None, "object": "chat.completion.chunk"},
-    ],
-)
-def test_what_is_no_error(value: dict[str, object]) -> None:
-    assert not is_error(value)
-
-
-@pytest.mark.parametrize(
-    ("status", "told", "retryable"), [(400, "true", True), (503, "false", False), (503, "?", True)]
-)
-def test_the_server_says_whether_its_refusal_may_pass(status: int, told: str, retryable: bool) -> None:
-    assert status_error(status, {"x-should-retry": told}, b"", 0.0).retryable is retryable
-
-
-@pytest.mark.parametrize(
     ("status", "body", "hint"),
     [
         (422, b'{"detail": "extra field: stream_options"}', LEAVES_OUT),
@@ -302,11 +250,11 @@ def test_the_hint_for_what_the_server_says_in_a_stream(error: Any, hint: str | N
     assert stream_error({"error": error}).hint == hint
 
 
-@pytest.mark.parametrize("framed", [b'data: []\n\ndata: {"error":"no"}\n\n', b'data: {}\ndata: {"error":"no"}\n'])
-def test_an_error_response_that_is_framed_as_events_is_read_up_to_the_error(framed: bytes) -> None:
-    assert message_of(status_error(400, {}, framed, 0.0)) == "the server answered 400 Bad Request: no"
-
-
 def test_of_several_errors_in_a_choice_the_first_with_words_counts() -> None:
     choice = {"index": 0, "error": {"code": 500}, "delta": {"error": "no"}}
     assert message_of(stream_error({"choices": [choice]})).endswith("no")
+
+
+@pytest.mark.parametrize("framed", [b'data: []\n\ndata: {"error":"no"}\n\n', b'data: {}\ndata: {"error":"no"}\n'])
+def test_an_error_response_that_is_framed_as_events_is_read_up_to_the_error(framed: bytes) -> None:
+    assert message_of(status_error(400, {}, framed, 0.0)) == "the server answered 400 Bad Request: no"

@@ -177,11 +177,3 @@ def test_what_was_given_does_not_change_later() -> None:
     before = calls.snapshot()
     calls.add(piece(0, arguments="}"))
     assert before[0].function == FunctionCall(name="f", arguments="{")
-
-
-def test_many_pieces_of_arguments_are_one_text() -> None:
-    calls = ToolCalls()
-    for _ in range(5000):
-        calls.add(piece(0, "a", "f", "ab"))
-        calls.add(piece(1, "b", "g", "cd"))
-    assert [call.function and len(call.function.arguments) for call in calls.snapshot()] == [10_000, 10_000]

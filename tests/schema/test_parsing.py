@@ -11,7 +11,7 @@ import msgspec
 import pydantic
 import pytest
 
-from firsttoken._schema.parsing import ResponseType, is_pydantic_model, name_of, parse_json_text, response_type
+from firsttoken._schema.parsing import ResponseType, parse_json_text, response_type
 from firsttoken.errors import ConfigurationError, ResponseFormatError
 
 
@@ -139,12 +139,6 @@ def test_pydantic_is_not_imported_for_those_who_do_not_use_it() -> None:
     assert done.stdout.splitlines()[-1] == "False False"
 
 
-def test_a_pydantic_model_is_told_from_the_rest() -> None:
-    assert is_pydantic_model(Person)
-    for other in (City, Person(name="R"), list[Person], None):
-        assert not is_pydantic_model(other)
-
-
 def test_a_request_with_a_dict_or_nothing_names_no_type() -> None:
     assert response_type(None) is response_type({"type": "text"}) is None
     found = response_type(City)
@@ -160,7 +154,3 @@ def test_the_type_of_an_answer_is_pickled_by_name_and_left_out_where_it_has_none
     assert pickle.loads(pickle.dumps(ResponseType(Inner))) is None
     for copied in (copy.copy, copy.deepcopy):
         assert copied(ResponseType(Inner)).type is Inner
-
-
-def test_names_are_as_their_authors_wrote_them() -> None:
-    assert [name_of(City), name_of(int | str), name_of("x")] == ["City", "int | str", "x"]

@@ -70,9 +70,6 @@ def definition(tool: dict[str, object]) -> dict[str, Any]:
     return cast("dict[str, Any]", tool["function"])
 
 
-UNITS = ["celsius", "fahrenheit"]
-
-
 def test_a_function_says_all_about_itself() -> None:
     made = definition(function_tool(get_weather))
     assert (made["name"], made["description"]) == (

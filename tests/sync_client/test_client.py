@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from firsttoken import ChatCompletionStream, Client, Timeout, chat_completion_request
+from firsttoken import ChatCompletionStream, Timeout, chat_completion_request
 from firsttoken.errors import APIConnectionError, APITimeoutError, ConfigurationError
 from tests.support.clients import KEY, REQUEST, MakeClient, drain
 from tests.support.errors import message_of
@@ -52,46 +52,6 @@ def test_what_is_sent(make_client: MakeClient) -> None:
     assert request.json == {"model": "test-model", "messages": [{"role": "user", "content": "Why is the sky blue?"}]}
 
 
-def test_the_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    with Server(respond_sequentially(hello)) as server:
-        monkeypatch.setenv("OPENAI_API_KEY", KEY)
-        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
-        monkeypatch.setenv("OPENAI_ORG_ID", "org")
-        monkeypatch.setenv("OPENAI_PROJECT_ID", "proj")
-        with Client() as client:
-            client.chat_completion(REQUEST)
-        assert server.was_left()
-    headers = server.requests[0].headers
-    assert headers["authorization"] == f"Bearer {KEY}"
-    assert (headers["openai-organization"], headers["openai-project"]) == ("org", "proj")
-
-
-def test_no_key_is_sent_where_there_is_none(make_client: MakeClient) -> None:
-    with Server(respond_sequentially(hello)) as server:
-        make_client(server, api_key=None).chat_completion(REQUEST)
-    assert "authorization" not in server.requests[0].headers
-
-
-MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
-    "no key": ({"base_url": None}, "missing API key for api.openai.com\nhint: set OPENAI_API_KEY or pass api_key="),
-    "no URL": ({"base_url": "localhost:8000"}, "base_url must be an http(s) URL: 'localhost:8000'"),
-    "key": ({"api_key": f"{KEY}\n"}, "the value of api_key has a line break"),
-    "timeout": ({"timeout": 3}, "timeout must be a Timeout, not int\nhint: as in Timeout(idle_s=30)"),
-    "max_retries": ({"max_retries": -1}, "max_retries must be an int of 0 or more: -1"),
-    "header": ({"default_headers": {"a b": "c"}}, "invalid header name: 'a b'"),
-}
-
-
-@pytest.mark.parametrize("name", MISTAKES)
-def test_a_client_that_can_not_be_made(name: str) -> None:
-    options, words = MISTAKES[name]
-    settings: dict[str, Any] = {"base_url": "http://127.0.0.1:1/v1"} | options
-    with pytest.raises(ConfigurationError) as caught:
-        Client(**settings)
-    assert message_of(caught.value).startswith(words)
-    assert KEY not in message_of(caught.value)
-
-
 def test_a_call_that_can_not_be_made(make_client: MakeClient) -> None:
     client: Any = make_client("http://127.0.0.1:1/v1")
     streamed = chat_completion_request("m", "Hi", stream=True)
@@ -103,10 +63,6 @@ def test_a_call_that_can_not_be_made(make_client: MakeClient) -> None:
         client.chat_completion(REQUEST, timeout=1.5)
     with pytest.raises(ConfigurationError, match="max_retries must be an int of 0 or more: True"):
         client.chat_completion(REQUEST, max_retries=True)
-
-
-def test_the_repr_has_no_key() -> None:
-    assert repr(Client(KEY, "http://127.0.0.1:1/v1")) == "Client(base_url='http://127.0.0.1:1/v1')"
 
 
 def test_a_closed_client_can_be_used_again(make_client: MakeClient) -> None:

@@ -4,7 +4,6 @@ import select
 import socket
 import struct
 import threading
-import time
 from collections.abc import Generator
 
 import pytest
@@ -34,58 +33,12 @@ def pair() -> Generator[tuple[Connection, socket.socket]]:
 Pair = tuple[Connection, socket.socket]
 
 
-def test_bytes_go_both_ways(pair: Pair) -> None:
-    connection, other = pair
-    connection.send(b"ping", NEVER)
-    assert other.recv(10) == b"ping"
-    other.sendall(b"pong")
-    assert connection.recv(NEVER) == b"pong"
-    other.shutdown(socket.SHUT_WR)
-    assert connection.recv(NEVER) == b""
-
-
 def test_its_options(pair: Pair) -> None:
     sock = pair[0]._socket
     assert sock is not None
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
-
-
-def test_a_wait_ends_at_its_deadline(pair: Pair) -> None:
-    connection, _ = pair
-    started_s = clock()
-    with pytest.raises(DeadlineError):
-        connection.recv(started_s + 0.1)
-    assert 0.09 < clock() - started_s < 0.6
-    with pytest.raises(DeadlineError):
-        connection.recv(started_s)
-    with pytest.raises(DeadlineError):
-        connection.send(b"x" * 50_000_000, clock() + 0.1)
-
-
-def test_a_reset_is_an_os_error(pair: Pair) -> None:
-    connection, other = pair
-    other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    other.close()
-    with pytest.raises(ConnectionResetError):
-        connection.recv(NEVER)
-
-
-def test_abort_wakes_the_reader(pair: Pair) -> None:
-    connection, other = pair
-    aborter = threading.Timer(0.05, connection.abort)
-    aborter.start()
-    started_s = time.monotonic()
-    with pytest.raises(AbortedError):
-        connection.recv(NEVER)
-    assert time.monotonic() - started_s < 0.5
-    aborter.join()
-    assert other.recv(1) == b""
-    with pytest.raises(AbortedError):
-        connection.recv(NEVER)
-    with pytest.raises(AbortedError):
-        connection.send(b"x", NEVER)
 
 
 def test_abort_of_a_broken_connection_wins_over_the_break(pair: Pair) -> None:
@@ -106,28 +59,6 @@ def failure_of_recv(connection: Connection) -> BaseException:
     except BaseException as failure:
         return failure
     return AssertionError("nothing was raised")
-
-
-def test_close_and_abort_can_be_repeated(pair: Pair) -> None:
-    connection, other = pair
-    connection.close()
-    assert other.recv(1) == b""
-    connection.close()
-    connection.abort()
-    assert not connection.is_alive()
-    with pytest.raises(AbortedError):
-        connection.recv(NEVER)
-
-
-def test_is_alive(pair: Pair) -> None:
-    connection, other = pair
-    assert connection.is_alive()
-    other.sendall(b"unasked")
-    other.shutdown(socket.SHUT_RDWR)
-    assert not connection.is_alive()
-    assert connection._socket is not None
-    connection._socket.close()
-    assert not connection.is_alive()
 
 
 def test_is_alive_without_poll(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -170,13 +170,6 @@ def test_no_connection_is_a_reset() -> None:
     assert "lost the connection to" in str(failure)
 
 
-def test_the_journal_of_a_replay_has_the_status() -> None:
-    original = recorded(error(503), max_retries=0)
-    with ScriptedServer(replay(original)) as server, Client(base_url=server.base_url, max_retries=0) as client:
-        drain(client.chat_completion_stream(REQUEST))
-    assert [entry.status for entry in server.journal.entries] == [503]
-
-
 def test_a_call_that_was_not_streamed_comes_again() -> None:
     with ScriptedServer("Whole.") as server, Client(base_url=server.base_url) as client, record(client) as original:
         client.chat_completion(REQUEST)

@@ -37,11 +37,6 @@ def test_an_answer_is_what_the_script_says() -> None:
     )
 
 
-def test_without_a_script_the_answer_is_hello() -> None:
-    with ScriptedServer() as server:
-        assert texts_in(asked(server)) == ["Hello!"]
-
-
 def test_scripts_take_turns_and_the_last_one_stays() -> None:
     with ScriptedServer("one", ["two"], lambda _: "three") as server:
         assert [texts_in(asked(server)) for _ in range(4)] == [["one"], ["two"], ["three"], ["three"]]

@@ -189,14 +189,12 @@ class ChatCompletionRequest(msgspec.Struct, kw_only=True, omit_defaults=True, me
             self.tools = as_tools(self.tools)
 
 
-def as_tools(tools: Sequence[Tool] | None) -> Sequence[JSONObject] | None:
+def as_tools(tools: Sequence[Tool]) -> Sequence[JSONObject]:
     """The tools of a request with functions replaced by their definitions.
 
     Raises:
         ConfigurationError: one of them is neither a dict nor a function, or a function can't be a tool.
     """
-    if tools is None:
-        return None
     if not isinstance(tools, Sequence) or isinstance(tools, (str, bytes)):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError(
             f"tools must be a sequence of dicts and functions, not {type(tools).__name__}",
