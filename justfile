@@ -109,7 +109,10 @@ stress *ARGS:
     uv run --group bench python -m tests.stress {{ ARGS }}
 
 # all that must pass before a change is merged; what is measured has the machine for itself
-check: _read test (bench "--quick") fuzz
+check: _sync _read test (bench "--quick") fuzz
+
+_sync:
+    uv sync --quiet --inexact --group test --group docs --group fuzz
 
 [parallel]
 _read: lint docs
