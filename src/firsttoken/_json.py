@@ -23,7 +23,7 @@ LARGE_BYTES = 512 * 1024
 MAX_CONTAINERS = 500_000
 """How many objects and arrays a JSON text may have: the log probabilities of 20,000 tokens have about as many."""
 
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_STRING = rb'(?s)"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 
 _decode = msgspec.json.Decoder().decode
 
@@ -73,7 +73,7 @@ def has_too_many_values(data: bytes) -> bool:
 
 
 def _strings(data: bytes) -> Iterator[bytes]:
-    return (found.group() for found in _STRING.finditer(data))
+    return (found.group() for found in re.finditer(_STRING, data))
 
 
 def _decode_any(data: bytes) -> object:

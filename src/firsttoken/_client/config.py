@@ -19,12 +19,12 @@ from firsttoken._protocol.redaction import holds_secret, public_query
 from firsttoken._protocol.request import Method, check_header_value, check_headers, encode_body
 from firsttoken._protocol.retry import without_traceback
 from firsttoken._protocol.url import Endpoint, Origin, chat_completions_endpoint, models_endpoint
-from firsttoken._schema.parsing import response_type
 from firsttoken._version import __version__
 from firsttoken.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from firsttoken._models.observer import Observer
+    from firsttoken._schema.parsing import ResponseType
 
 OPENAI_BASE_URL = "https://api.openai.com/v1"
 
@@ -185,7 +185,7 @@ class ClientConfig:
             timeout=limited_timeout(self.timeout if timeout is None else check_timeout(timeout), longest_s),
             max_retries=self.max_retries if max_retries is None else check_count("max_retries", max_retries),
             max_retry_delay_s=math.inf if longest_s is None else longest_s / 10,
-            response_type=response_type(request.response_format),
+            response_type=_response_type(request.response_format),
             limiter=self.limiter,
             observer=observer_of_call(self.observer),
         )
@@ -248,6 +248,14 @@ _ACCEPT = {
     False: {"accept": "application/json", "accept-encoding": "gzip, deflate"},
 }
 _USER_AGENT = f"firsttoken/{__version__} python/{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def _response_type(response_format: object) -> "ResponseType | None":
+    if response_format is None:
+        return None
+    from firsttoken._schema.parsing import response_type
+
+    return response_type(response_format)
 
 
 def _check_n(n: object) -> int:

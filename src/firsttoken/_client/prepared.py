@@ -10,12 +10,12 @@ from firsttoken._protocol.proxy import Proxy
 from firsttoken._protocol.redaction import secrets_of_headers, secrets_of_query
 from firsttoken._protocol.request import Method, check_header_value, encode_head
 from firsttoken._protocol.url import Endpoint
-from firsttoken._schema.parsing import ResponseType
 from firsttoken.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from firsttoken._client.limiter import Limiter
     from firsttoken._models.observer import Observer
+    from firsttoken._schema.parsing import ResponseType
 
 MIN_SECRET_LENGTH = 8
 """Shorter keys are placeholders for servers that need none; masking "test" would only garble messages."""
@@ -143,7 +143,7 @@ class PreparedRequest:
         max_retries: int,
         max_retry_delay_s: float = math.inf,
         token_provider: TokenProvider | None = None,
-        response_type: ResponseType | None = None,
+        response_type: "ResponseType | None" = None,
         reasoning_tags: tuple[str, str] | None = None,
         limiter: "Limiter | None" = None,
         observer: "Observer | None" = None,

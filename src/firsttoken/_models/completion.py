@@ -25,7 +25,6 @@ from firsttoken._models.base import (
 from firsttoken._models.tables import TRUNCATED_BY, finish_class, parts_text, reasoning_in, without_reasoning
 from firsttoken._models.tool_call import FunctionCall, ToolCall
 from firsttoken._models.value import to_plain
-from firsttoken._schema.parsing import ResponseType, parse_json_text
 from firsttoken.errors import (
     ChatCompletionError,
     ConfigurationError,
@@ -35,6 +34,8 @@ from firsttoken.errors import (
 )
 
 if TYPE_CHECKING:
+    from firsttoken._schema.parsing import ResponseType
+
     _ResponseType = ResponseType | None
 else:
     _ResponseType = None  # so that no server can send one
@@ -279,6 +280,8 @@ class ChatCompletion(Received):
                     hint="completion.parse(SomeType), or chat_completion_request(…, response_format=SomeType)",
                 )
             into = self._response_type.type
+        from firsttoken._schema.parsing import parse_json_text  # here, as all that reads a value into a type
+
         text = self._text_to_parse()
         try:
             return parse_json_text(text, into, "the answer")

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar, overload
 
 from firsttoken._models.base import ResponseObject
-from firsttoken._schema.parsing import parse_json_text
 from firsttoken.errors import ConfigurationError, ResponseFormatError
 
 _T = TypeVar("_T")
@@ -117,6 +116,8 @@ class ToolCall(ResponseObject):
         return named[self.name]
 
     def _parsed(self, into: object) -> object:
+        from firsttoken._schema.parsing import parse_json_text
+
         if self.function is None:
             raise ConfigurationError(
                 f"the input of the custom tool {self.name} is text, not JSON", hint="call.arguments is the text"

@@ -2,15 +2,17 @@
 
 import enum
 from collections.abc import Sequence
-from typing import Final, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeVar
 
 from firsttoken._models.base import ResponseInfo
 from firsttoken._models.chunk import ChatCompletionChunk
 from firsttoken._models.completion import ChatCompletion
 from firsttoken._models.request import Timeout
 from firsttoken._protocol.request import Method
-from firsttoken._schema.parsing import ResponseType
 from firsttoken.errors import ChatCompletionError
+
+if TYPE_CHECKING:
+    from firsttoken._schema.parsing import ResponseType
 
 Outcome = Literal["complete", "stopped", "failed"]
 
@@ -151,7 +153,7 @@ class CallSettings(Protocol):
         ...
 
     @property
-    def response_type(self) -> ResponseType | None:
+    def response_type(self) -> "ResponseType | None":
         """What `completion.parse()` makes of the answer."""
         ...
 

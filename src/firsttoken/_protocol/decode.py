@@ -41,9 +41,8 @@ MAX_LEARNED_CHUNKS = 8
 """How many chunks of a stream are learned from; later ones are not worth the work."""
 
 
-@functools.cache  # made when a response needs it: that takes a millisecond and more
-def _chunk_decoder() -> DecodeChunk:
-    return msgspec.json.Decoder(ChatCompletionChunk).decode
+_decode_chunk: DecodeChunk = msgspec.json.Decoder(ChatCompletionChunk).decode
+"""Made here and not by the first chunk, which would wait a millisecond for it."""
 
 
 @functools.cache
@@ -79,7 +78,7 @@ class ChunkDecoder:
     __slots__ = ("_decode", "_learned", "_learned_chunks")
 
     def __init__(self) -> None:
-        self._decode: DecodeChunk = _chunk_decoder()
+        self._decode = _decode_chunk
         self._learned = LearnedFields()
         self._learned_chunks = 0
 
