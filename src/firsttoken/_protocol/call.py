@@ -41,6 +41,7 @@ from firsttoken._protocol.call_states import (
 )
 from firsttoken._protocol.completeness import COMPLETE
 from firsttoken._protocol.deadlines import DRAIN_S, ERROR_BODY_S, MIN_PAUSE_S
+from firsttoken._protocol.response import load_readers
 from firsttoken._protocol.retry import connection_error, may_begin_response
 from firsttoken.errors import APITimeoutError, ChatCompletionError, ConfigurationError
 
@@ -160,9 +161,7 @@ class CallMachine(CallProgress[Settings]):
     def sent(self, now: float, *, is_complete: bool = True) -> None:
         """The request was sent; not completely, if the server answers or closes the connection before."""
         if self.state is State.SENDING:
-            # What reads a response is loaded here, while the server works.
-            from firsttoken._protocol import http1, stream  # noqa: F401 # pyright: ignore[reportUnusedImport]
-
+            load_readers()  # while the server works
             self._is_usable = is_complete
             self._move("go on")
             if self._listener is not None:

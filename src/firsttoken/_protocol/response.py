@@ -2,13 +2,14 @@
 
 The body is a stream of events, one JSON object, or the body of an error response; its first bytes tell which.
 
-What reads a response is made when its first bytes have come. It is imported here by functions alone: `call` has it
-loaded once the request is sent, while the server works, so that a new process sends its first request sooner.
+What reads a response is made when its first bytes have come. `call` has it loaded once the request is sent, while the
+server works, so that a new process sends its first request sooner.
 """
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from functools import cache
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from firsttoken._json import excerpt
 from firsttoken._models.base import Headers, ResponseInfo
@@ -29,6 +30,22 @@ MAX_BODY_BYTES = 32 * 1024 * 1024
 _NO_HEAD = ResponseInfo(status=0, headers=Headers())
 
 
+class _Readers(NamedTuple):
+    response_parser: "type[ResponseParser]"
+    stream_parser: "type[StreamParser]"
+    decode_completion: "Callable[[bytes, int | None], ChatCompletion]"
+
+
+@cache
+def load_readers() -> _Readers:
+    """Import what reads a response."""
+    from firsttoken._protocol.decode import decode_completion
+    from firsttoken._protocol.http1 import ResponseParser
+    from firsttoken._protocol.stream import StreamParser
+
+    return _Readers(ResponseParser, StreamParser, decode_completion)
+
+
 class _NotStarted:
     """Takes the place of a `ResponseParser` before the first bytes."""
 
@@ -39,6 +56,9 @@ class _NotStarted:
 
     def release(self) -> None:
         """Do nothing."""
+
+
+_NOT_STARTED: Final = _NotStarted()
 
 
 class NoStream:
@@ -138,7 +158,7 @@ class ResponseReader:
         self._is_model_list = is_model_list
         self._reasoning_tags = reasoning_tags
         self._wall_clock = wall_clock
-        self._http: ResponseParser | _NotStarted = _NotStarted()
+        self._http: ResponseParser | _NotStarted = _NOT_STARTED
         self._is_kind_known = False
         self._events: StreamParser | None = None  # the stream, once the body is known to be one
         self._blank_bytes = 0  # of the beginning of the body
@@ -199,13 +219,10 @@ class ResponseReader:
         """What reads the response, made when its first bytes have come."""
         if not isinstance(self._http, _NotStarted):
             return self._http
-        from firsttoken._protocol.http1 import ResponseParser
-
-        self._http = ResponseParser()
+        readers = load_readers()
+        self._http = readers.response_parser()
         if self._streamed and self.parser.end is None:
-            from firsttoken._protocol.stream import StreamParser
-
-            self._stream = StreamParser(
+            self._stream = readers.stream_parser(
                 expected_choices=self._expected_choices,
                 require_finish_reason=self._require_finish_reason,
                 reasoning_tags=self._reasoning_tags,
@@ -311,10 +328,10 @@ class ResponseReader:
             return []
 
     def _decode_body(self, body: bytes) -> list[ChatCompletionChunk]:
-        from firsttoken._protocol.decode import decode_completion, decode_models, decode_streamed_body
-
         body = body.lstrip()  # as far as it came by itself it was dropped
         if self._is_model_list:
+            from firsttoken._protocol.decode import decode_models
+
             models = decode_models(body)
             if models is None:
                 raise self._unexpected_body("a list of models", body)
@@ -326,8 +343,10 @@ class ResponseReader:
         if not body.removeprefix(b"[").lstrip().startswith(b"{"):  # or a list of objects, which may be an error
             raise self._unexpected_body("a chat completion", body)
         if self._stream is not None:
+            from firsttoken._protocol.decode import decode_streamed_body
+
             return self._stream.receive_body(decode_streamed_body(body, self._expected_choices))
-        self.completion = decode_completion(body, self._expected_choices)
+        self.completion = load_readers().decode_completion(body, self._expected_choices)
         if self._reasoning_tags is not None:
             from firsttoken._protocol.text_filters import split_completion
 
