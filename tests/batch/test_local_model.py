@@ -19,7 +19,7 @@ SCHEMA = {
 
 
 @pytest.mark.model
-@pytest.mark.parametrize("count", [10, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [5, pytest.param(50, marks=pytest.mark.slow)])
 def test_rows_with_a_schema_resumed_once(local_server: LocalServer, tmp_path: Path, count: int) -> None:
     response_format = {"type": "json_schema", "json_schema": {"name": "color", "schema": SCHEMA, "strict": True}}
     things = ["grass", "the sky", "a tomato", "a leaf", "the sea"]

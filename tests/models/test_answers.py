@@ -48,7 +48,10 @@ def test_arguments_become_a_dict_or_a_value() -> None:
     class Arguments(msgspec.Struct):
         city: str
 
-    assert CALL.parse() == {"city": "Rome"}
+    def visit(city: str) -> str:
+        return city
+
+    assert CALL.parse() == CALL.parse(visit) == {"city": "Rome"}
     assert CALL.parse(Arguments) == Arguments("Rome")
     assert CALL.parse(dict[str, str] | None) == {"city": "Rome"}
 

@@ -32,6 +32,13 @@ calls = st.fixed_dictionaries(
 )
 
 
+def test_parts_of_two_ids_are_two() -> None:
+    count = ItemCount()
+    for name in "xyy":
+        count.add(0, ChoiceDelta(reasoning_details=[{"type": "reasoning.text", "id": name, "text": "a"}]))
+    assert count.parts == 2
+
+
 @settings(max_examples=200)
 @given(lists)
 def test_no_more_parts_are_accumulated_than_were_counted(deltas: list[list[Any]]) -> None:
