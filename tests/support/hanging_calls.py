@@ -50,8 +50,8 @@ def _endless_lookup() -> Generator[None]:
     system = socket.getaddrinfo
     over = threading.Event()
 
-    def getaddrinfo(host: bytes, *arguments: Any, **options: Any) -> Any:
-        if host == b"stalled.test" and not options.get("flags"):
+    def getaddrinfo(host: str, *arguments: Any, **options: Any) -> Any:
+        if host == "stalled.test" and not options.get("flags"):
             over.wait(WAIT_S)
             raise socket.gaierror(socket.EAI_AGAIN, "over")
         return system(host, *arguments, **options)

@@ -59,8 +59,8 @@ def test_all_addresses_of_a_host_are_tried(make_client: MakeClient, monkeypatch:
     """The first refuses: nobody listens on port 1 of it."""
     system = socket.getaddrinfo
 
-    def two_addresses(host: bytes, port: int, **options: Any) -> list[Any]:
-        if host != b"two.test" or options.get("flags"):
+    def two_addresses(host: str, port: int, **options: Any) -> list[Any]:
+        if host != "two.test" or options.get("flags"):
             return system(host, port, **options)
         return [*system("127.0.0.2", 1, **options), *system("127.0.0.1", port, **options)]
 

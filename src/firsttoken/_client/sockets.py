@@ -109,13 +109,17 @@ def resolve_host(host: str, port: int, flags: int = 0) -> list[Address]:
     Raises:
         OSError: the host is unknown.
     """
+    is_numeric = bool(flags & socket.AI_NUMERICHOST)
+    # An address as bytes, since for a str Python loads IDNA; a name as a str, as who replaces the resolver expects it.
+    name = host.encode("ascii") if is_numeric else host
     try:
-        # As bytes: of a str Python makes IDNA, whose module takes a millisecond to load.
-        infos = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM, flags=flags)
+        infos = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=flags)
     except socket.gaierror:
-        if flags & socket.AI_NUMERICHOST:
+        if is_numeric:
             return []
         raise
+    except UnicodeError as error:
+        raise socket.gaierror(socket.EAI_NONAME, f"invalid host: {error}") from error
     return [(info[0], info[4]) for info in infos]
 
 
