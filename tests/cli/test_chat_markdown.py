@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
 from rich.markdown import Markdown
@@ -99,6 +99,7 @@ def test_the_pieces_make_no_difference(width: int) -> None:
         assert written(document, width) == expected
 
 
+@example("\\\n数1", 1)  # a line end that the author wants
 @given(st.text(alphabet="ab *_`#-|>\n1.[]()~\\数🙂=:", max_size=60), st.integers(0, 1000))
 def test_the_pieces_make_no_difference_whatever_the_text(document: str, seed: int) -> None:
     assert written(cut(document, seed), 30) == written([document], 30)

@@ -22,7 +22,7 @@ _WIDE: Final = (
 _NEVER_FIRST: Final = "、。，．！？；：）】」』》〉…"  # noqa: RUF001 - the full-width ones are meant
 _SPECIAL: Final = re.compile(r"[*_`~\[\]()!\\&<]")
 _UNITS: Final = re.compile(rf"[ \t\n]+|[{_WIDE}][{_NEVER_FIRST}]*|[^ \t\n{_WIDE}]+")
-_CUT: Final = re.compile(rf"(?<=[{_WIDE}])(?=[^\s{_NEVER_FIRST}*_`~\[\]()!\\&<])|(?<=\S)(?=[ \t\n])")
+_CUT: Final = re.compile(rf"(?<=[{_WIDE}])(?=[^\s{_NEVER_FIRST}*_`~\[\]()!\\&<])|(?<=[^\s\\])(?=[ \t\n])")
 _MAY_OPEN: Final = re.compile(r"\*(?!\s)|~~(?!\s)|(?<!\w)_(?!\s)|`")
 _OPEN_LINK: Final = re.compile(r"\[[^\]]*(?:\]\([^)]*)?$")
 _MANY: Final = 256
