@@ -6,6 +6,7 @@ import zlib
 import pytest
 
 from firsttoken import Timeout
+from firsttoken._protocol.call_states import State
 from firsttoken._protocol.content_coding import MAX_PIECE_BYTES
 from firsttoken._protocol.deadlines import ERROR_BODY_S
 from firsttoken._protocol.response import MAX_BODY_BYTES, MAX_ERROR_BODY_BYTES
@@ -18,7 +19,7 @@ from firsttoken.errors import (
     StreamTruncatedError,
 )
 from tests.support.errors import message_of
-from tests.support.exchange import NOW_S, SECRET, Exchange, drain_all, new_exchange, response
+from tests.support.exchange import NOW_S, SECRET, Exchange, drain_all, new_exchange, new_machine, response
 from tests.support.server import DONE, chunk, completion, event
 
 SSE = {"content-type": "text/event-stream", "x-request-id": "req_1"}
@@ -251,6 +252,15 @@ def test_a_connection_that_is_lost() -> None:
         lost = APIConnectionError("lost")
         exchange.reader.fail(lost)
         assert failure_of(exchange) is lost
+
+
+def test_a_connection_that_is_lost_while_the_request_is_sent_may_have_answered_before() -> None:
+    machine = new_machine()
+    machine.connected(NOW_S, is_reused=False)
+    machine.connection_lost(ConnectionResetError("lost"), NOW_S)
+    assert machine.state is State.RECEIVING
+    machine.receive_data(response(200, SSE, BODY), NOW_S)
+    assert [made.text for made in machine.pending] == ["Hello", ""]
 
 
 def test_broken_framing_comes_behind_the_good_chunks() -> None:
