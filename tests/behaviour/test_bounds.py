@@ -124,12 +124,3 @@ def test_items_beyond_the_bound_end_an_answer_in_one_piece(make_client: MakeClie
                 list(client.chat_completion_stream(REQUEST))
             else:
                 client.chat_completion(REQUEST)
-
-
-@pytest.mark.parametrize("name", BODIES)
-def test_as_many_as_are_allowed_come_through(make_client: MakeClient, name: str) -> None:
-    def answer(peer: Peer) -> None:
-        peer.answer(200, BODIES[name](MAX_ITEMS), {"content-type": "application/json"})
-
-    with Server(respond_sequentially(answer)) as server:
-        assert make_client(server).chat_completion(REQUEST).choices
