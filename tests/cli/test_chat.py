@@ -222,7 +222,8 @@ def test_commands_and_models_are_completed(tmp_path: Path) -> None:
     with Server(listing) as server, Chatting(tmp_path, "--base-url", server.base_url) as chat:
         chat.wait_for_prompt()
         chat.type("/mod\t\t")
-        chat.wait_for("/model +/models")
+        # While the list is printed the terminal is not the editor's: Enter would be a line break.
+        chat.wait_until(lambda rows: rows[-2:] == ["/model  /models", ">>> /model"])
         chat.type(" la\t\r")
         chat.wait_for("the model is large")
 
