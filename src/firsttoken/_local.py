@@ -2,7 +2,7 @@
 
 A pipe ties it to the parent: nothing is ever written to its standard input, whose end means that the parent has ended.
 So it never outlives this process, and a forked child of this process does not keep it alive. (Linux's
-`prctl(PR_SET_PDEATHSIG)` is no substitute: it fires when the *thread* that started the process ends.) Its standard
+`prctl(PR_SET_PDEATHSIG)` would not do: it fires when the *thread* that started the process ends.) Its standard
 output takes one line, the server's address; from then on it is the log, as standard error is.
 """
 

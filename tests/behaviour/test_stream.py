@@ -10,25 +10,9 @@ from firsttoken.errors import InternalServerError, StreamTruncatedError
 from firsttoken.events import TextEvent
 from tests.support.clients import OVER_SOCKETS, REQUEST, MakeClient, drain
 from tests.support.collector import without_gc
-from tests.support.server import Peer, Server, chunk, completion, respond_sequentially
+from tests.support.server import Peer, Server, chunk, completion, endless, hello, refuse, respond_sequentially
 
 pytestmark = OVER_SOCKETS
-
-
-def hello(peer: Peer) -> None:
-    peer.stream("Hel", "", "lo")
-
-
-def endless(peer: Peer) -> None:
-    """Two chunks, and nothing more."""
-    peer.begin_stream({"x-request-id": "req_1"})
-    peer.send_event(chunk("Hel"))
-    peer.send_event(chunk("lo"))
-    peer.wait_for_disconnect()
-
-
-def refuse(peer: Peer) -> None:
-    peer.answer_json(500, {"error": "no"})
 
 
 def test_the_three_styles_agree(make_client: MakeClient) -> None:

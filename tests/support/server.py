@@ -256,3 +256,19 @@ class Server:
             self._failures.append(error)
         finally:
             sock.close()
+
+
+def hello(peer: Peer) -> None:
+    peer.stream("Hel", "", "lo")
+
+
+def endless(peer: Peer) -> None:
+    """Two chunks, and nothing more."""
+    peer.begin_stream({"x-request-id": "req_1"})
+    peer.send_event(chunk("Hel"))
+    peer.send_event(chunk("lo"))
+    peer.wait_for_disconnect()
+
+
+def refuse(peer: Peer) -> None:
+    peer.answer_json(500, {"error": "no"})

@@ -11,7 +11,7 @@ from firsttoken.errors import APIConnectionError, APITimeoutError, ChatCompletio
 from tests.support.clients import REQUEST, MakeClient, drain
 from tests.support.collector import without_gc
 from tests.support.hanging_calls import HangingCall, hanging_call
-from tests.support.server import Peer, Server, chunk, event, respond_sequentially
+from tests.support.server import Peer, Server, chunk, endless, event, hello, refuse, respond_sequentially
 
 Answer = Callable[[Peer], None]
 
@@ -32,22 +32,6 @@ def without_traceback(peer: Peer) -> None:
     peer.begin_stream()
     peer.send_part(event(chunk("Hel")) + event(chunk("lo")) + event("{nothing"))
     peer.wait_for_disconnect()
-
-
-def hello(peer: Peer) -> None:
-    peer.stream("Hel", "", "lo")
-
-
-def endless(peer: Peer) -> None:
-    """Two chunks, and nothing more."""
-    peer.begin_stream({"x-request-id": "req_1"})
-    peer.send_event(chunk("Hel"))
-    peer.send_event(chunk("lo"))
-    peer.wait_for_disconnect()
-
-
-def refuse(peer: Peer) -> None:
-    peer.answer_json(500, {"error": "no"})
 
 
 def done_without_end(peer: Peer) -> None:
